@@ -1,0 +1,45 @@
+# make demo: a first segmentation, from nothing, in minutes.    make test: the whole test suite.
+# Each makes its own environment in $(VENV) from $(PYTHON), and uses it again when it exists:
+#     make test PYTHON=python3.7 VENV=.venv37
+PYTHON ?= python3
+VENV ?= .venv
+RUN = $(VENV)/bin/python inception_FCN.py
+
+.PHONY: demo test clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/installed
+	rm -rf logs/demo results/demo
+	@echo '== step one of two: the new layers'
+	$(RUN) --mode=train --flagfile=flags/demo.flags --max_iterations=30 \
+	    --trainable_scopes=InceptionV3/Logits,InceptionV3/Upsampling
+	@echo '== step two of two: all layers'
+	$(RUN) --mode=train --flagfile=flags/demo.flags
+	@echo '== test, on all validation images'
+	$(RUN) --mode=test --flagfile=flags/demo.flags
+	@echo '== visualize'
+	$(RUN) --mode=visualize --flagfile=flags/demo.flags
+	@echo 'Look at results/demo/pic_0.png; the scores are in results/demo/metrics.txt.'
+
+test: $(VENV)/installed-for-tests
+	@! $(VENV)/bin/python -c 'import ruff' 2>/dev/null || $(VENV)/bin/python -m ruff check .
+	$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+
+clean:
+	rm -rf .venv .venv37 logs/demo results/demo
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v == (3, 7) or (3, 10) <= v <= (3, 13) else "Python %d.%d is not supported: TensorFlow 2.21 needs Python 3.10 to 3.13, TensorFlow 1.15 needs 3.7. Name one with PYTHON=, for example: make $(MAKECMDGOALS) PYTHON=python3.11" % v)'
+	$(PYTHON) -m venv $(VENV)
+
+# The dense CRF is compiled; where that fails, everything but its panel still works.
+$(VENV)/installed: requirements.txt | $(VENV)/bin/python
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt || { \
+	    echo 'Installing again without pydensecrf2, which did not build here: no dense-CRF panels.'; \
+	    grep -v '^pydensecrf2' requirements.txt > $(VENV)/requirements-without-crf.txt; \
+	    $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $(VENV)/requirements-without-crf.txt; }
+	touch $@
+
+$(VENV)/installed-for-tests: requirements-test.txt $(VENV)/installed
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-test.txt
+	touch $@
