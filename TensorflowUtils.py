@@ -1,0 +1,116 @@
+"""What the others need from TensorFlow itself, on TensorFlow 1.15 and on TensorFlow 2.21.
+
+    from TensorflowUtils import slim, tf
+
+`tf` is `tensorflow.compat.v1` in graph mode, the same on both; `slim` is tf-slim, made to load on the newer one, and
+`inception_v3` its network. Nothing else imports tensorflow or tf_slim: they must be imported in this order.
+"""
+import contextlib
+import io
+import os
+import tempfile
+import warnings
+
+from PIL import Image
+
+# Before TensorFlow loads: its C++ start-up notes say nothing a user can act on, nor, where there is no NVIDIA device,
+# does the error that CUDA found none. An exported value wins.
+os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2' if os.path.exists('/dev/nvidiactl') else '3')
+
+
+def _has_avx2_only():
+    try:
+        with open('/proc/cpuinfo') as file:
+            features = file.read()
+    except OSError:
+        return False
+    return ' avx2' in features and ' avx512' not in features
+
+
+# TensorFlow 2 switches oneDNN's convolutions on by itself for AVX-512 only, but with AVX2 they train faster too.
+ONEDNN_FOR_AVX2 = 'TF_ENABLE_ONEDNN_OPTS' not in os.environ and _has_avx2_only()
+if ONEDNN_FOR_AVX2:
+    os.environ['TF_ENABLE_ONEDNN_OPTS'] = '1'
+# Nor do their Python warnings: of NumPy's future (1.15) and of their own layers (2.21).
+warnings.filterwarnings('ignore', module='tensor(flow|board)|tf_slim')
+
+
+
+@contextlib.contextmanager
+def _quiet_stderr():
+    """Holds back what C++ code writes to the error stream; lets it out when the import fails."""
+    with tempfile.TemporaryFile() as held:
+        stream = os.dup(2)
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(stream, held.read())
+            raise
+        finally:
+            os.dup2(stream, 2)
+            os.close(stream)
+
+
+with _quiet_stderr():  # TensorFlow 2.21 reports a missing GPU before it reads its own log level
+    import tensorflow.compat.v1 as tf
+from tensorflow.core.protobuf import rewriter_config_pb2  # noqa: E402
+from tensorflow.python.framework import ops as _ops  # noqa: E402
+from tensorflow.python.ops import control_flow_ops as _control_flow_ops  # noqa: E402
+
+# tf-slim 1.1.0 looks for two names where TensorFlow kept them before 2.15.
+if not hasattr(_ops, 'Tensor'):
+    _ops.Tensor = tf.Tensor
+if not hasattr(_control_flow_ops, 'cond'):
+    _control_flow_ops.cond = tf.cond
+
+import tf_slim as slim  # noqa: E402
+from tf_slim.nets import inception_v3  # noqa: E402
+
+tf.logging.set_verbosity(tf.logging.ERROR)
+tf.disable_v2_behavior()
+
+__all__ = ['histogram_summaries', 'image_summary', 'inception_v3', 'session_config', 'slim', 'tf']
+
+
+def session_config(threads=None, deterministic=False):
+    """Returns the `tf.ConfigProto` of every session.
+
+    Args:
+      threads: cores to use; None takes all that this process may run on (its affinity, which SLURM sets, not the
+        machine's count).
+      deterministic: one thread an operation and one operation at a time, so that sums are always taken in one order.
+    """
+    config = tf.ConfigProto(allow_soft_placement=True)
+    config.gpu_options.allow_growth = True  # two runs can share a card, and a small run doesn't take all of it
+    if threads is None:
+        threads = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
+    if ONEDNN_FOR_AVX2:
+        # Its convolution fused with batch norm has no AVX2 code and falls back to one many times slower.
+        config.graph_options.rewrite_options.remapping = rewriter_config_pb2.RewriterConfig.OFF
+    config.intra_op_parallelism_threads = 1 if deterministic else threads
+    config.inter_op_parallelism_threads = 1 if deterministic else 0
+    return config
+
+
+def histogram_summaries(gradients_and_variables, end_points):
+    """Adds the original's `--debug` histograms: variables, gradients and activations. Returns one merged summary."""
+    summaries = []
+    for gradient, variable in gradients_and_variables:
+        name = variable.op.name
+        summaries.append(tf.summary.histogram(name, variable))
+        summaries.append(tf.summary.histogram(name + '/gradient', gradient))
+    for name, tensor in sorted(end_points.items()):
+        summaries.append(tf.summary.histogram('activations/' + name, tensor))
+        summaries.append(tf.summary.scalar('sparsity/' + name, tf.nn.zero_fraction(tensor)))
+    return tf.summary.merge(summaries)
+
+
+def image_summary(tag, image):
+    """Returns a `tf.Summary` that shows an image, uint8 [H, W, 3], under `tag`."""
+    encoded = io.BytesIO()
+    Image.fromarray(image).save(encoded, 'png')
+    picture = tf.Summary.Image(encoded_image_string=encoded.getvalue(), height=image.shape[0], width=image.shape[1],
+                               colorspace=3)
+    return tf.Summary(value=[tf.Summary.Value(tag=tag, image=picture)])

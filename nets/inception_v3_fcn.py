@@ -1,0 +1,198 @@
+"""FCN-32s, FCN-16s and FCN-8s on slim's InceptionV3.
+
+The backbone is `tf_slim.nets.inception_v3`, unchanged: its variables carry slim's names, so that a published
+`inception_v3.ckpt` restores whole. What is added, the upsampling heads, lives under `InceptionV3/Upsampling`.
+
+    with slim.arg_scope(inception_v3_fcn_arg_scope()):
+        annotation_pred, logits, end_points = inception_v3_fcn(scale_images(images), num_classes=21)
+
+Sources: Szegedy et al., Rethinking the Inception Architecture for Computer Vision (2016), for the backbone; Long,
+Shelhamer and Darrell, Fully Convolutional Networks for Semantic Segmentation (2015), for the heads.
+
+Where the backbone's cells lie. Every downsampling layer is 3×3, stride 2, VALID, so that the receptive field of cell i
+is centred on pixel 13 + 8i for Mixed_5x, 21 + 16i for Mixed_6x and 37 + 32i for Mixed_7x. Hence cell i of one grid
+always lies on cell 2i + 1 of the next finer one, whatever the input's size, and grids are aligned at their first cell.
+"""
+import numpy as np
+
+from TensorflowUtils import inception_v3, slim, tf
+
+SKIPS = ('32s', '16s', '8s')
+UPSAMPLINGS = ('scores', 'features')
+MIN_SIZE = 75  # below it, InceptionV3's VALID layers leave nothing of the image
+# Not tf.GraphKeys.UPDATE_OPS: with that one slim.batch_norm takes a path that TensorFlow 2.15 and later no longer have.
+BATCH_NORM_UPDATES = 'batch_norm_updates'
+FIRST_CENTRE, STRIDE = 13, 8  # of Mixed_5b, 5c and 5d, in pixels
+
+
+def scale_images(images):
+    """Scales uint8 (or float 0–255) images to float32 in [-1, 1], what slim's pretrained weights expect."""
+    return tf.cast(images, tf.float32) / 127.5 - 1.0
+
+
+def inception_v3_fcn_arg_scope(use_batch_norm=True, weight_decay=0.00004, batch_norm_decay=0.99,
+                               batch_norm_epsilon=0.001):
+    """Returns the arg scope to build `inception_v3_fcn` in.
+
+    Args:
+      use_batch_norm: False gives plain convolutions with biases, as the 2017 original built by mistake and as its
+        published checkpoints hold.
+      weight_decay: factor of the L2 regularizer on every convolution's weights, transposed ones included.
+      batch_norm_decay: of the moving averages. slim's own 0.9997 needs tens of thousands of steps to settle.
+      batch_norm_epsilon: added to the variance.
+    """
+    if use_batch_norm:
+        scope = inception_v3.inception_v3_arg_scope(
+            weight_decay=weight_decay, batch_norm_decay=batch_norm_decay, batch_norm_epsilon=batch_norm_epsilon,
+            updates_collections=BATCH_NORM_UPDATES)
+    else:
+        with slim.arg_scope([slim.conv2d], weights_regularizer=slim.l2_regularizer(weight_decay)) as scope:
+            pass
+    with slim.arg_scope(scope), slim.arg_scope([slim.conv2d_transpose], activation_fn=None, normalizer_fn=None,
+                                               weights_regularizer=slim.l2_regularizer(weight_decay)) as scope:
+        return scope
+
+
+def inception_v3_fcn(inputs, num_classes=21, is_training=True, dropout_keep_prob=0.85, skip='8s', upsampling='scores',
+                     reuse=None, dropout_seed=None, scope='InceptionV3'):
+    """Builds the network.
+
+    Args:
+      inputs: float32 [N, H, W, 3], H and W from 75 up, each known or unknown; see `scale_images`.
+      num_classes: C.
+      is_training: Python bool; batch statistics and dropout if True, moving averages and no dropout if False.
+      dropout_keep_prob: share of `Mixed_7c` that is kept in training.
+      skip: '32s', '16s' (adds Mixed_6e) or '8s' (adds Mixed_6e and a Mixed_5 end point).
+      upsampling: 'features', the original's head, which upsamples features and classifies in its last layer; or
+        'scores', the paper's head, which classifies each end point and upsamples the scores.
+      reuse: True to build the network once more on the same variables.
+      dropout_seed: optional int32 [2] tensor; dropout is then a pure function of it (`tf.random.stateless_uniform`).
+      scope: variable scope; anything but 'InceptionV3' breaks the names that checkpoints hold.
+
+    Returns:
+      annotation_pred: int64 [N, H, W, 1], the class of the largest logit.
+      logits: float32 [N, H, W, C].
+      end_points: dict of the backbone's end points and of the head's layers, by name.
+
+    Raises:
+      ValueError: unknown `skip` or `upsampling`, or an input known to be smaller than 75 pixels.
+    """
+    if skip not in SKIPS:
+        raise ValueError('skip is %r, but it must be one of %s' % (skip, ', '.join(SKIPS)))
+    if upsampling not in UPSAMPLINGS:
+        raise ValueError('upsampling is %r, but it must be one of %s' % (upsampling, ', '.join(UPSAMPLINGS)))
+    for size in inputs.shape.as_list()[1:3]:
+        if size is not None and size < MIN_SIZE:
+            raise ValueError('the input is %s pixels, but each side must have %d at least' % (inputs.shape[1:3],
+                                                                                             MIN_SIZE))
+    with tf.variable_scope(scope, 'InceptionV3', [inputs], reuse=reuse) as scope, \
+            slim.arg_scope([slim.batch_norm, slim.dropout], is_training=is_training):
+        net, end_points = inception_v3.inception_v3_base(inputs, scope=scope)
+        if is_training and dropout_keep_prob < 1:
+            net = _dropout(net, dropout_keep_prob, dropout_seed)
+        head = _score_head if upsampling == 'scores' else _feature_head
+        with tf.variable_scope('Upsampling'):
+            logits = head(inputs, net, end_points, num_classes, skip)
+        if upsampling == 'features':
+            _classification_variables(num_classes)
+        end_points['Upsampling/Logits'] = logits
+        annotation_pred = tf.expand_dims(tf.argmax(logits, axis=3), 3, name='annotation_pred')
+    return annotation_pred, logits, end_points
+
+
+def _dropout(net, keep_prob, seed):
+    if seed is None:
+        return slim.dropout(net, keep_prob, scope='Dropout')
+    kept = tf.random.stateless_uniform(tf.shape(net), seed) < keep_prob
+    return net * tf.cast(kept, net.dtype) / keep_prob
+
+
+def _feature_head(inputs, net, end_points, num_classes, skip):
+    """The original's head. Scope names disagree with the kernels; published checkpoints hold them, so they stay."""
+    with slim.arg_scope([slim.conv2d_transpose], padding='VALID', activation_fn=None, normalizer_fn=None):
+        net = slim.conv2d_transpose(net, 768, [4, 4], stride=2, scope='Conv2d_Trans_5x5')
+        net = _fit(net, end_points['Mixed_6e'], 'CONSTANT')
+        if skip != '32s':
+            net += end_points['Mixed_6e']
+        end_points['Upsampling/Conv2d_Trans_5x5'] = net
+        net = slim.conv2d_transpose(net, 288, [3, 3], stride=2, scope='Conv2d_Trans_4x4')
+        net = _fit(net, end_points['Mixed_5c'], 'CONSTANT')
+        if skip == '8s':
+            net += end_points['Mixed_5c']
+        end_points['Upsampling/Conv2d_Trans_4x4'] = net
+        net = slim.conv2d_transpose(net, num_classes, [32, 32], stride=8, scope='Conv2d_Trans_32x32')
+        # Up to 7 rows and columns that no cell reaches at sizes other than 224 + 8n repeat their neighbours.
+        return _fit(net, inputs, 'SYMMETRIC')
+
+
+def _score_head(inputs, net, end_points, num_classes, skip):
+    """The paper's head: scores of three end points, each on its receptive field's centre, upsampled and summed."""
+    def score(tensor, name, initializer):
+        with slim.arg_scope([slim.conv2d], activation_fn=None, normalizer_fn=None):
+            end_points['Upsampling/' + name] = slim.conv2d(tensor, num_classes, [1, 1],
+                                                           weights_initializer=initializer, scope=name)
+        return end_points['Upsampling/' + name]
+
+    # A skip that starts at zero lets the coarser prediction be learned first (section 4.3 of the paper).
+    zeros = tf.zeros_initializer()
+    net = score(net, 'Score_Mixed_7c', tf.truncated_normal_initializer(stddev=0.01))
+    net = _upsample(net, 2, end_points['Mixed_6e'], 1, 'Conv2d_Trans_32s')
+    if skip != '32s':
+        net += score(end_points['Mixed_6e'], 'Score_Mixed_6e', zeros)
+    net = _upsample(net, 2, end_points['Mixed_5d'], 1, 'Conv2d_Trans_16s')
+    if skip == '8s':
+        net += score(end_points['Mixed_5d'], 'Score_Mixed_5d', zeros)
+    return _upsample(net, STRIDE, inputs, FIRST_CENTRE, 'Conv2d_Trans_8s')
+
+
+def _upsample(scores, factor, target, centre, scope):
+    """Upsamples [N, h, w, C] to the height and width of `target`, cell i landing exactly on its cell centre + factor·i.
+
+    A kernel of odd size 2·factor - 1 has a centre, so that nothing is shifted by half a cell; it starts as bilinear
+    interpolation. Cells are repeated beyond the border first, or scores would fade out towards it.
+    """
+    before = -(-centre // factor)  # whole cells between the first target position and the first cell
+    after = 4 if factor == STRIDE else 1  # the image may go on for 25 pixels behind the last cell's centre
+    channels = scores.shape.as_list()[3]
+    scores = tf.pad(scores, [[0, 0], [before, after], [before, after], [0, 0]], 'SYMMETRIC')
+    scores = slim.conv2d_transpose(
+        scores, channels, 2 * factor - 1, stride=factor, padding='VALID', activation_fn=None, normalizer_fn=None,
+        weights_initializer=bilinear_initializer, scope=scope)
+    first = factor * before + factor - 1 - centre
+    return _fit(scores[:, first:, first:], target, 'CONSTANT')
+
+
+def bilinear_initializer(shape, dtype=tf.float32, partition_info=None):
+    """A transposed convolution's weights [k, k, C, C], k odd, that interpolate each channel bilinearly."""
+    del partition_info
+    half = (shape[0] + 1) // 2
+    line = 1 - np.abs(np.arange(shape[0]) - half + 1) / half
+    weights = np.zeros(shape, 'float32')
+    for channel in range(shape[2]):
+        weights[:, :, channel, channel] = np.outer(line, line)
+    return tf.constant(weights, dtype)
+
+
+def _fit(net, target, mode):
+    """Crops or pads `net` at its bottom and right to the height and width of `target`; grids stay aligned at cell 0."""
+    net = net[:, :tf.shape(target)[1], :tf.shape(target)[2]]
+    missing = tf.shape(target)[1:3] - tf.shape(net)[1:3]
+    net = tf.pad(net, [[0, 0], [0, missing[0]], [0, missing[1]], [0, 0]], mode)
+    net.set_shape(target.shape[:3].concatenate(net.shape[3:]))
+    return net
+
+
+def _classification_variables(num_classes):
+    """Creates the variables that slim's two classification heads have at 224×224, computed by nobody.
+
+    The original built both heads, so its checkpoints hold them. Their kernels' sizes, and so their names, would follow
+    the input's size if slim built them here; one set of variables for every size lets a checkpoint load at any.
+    """
+    plain = {'activation_fn': None, 'normalizer_fn': None}
+    layers = [('AuxLogits/Conv2d_1b_1x1', 1, 768, 128, {}), ('AuxLogits/Conv2d_2a_3x3', 3, 128, 768, {}),
+              ('AuxLogits/Conv2d_2b_1x1', 1, 768, num_classes, plain),
+              ('Logits/Conv2d_1c_1x1', 1, 2048, num_classes, plain)]
+    with slim.arg_scope([slim.batch_norm], is_training=False), \
+            slim.arg_scope([slim.conv2d], weights_regularizer=None, padding='VALID'):
+        for scope, kernel, depth, outputs, arguments in layers:
+            slim.conv2d(tf.zeros([1, kernel, kernel, depth]), outputs, kernel, scope=scope, **arguments)
