@@ -1,0 +1,166 @@
+"""Label maps as pictures: the VOC palette, palette PNGs, overlays, and panels with titles and a legend.
+
+A label map is an integer array [H, W]; a palette is uint8 RGB [256, 3], one row a label.
+"""
+import numpy as np
+from PIL import Image
+
+DPI = 64  # a power of two, so that sizes in inches come out as whole pixels
+MARGIN, GAP = 16, 14  # pixels around a panel figure, and between its parts
+TITLE_HEIGHT, PANEL_TITLE_HEIGHT, LEGEND_PITCH, PATCH = 30, 26, 23, 15  # pixels
+
+
+def voc_palette():
+    """The palette of PASCAL VOC's annotations: uint8 [256, 3], row = label.
+
+    Source: `VOClabelcolormap.m` of the VOC devkit. The lowest three bits of the label go to the highest bits of red,
+    green and blue, the next three to the bits below, and so on, so that neighbouring labels differ strongly.
+    """
+    labels = np.arange(256)
+    palette = np.zeros((256, 3), np.int64)
+    for level in range(8):
+        for channel in range(3):
+            palette[:, channel] |= (labels >> (3 * level + channel) & 1) << (7 - level)
+    return palette.astype(np.uint8)
+
+
+def save_labels(path, labels, palette):
+    """Writes uint8 labels [H, W] as a palette PNG: its pixels are the labels, and any viewer shows it in colour."""
+    image = Image.fromarray(labels)
+    image.putpalette(palette.tobytes())
+    image.save(path, format='PNG')
+
+
+def colorize(labels, palette):
+    """The colours of a label map: uint8 RGB [H, W, 3]."""
+    return palette[labels]
+
+
+def overlay(image, labels, palette, alpha=0.5):
+    """An image seen through the colours of its label map, with a white line between regions.
+
+    Args:
+      image: uint8 RGB [H, W, 3].
+      labels: label map [H, W].
+      palette: uint8 [256, 3].
+      alpha: share of the label's colour in the mix, in [0, 1].
+
+    Returns:
+      uint8 RGB [H, W, 3]. The lines are one pixel wide, so regions two pixels wide still show their colour.
+    """
+    mixed = np.uint8(np.rint((1 - alpha) * image + alpha * colorize(labels, palette)))
+    mixed[:, :-1][labels[:, :-1] != labels[:, 1:]] = 255
+    mixed[:-1][labels[:-1] != labels[1:]] = 255
+    return mixed
+
+
+def save_panel(path, panels, class_names, palette, ignore_label=None, title=None):
+    """Writes a PNG with pictures side by side, in one row or two, and a legend of the classes that their labels show.
+
+    Args:
+      path: the file to write.
+      panels: list of (title, array), each array a uint8 RGB image [H, W, 3] or a label map [H, W]. All are shown in the
+        size of the first. Small ones are enlarged and large ones reduced, to some 300 to 500 pixels.
+      class_names: list of str, index = label.
+      palette: uint8 [256, 3].
+      ignore_label: shown as 'void' in the legend, unless `class_names` names it.
+      title: line above all panels, or None. Titles are shown as they are, whatever characters they hold.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    height, width = panels[0][1].shape[:2]
+    scale = _scale(max(height, width))
+    height, width = max(1, int(round(height * scale))), max(1, int(round(width * scale)))
+    rows = _rows(len(panels), width / height)
+    columns = -(-len(panels) // rows)
+
+    figure = Figure(dpi=DPI)
+    canvas = FigureCanvasAgg(figure)
+
+    def write(x, y, string, size, fit=None, **style):
+        """Text of `size` pixels at pixel (x, y), y counted upwards; made smaller where wider than `fit` pixels."""
+        string = string.replace('$', r'\$')  # else matplotlib reads what stands between two of them as a formula
+        text = figure.text(x, y, string, transform=None, fontsize=size * 72 / DPI, color='black', **style)
+        for _ in range(4):  # small letters are rounded to whole pixels, so that one step may not do
+            text.width = text.get_window_extent(canvas.get_renderer()).width
+            if not fit or text.width <= fit:
+                break
+            text.set_fontsize(text.get_fontsize() * 0.99 * fit / text.width)
+        return text
+
+    legend = _legend(panels, class_names, palette, ignore_label)
+    top = MARGIN + (TITLE_HEIGHT if title else 0)
+    cell = height + PANEL_TITLE_HEIGHT
+    total_height = top + rows * cell + (rows - 1) * GAP + MARGIN
+    shortest_legend = min(len(legend), 12) * LEGEND_PITCH  # low panels shall not spread it over many columns
+    total_height = max(total_height, top + PANEL_TITLE_HEIGHT + shortest_legend + MARGIN)
+    legend_left = MARGIN + columns * (width + GAP) + GAP // 2
+    total_width = MARGIN + columns * (width + GAP) - GAP + MARGIN
+    per_column = max(1, (total_height - top - PANEL_TITLE_HEIGHT - MARGIN) // LEGEND_PITCH)
+    patches = []  # (x, y, colour), y counted downwards
+    for start in range(0, len(legend), per_column):
+        widest = 0
+        for place, (name, colour) in enumerate(legend[start:start + per_column]):
+            y = top + PANEL_TITLE_HEIGHT + place * LEGEND_PITCH
+            patches.append((legend_left, y, colour))
+            text = write(legend_left + PATCH + 7, total_height - y - PATCH // 2 - 1, name, 14, va='center_baseline')
+            widest = max(widest, int(text.width))
+        legend_left += PATCH + 7 + widest + MARGIN
+        total_width = legend_left
+
+    pixels = np.full((total_height, total_width, 3), 255, np.uint8)
+    for index, (panel_title, array) in enumerate(panels):
+        x = MARGIN + index % columns * (width + GAP)
+        y = top + index // columns * (cell + GAP) + PANEL_TITLE_HEIGHT
+        pixels[y:y + height, x:x + width] = _resized(array, palette, width, height)
+        write(x + width // 2, total_height - y + 8, panel_title, 15, fit=width, ha='center')
+    for x, y, colour in patches:
+        pixels[y:y + PATCH, x:x + PATCH] = 128  # a grey rim, for white and light colours
+        pixels[y + 1:y + PATCH - 1, x + 1:x + PATCH - 1] = colour
+    if title:
+        grid_width = columns * (width + GAP) - GAP
+        write(MARGIN + grid_width // 2, total_height - MARGIN - 15, title, 17, fit=grid_width, ha='center',
+              weight='bold')
+    figure.set_size_inches(total_width / DPI, total_height / DPI)
+    figure.figimage(pixels)
+    canvas.print_png(path)
+
+
+def _scale(side):
+    """How much to enlarge a picture whose longer side has `side` pixels: a whole number, or a fraction to reduce it."""
+    return max(1, int(360 / side + 0.5)) if side <= 512 else 512 / side
+
+
+def _rows(count, aspect):
+    """One row or two for `count` panels of width / height `aspect`: whichever comes nearer to a page's proportions."""
+    def distance(rows):
+        columns = -(-count // rows)
+        empty_cells = columns * rows - count
+        return abs(np.log(aspect * columns / rows / 2.2)) + 0.3 * empty_cells
+
+    return min((1, 2), key=distance) if count > 1 else 1
+
+
+def _resized(array, palette, width, height):
+    """A panel's pixels at its final size: uint8 RGB [height, width, 3]; labels keep hard edges when enlarged."""
+    reduced = array.shape[1] > width
+    hard = array.ndim == 2 and not reduced
+    image = Image.fromarray(colorize(array, palette) if array.ndim == 2 else array)
+    return np.asarray(image.resize((width, height), Image.NEAREST if hard else Image.LANCZOS))
+
+
+def _legend(panels, class_names, palette, ignore_label):
+    """(name, colour) of each label that any of the label maps holds, in label order, void last."""
+    maps = [array for _, array in panels if array.ndim == 2]
+    present = np.unique(np.concatenate([np.unique(labels) for labels in maps])) if maps else []
+    entries, void = [], []
+    for label in present:
+        if label < len(class_names):
+            name = class_names[label]
+            entries.append((name if len(name) <= 30 else name[:29] + '…', palette[label]))
+        elif label == ignore_label:
+            void.append(('void', palette[label]))
+        else:
+            entries.append(('label {}'.format(label), palette[label]))
+    return entries + void

@@ -1,0 +1,50 @@
+"""What downloads and archives share: writing files while other processes may, and saying in words what fails."""
+import contextlib
+import errno
+import fcntl
+import os
+
+from fcn.errors import InputError
+
+CHUNK = 1 << 18  # bytes held in memory at a time
+
+
+def remove(path):
+    """Removes a file if it is there."""
+    with contextlib.suppress(FileNotFoundError):
+        os.remove(path)
+
+
+@contextlib.contextmanager
+def writing(path):
+    """Turns an OSError into an InputError about writing `path`."""
+    try:
+        yield
+    except OSError as error:
+        advice = 'Check the folder and its permissions, or choose another'
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            advice = 'The disk is full: free some space, or choose a folder on another disk'
+        raise InputError('Cannot write %s: %s. %s, and run again.' % (path, error.strerror or error, advice)) from error
+
+
+@contextlib.contextmanager
+def locked(target, progress):
+    """Holds `target + '.lock'` alone, waiting for any other process that has it, and makes the folder it is in."""
+    path = target + '.lock'
+    with contextlib.ExitStack() as stack:
+        with writing(path):
+            os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+            while True:
+                handle = stack.enter_context(open(path, 'a'))
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    if progress:
+                        print('Another process is at work on %s: waiting for it.' % target, flush=True)
+                    fcntl.flock(handle, fcntl.LOCK_EX)
+                # The process waited for removes the file as it leaves: a lock on a removed file keeps nobody out.
+                with contextlib.suppress(FileNotFoundError):
+                    if os.path.samestat(os.fstat(handle.fileno()), os.stat(path)):
+                        break
+        stack.callback(remove, path)
+        yield

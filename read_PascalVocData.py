@@ -1,0 +1,104 @@
+"""PASCAL VOC 2012 segmentation, and any folder in its layout.
+
+    DIR/VOCdevkit/VOC2012/JPEGImages/NAME.jpg
+                          SegmentationClass/NAME.png      palette or grey PNG, pixel value = label, 255 = void
+                          ImageSets/Segmentation/train.txt, val.txt      one NAME a line
+
+DIR itself, or DIR/VOC2012, may also be the innermost folder. Where `trainaug.txt` and `SegmentationClassAug/` are
+present (the 10,582 images of Hariharan et al., Semantic contours from inverse detectors, 2011, less VOC's validation
+split) they are the training split. VOC's own splits are 1464 and 1449 images.
+
+Source: Everingham et al., The PASCAL Visual Object Classes Challenge 2012, http://host.robots.ox.ac.uk/pascal/VOC/voc2012/
+"""
+import glob
+import os
+
+from fcn import download
+from fcn.colorize import voc_palette
+from fcn.errors import InputError
+from fcn.records import IMAGE_EXTENSIONS, list_stems, must_download, record
+
+DATA_DIR = 'Data_zoo/Pascal_Voc/'
+DATA_URL = 'http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar'  # the host has no https
+DATA_SIZE = 1999639040  # bytes
+DATA_MD5 = '6cd6e144f989b92b3379bac3b3de84fd'
+
+CLASS_NAMES = ['background', 'aeroplane', 'bicycle', 'bird', 'boat', 'bottle', 'bus', 'car', 'cat', 'chair', 'cow',
+               'dining table', 'dog', 'horse', 'motorbike', 'person', 'potted plant', 'sheep', 'sofa', 'train',
+               'tv monitor']
+NUM_OF_CLASSES = len(CLASS_NAMES)
+IGNORE_LABEL = 255
+PALETTE = voc_palette()
+
+
+def read_dataset(data_dir=DATA_DIR, data_url=None):
+    """Lists the records of the training and the validation split.
+
+    Args:
+      data_dir: a folder in VOC layout. The default one is filled by download when it is not (2 GB), and so is any
+        folder when `data_url` is given.
+      data_url: where to download from instead of VOC's own host.
+
+    Returns:
+      (training_records, validation_records), lists in the order of the split files.
+
+    Raises:
+      InputError: no such folder, not in VOC layout, an empty split, an image or annotation that is missing.
+    """
+    if find_root(data_dir) is None and must_download(data_dir, DATA_DIR, data_url):
+        if data_url:
+            download.fetch_and_extract(data_url, data_dir)
+        else:
+            download.fetch_and_extract(DATA_URL, data_dir, size=DATA_SIZE, md5=DATA_MD5)
+    return read_folder(data_dir)
+
+
+def read_folder(data_dir):
+    """Does what `read_dataset` does for a folder that is there, and downloads nothing."""
+    root = find_root(data_dir)
+    if root is None:
+        raise InputError('--data_dir=%s is not in PASCAL VOC layout: neither it nor VOCdevkit/VOC2012 in it holds '
+                         'JPEGImages/, SegmentationClass/ and ImageSets/Segmentation/train.txt and val.txt.' % data_dir)
+    splits = os.path.join(root, 'ImageSets', 'Segmentation')
+    augmented = os.path.join(root, 'SegmentationClassAug')
+    training = ('trainaug', augmented) if (os.path.isdir(augmented) and os.path.isfile(
+        os.path.join(splits, 'trainaug.txt'))) else ('train', os.path.join(root, 'SegmentationClass'))
+    return (read_split(root, *training),
+            read_split(root, 'val', os.path.join(root, 'SegmentationClass')))
+
+
+def find_root(data_dir):
+    """Returns the folder below `data_dir` that holds JPEGImages and ImageSets/Segmentation, or None."""
+    candidates = [data_dir]
+    for pattern in ('VOC*', os.path.join('*', 'VOC*')):
+        candidates += sorted(glob.glob(os.path.join(glob.escape(data_dir), pattern)), reverse=True)  # newest year first
+    for candidate in candidates:
+        if all(os.path.isdir(os.path.join(candidate, *parts))
+               for parts in (['JPEGImages'], ['ImageSets', 'Segmentation'])):
+            return candidate
+    return None
+
+
+def read_split(root, split, annotations):
+    """Lists the records of one split file, annotations taken from the folder named. Raises InputError."""
+    path = os.path.join(root, 'ImageSets', 'Segmentation', split + '.txt')
+    try:
+        with open(path, encoding='utf-8') as file:
+            names = [line.strip() for line in file if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError('The split file %s cannot be read: %s. It lists one image name a line, without extension.'
+                         % (path, error)) from None
+    if not names:
+        raise InputError('The split file %s is empty. It lists one image name a line, without extension.' % path)
+    images = list_stems(os.path.join(root, 'JPEGImages'), IMAGE_EXTENSIONS)
+    labels = list_stems(annotations, ('.png',))
+    records = []
+    for name in names:
+        if name not in images:
+            raise InputError('The split file %s names %s, but there is no %s.jpg in %s.'
+                             % (path, name, name, os.path.join(root, 'JPEGImages')))
+        if name not in labels:
+            raise InputError('The image %s of the split file %s has no annotation: there is no %s.png in %s.'
+                             % (images[name], path, name, annotations))
+        records.append(record(images[name], labels[name]))
+    return records

@@ -1,0 +1,35 @@
+"""What several test modules share: the command line, and a small drawn data set."""
+import os
+import subprocess
+import sys
+
+import pytest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+def command(*flags):
+    """The script's command line, for subprocess."""
+    return [sys.executable, os.path.join(ROOT, 'inception_FCN.py')] + list(flags)
+
+
+def run(*flags, **arguments):
+    """Runs the script to its end. Returns the process, its output as text in `stdout` and `stderr`."""
+    return subprocess.run(command(*flags), stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True,
+                          timeout=600, **arguments)
+
+
+def run_well(*flags, **arguments):
+    """Runs the script, which must succeed. Returns its output."""
+    done = run(*flags, **arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope='session')
+def shapes(tmp_path_factory):
+    """Folder of a Shapes data set of 6 training and 3 validation images."""
+    import read_ShapesData
+    folder = str(tmp_path_factory.mktemp('shapes'))
+    read_ShapesData.draw_dataset(folder, training_images=6, validation_images=3)
+    return folder

@@ -1,0 +1,129 @@
+"""read_MITSceneParsingData.py: the release's layout, names and colours, and a message that names what is missing."""
+import os
+import re
+import shutil
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import read_MITSceneParsingData as mit
+from fcn.errors import InputError
+from fcn.records import open_annotation
+
+TRAINING, VALIDATION = ['ADE_train_00000001', 'ADE_train_00000002', 'with space', 'é_ü'], ['ADE_val_00000001']
+
+
+@pytest.fixture
+def root(tmp_path):
+    """The innermost folder of a small data set; a space, an accent and brackets in its path."""
+    root = tmp_path / 'my data é [1] *' / 'ADEChallengeData2016'
+    for split, names in (('training', TRAINING), ('validation', VALIDATION)):
+        for kind in ('images', 'annotations'):
+            os.makedirs(str(root / kind / split))
+        for name in reversed(names):
+            Image.fromarray(np.zeros((4, 6, 3), 'uint8')).save(str(root / 'images' / split / (name + '.jpg')))
+            Image.fromarray(np.full((4, 6), 150, 'uint8')).save(str(root / 'annotations' / split / (name + '.png')))
+    return root
+
+
+def stems(split):
+    return [one['filename'] for one in split]
+
+
+def raises(*words):
+    return pytest.raises(InputError, match='.*'.join(re.escape(str(one)) for one in words))
+
+
+def test_facts():
+    assert mit.NUM_OF_CLASSES == len(mit.CLASS_NAMES) == 151
+    assert mit.IGNORE_LABEL == 0
+    names = {0: 'other', 1: 'wall', 2: 'building', 3: 'sky', 13: 'person', 21: 'car', 76: 'swivel chair', 150: 'flag'}
+    assert {label: mit.CLASS_NAMES[label] for label in names} == names
+    assert len(set(mit.CLASS_NAMES)) == 151 and all(name == name.strip() != '' for name in mit.CLASS_NAMES)
+
+
+def test_palette():
+    assert mit.PALETTE.shape == (256, 3) and mit.PALETTE.dtype == 'uint8'
+    known = {0: (0, 0, 0), 1: (120, 120, 120), 2: (180, 120, 120), 3: (6, 230, 230), 13: (150, 5, 61),
+             150: (92, 0, 255), 151: (0, 0, 0), 255: (0, 0, 0)}
+    assert {label: tuple(mit.PALETTE[label].tolist()) for label in known} == known
+    assert mit.PALETTE[1:151].any(1).all(), 'no class is black'
+
+
+@pytest.mark.parametrize('above', [0, 1])
+def test_either_folder_may_be_named(root, above):
+    training, validation = mit.read_dataset(str([root, root.parent][above]))
+    assert stems(training) == TRAINING and stems(validation) == VALIDATION, 'sorted by name'
+    for one, split in [(one, 'training') for one in training] + [(one, 'validation') for one in validation]:
+        assert one['image'] == str(root / 'images' / split / (one['filename'] + '.jpg'))
+        assert one['annotation'] == str(root / 'annotations' / split / (one['filename'] + '.png'))
+        assert np.all(open_annotation(one['annotation']) == 150)
+
+
+def test_missing_annotation_is_named(root):
+    os.remove(str(root / 'annotations/training/with space.png'))
+    with raises(root / 'images/training/with space.jpg', 'no annotation', 'with space.png'):
+        mit.read_dataset(str(root))
+
+
+def test_annotation_without_image_is_left_alone(root):
+    os.remove(str(root / 'images/training/with space.jpg'))
+    assert stems(mit.read_dataset(str(root))[0]) == [name for name in TRAINING if name != 'with space']
+
+
+@pytest.mark.parametrize('split', ['training', 'validation'])
+def test_empty_split_is_named(root, split):
+    shutil.rmtree(str(root / 'images' / split))
+    os.mkdir(str(root / 'images' / split))
+    with raises(root / 'images' / split, 'holds no images'):
+        mit.read_dataset(str(root))
+
+
+def test_missing_folders_are_named(root, tmp_path):
+    for folder in ('images/validation', 'annotations/training'):
+        os.rename(str(root / folder), str(root / 'aside'))
+        with raises('no folder', root / folder):
+            mit.read_dataset(str(root))
+        os.rename(str(root / 'aside'), str(root / folder))
+    shutil.rmtree(str(root / 'images'))
+    with raises(root.parent, 'not in the layout of MIT Scene Parsing', 'images/training'):
+        mit.read_dataset(str(root.parent))
+    with raises(tmp_path / 'absent', 'to have it downloaded to Data_zoo/MIT_SceneParsing/', '--data_url'):
+        mit.read_dataset(str(tmp_path / 'absent'))
+
+
+@pytest.mark.parametrize('as_url', [True, False])
+def test_download_from_a_mirror(root, tmp_path, as_url):
+    """A folder that is absent is filled from --data_url, a URL or a path; the second call needs no mirror."""
+    mirror = tmp_path / 'ADE small.zip'
+    with zipfile.ZipFile(str(mirror), 'w') as archive:
+        for parent, _, names in os.walk(str(root)):
+            for name in names:
+                path = os.path.join(parent, name)
+                archive.write(path, os.path.relpath(path, str(root.parent)))
+    data_dir = tmp_path / 'downloaded' / 'ade'
+    with raises('Cannot fetch', 'No such file'):
+        mit.read_dataset(str(data_dir), str(mirror) + 'x')
+    assert data_dir.is_dir(), 'the folder of a download that failed, which must not pass for a data set'
+    training, validation = mit.read_dataset(str(data_dir), mirror.as_uri() if as_url else str(mirror))
+    assert stems(training) == TRAINING and stems(validation) == VALIDATION
+    mirror.unlink()
+    assert mit.read_dataset(str(data_dir)) == (training, validation)
+
+
+def test_default_folder_is_downloaded_and_checked(root, tmp_path, monkeypatch):
+    """What comes for the default folder must be the benchmark's own archive, by checksum."""
+    calls = []
+
+    def fetch(url, folder, **checks):
+        calls.append((url, folder, checks))
+        shutil.copytree(str(root), os.path.join(folder, 'ADEChallengeData2016'))
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(mit.download, 'fetch_and_extract', fetch)
+    for _ in range(2):
+        assert stems(mit.read_dataset()[0]) == TRAINING
+    assert calls == [('http://data.csail.mit.edu/places/ADEchallenge/ADEChallengeData2016.zip',
+                      'Data_zoo/MIT_SceneParsing/', {'sha1': '219e1696abb36c8ba3a3afe7fb2f4b4606a897c7'})]

@@ -1,0 +1,178 @@
+"""read_PascalVocData.py: VOC's layout in all its variants, and a message that names what is missing."""
+import os
+import re
+import tarfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import read_PascalVocData as voc
+from fcn.errors import InputError
+from fcn.records import open_annotation
+
+TRAINING, VALIDATION = ['2007_000032', 'with space', 'é_ü'], ['2007_000033', 'x.y']
+
+
+def write(path, data=b''):
+    os.makedirs(os.path.dirname(str(path)), exist_ok=True)
+    with open(str(path), 'wb') as file:
+        file.write(data)
+
+
+def write_split(root, split, names, folder='SegmentationClass', ending='\n'):
+    """Writes a split file, and an image and an annotation of 4 × 6 pixels for each of its names."""
+    write(root / 'ImageSets' / 'Segmentation' / (split + '.txt'), ''.join(name + ending for name in names).encode())
+    os.makedirs(str(root / 'JPEGImages'), exist_ok=True)
+    os.makedirs(str(root / folder), exist_ok=True)
+    for name in names:
+        Image.fromarray(np.zeros((4, 6, 3), 'uint8')).save(str(root / 'JPEGImages' / (name + '.jpg')))
+        annotation = Image.fromarray(np.full((4, 6), 15, 'uint8'))
+        annotation.putpalette(voc.PALETTE.tobytes())
+        annotation.save(str(root / folder / (name + '.png')))
+
+
+@pytest.fixture
+def root(tmp_path):
+    """The innermost folder of a small data set in the release's layout; a space, an accent and brackets in its path."""
+    root = tmp_path / 'my data é [1] *' / 'VOCdevkit' / 'VOC2012'
+    write_split(root, 'train', TRAINING)
+    write_split(root, 'val', VALIDATION)
+    return root
+
+
+def stems(split):
+    return [one['filename'] for one in split]
+
+
+def raises(*words):
+    return pytest.raises(InputError, match='.*'.join(re.escape(str(one)) for one in words))
+
+
+def test_facts():
+    assert voc.NUM_OF_CLASSES == len(voc.CLASS_NAMES) == len(set(voc.CLASS_NAMES)) == 21
+    assert voc.IGNORE_LABEL == 255
+    assert [voc.CLASS_NAMES[label] for label in (0, 1, 15, 20)] == ['background', 'aeroplane', 'person', 'tv monitor']
+    assert voc.PALETTE.shape == (256, 3) and voc.PALETTE.dtype == 'uint8'
+    known = {0: (0, 0, 0), 1: (128, 0, 0), 15: (192, 128, 128), 20: (0, 64, 128), 255: (224, 224, 192)}
+    assert {label: tuple(voc.PALETTE[label].tolist()) for label in known} == known
+
+
+@pytest.mark.parametrize('above', [0, 1, 2])
+def test_any_folder_of_the_layout_may_be_named(root, above):
+    training, validation = voc.read_dataset(str([root, root.parent, root.parent.parent][above]))
+    assert stems(training) == TRAINING and stems(validation) == VALIDATION, 'in the order of the split files'
+    for one in training + validation:
+        assert one['image'] == str(root / 'JPEGImages' / (one['filename'] + '.jpg'))
+        assert one['annotation'] == str(root / 'SegmentationClass' / (one['filename'] + '.png'))
+        assert np.all(open_annotation(one['annotation']) == 15)
+
+
+def test_trailing_slash_changes_nothing(root):
+    assert voc.read_dataset(str(root.parent.parent) + '/')[0] == voc.read_dataset(str(root.parent.parent))[0]
+
+
+def test_newest_year_is_taken(root):
+    write_split(root.parent / 'VOC2007', 'train', ['old'])
+    write_split(root.parent / 'VOC2007', 'val', ['old'])
+    assert stems(voc.read_dataset(str(root.parent.parent))[0]) == TRAINING
+    assert stems(voc.read_dataset(str(root.parent))[0]) == TRAINING
+
+
+def test_augmented_training_split(root):
+    folder = str(root.parent.parent)
+    write_split(root, 'trainaug', TRAINING[:1] + ['2008_extra'], 'SegmentationClassAug')
+    training, validation = voc.read_dataset(folder)
+    assert stems(training) == ['2007_000032', '2008_extra'] and stems(validation) == VALIDATION
+    assert all(os.path.basename(os.path.dirname(one['annotation'])) == 'SegmentationClassAug' for one in training)
+    assert all(os.path.basename(os.path.dirname(one['annotation'])) == 'SegmentationClass' for one in validation)
+    os.remove(str(root / 'ImageSets/Segmentation/trainaug.txt'))
+    assert stems(voc.read_dataset(folder)[0]) == TRAINING, 'without its split file the folder is of no use'
+
+
+def test_split_list_without_its_folder_is_not_taken(root):
+    write(root / 'ImageSets/Segmentation/trainaug.txt', b'2008_extra\n')
+    assert stems(voc.read_dataset(str(root))[0]) == TRAINING
+
+
+def test_windows_line_ends_and_blank_lines(root):
+    write_split(root, 'train', TRAINING, ending='\r\n\r\n')
+    assert stems(voc.read_dataset(str(root))[0]) == TRAINING
+
+
+@pytest.mark.parametrize('extension', ['.jpeg', '.JPG', '.png'])
+def test_images_may_be_of_other_kinds(root, extension):
+    os.rename(str(root / 'JPEGImages/with space.jpg'), str(root / ('JPEGImages/with space' + extension)))
+    assert voc.read_dataset(str(root))[0][1]['image'] == str(root / ('JPEGImages/with space' + extension))
+
+
+def test_missing_annotation_is_named(root):
+    os.remove(str(root / 'SegmentationClass/with space.png'))
+    with raises(root / 'JPEGImages/with space.jpg', 'train.txt', 'no annotation', 'with space.png'):
+        voc.read_dataset(str(root))
+
+
+def test_missing_image_is_named(root):
+    os.remove(str(root / 'JPEGImages/x.y.jpg'))
+    with raises('val.txt', 'names x.y', 'no x.y.jpg', root / 'JPEGImages'):
+        voc.read_dataset(str(root))
+
+
+@pytest.mark.parametrize('split', ['train', 'val'])
+def test_split_file_empty_missing_or_no_text(root, split):
+    path = root / 'ImageSets/Segmentation' / (split + '.txt')
+    write(path, b'\n \n')
+    with raises(path, 'is empty'):
+        voc.read_dataset(str(root))
+    write(path, b'\xff\xfe\x00')
+    with raises(path, 'cannot be read'):
+        voc.read_dataset(str(root))
+    os.remove(str(path))
+    with raises(path, 'cannot be read'):
+        voc.read_dataset(str(root))
+
+
+def test_missing_folders_are_named(root, tmp_path):
+    os.rename(str(root / 'SegmentationClass'), str(root / 'Masks'))
+    with raises('no folder', root / 'SegmentationClass'):
+        voc.read_dataset(str(root))
+    os.rename(str(root / 'JPEGImages'), str(root / 'Photos'))
+    with raises(root.parent.parent, 'not in PASCAL VOC layout', 'JPEGImages/', 'train.txt'):
+        voc.read_dataset(str(root.parent.parent))
+    with raises(tmp_path / 'absent', 'to have it downloaded to Data_zoo/Pascal_Voc/', '--data_url'):
+        voc.read_dataset(str(tmp_path / 'absent'))
+    assert not (tmp_path / 'absent').exists()
+
+
+@pytest.mark.parametrize('as_url', [True, False])
+def test_download_from_a_mirror(root, tmp_path, as_url):
+    """A folder that is absent is filled from --data_url, a URL or a path; the second call needs no mirror."""
+    mirror = tmp_path / 'VOCtrainval small.tar'
+    with tarfile.open(str(mirror), 'w') as archive:
+        archive.add(str(root.parent), 'VOCdevkit')
+    data_dir = tmp_path / 'downloaded' / 'voc'
+    with raises('Cannot fetch', 'No such file'):
+        voc.read_dataset(str(data_dir), str(mirror) + 'x')
+    assert data_dir.is_dir(), 'the folder of a download that failed, which must not pass for a data set'
+    training, validation = voc.read_dataset(str(data_dir), mirror.as_uri() if as_url else str(mirror))
+    assert stems(training) == TRAINING and stems(validation) == VALIDATION
+    assert training[0]['image'] == str(data_dir / 'VOCdevkit/VOC2012/JPEGImages/2007_000032.jpg')
+    mirror.unlink()
+    assert voc.read_dataset(str(data_dir)) == (training, validation)
+
+
+def test_default_folder_is_downloaded_and_checked(tmp_path, monkeypatch):
+    """What comes for the default folder must be VOC's own archive, by size and checksum."""
+    calls = []
+
+    def fetch(url, folder, **checks):
+        calls.append((url, folder, checks))
+        write_split(tmp_path / folder / 'VOCdevkit/VOC2012', 'train', TRAINING)
+        write_split(tmp_path / folder / 'VOCdevkit/VOC2012', 'val', VALIDATION)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(voc.download, 'fetch_and_extract', fetch)
+    for _ in range(2):
+        assert stems(voc.read_dataset()[0]) == TRAINING
+    assert calls == [('http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar',
+                      'Data_zoo/Pascal_Voc/', {'size': 1999639040, 'md5': '6cd6e144f989b92b3379bac3b3de84fd'})]
