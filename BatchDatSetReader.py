@@ -1,0 +1,192 @@
+"""Records → batches: decode, crop or resize, augment, shuffle, shard; tf.data pipelines.
+
+The training stream is a pure function of (seed, sample number): which image, which crop, which flip. `draw` is that
+function, in NumPy alone; the pipeline asks it for numbers and does the work in TensorFlow's own threads. So a run that
+was killed goes on with the very samples it would have had, and worker k of n takes its share with no coordination.
+"""
+import collections
+import functools
+
+import numpy as np
+
+from fcn import records as fcn_records
+from TensorflowUtils import tf
+
+SMALLEST_SCALE, LARGEST_SCALE = 0.5, 2.0
+# What an image is padded with: the middle of the range, 0 after scaling to [-1, 1].
+PADDING_COLOUR = 128
+
+Sample = collections.namedtuple('Sample', 'index scale flip top left')
+Sample.__doc__ = """What is drawn for one sample number.
+
+index: of the record. scale: of the image, before the crop is cut. flip: mirror left and right. top, left: where the
+crop lies, as fractions in [0, 1) of the room there is for it.
+"""
+
+
+def draw(seed, number, count, augment=True):
+    """Draws sample `number` (0, 1, ...) of the stream over `count` records. Returns a `Sample`.
+
+    Every epoch, `count` samples, visits each record once, in an order of its own.
+    """
+    epoch, position = divmod(number, count)
+    index = int(_permutation(seed, epoch, count)[position])
+    scale, flip, top, left = np.random.RandomState([seed, 1, number & 0xffffffff, number >> 32]).uniform(size=4)
+    if not augment:
+        return Sample(index, 1.0, False, top, left)
+    # Even in the logarithm: halving is as likely as doubling.
+    scale = SMALLEST_SCALE * (LARGEST_SCALE / SMALLEST_SCALE) ** scale
+    return Sample(index, scale, bool(flip < 0.5), top, left)
+
+
+@functools.lru_cache(maxsize=2)  # the stream is read in order: a remembered shuffle serves a whole epoch
+def _permutation(seed, epoch, count):
+    return np.random.RandomState([seed, 0, epoch]).permutation(count)
+
+
+def training_batches(records, dataset, batch_size, image_size, seed=0, first_sample=0, resize='crop', augment=True,
+                     worker=0, workers=1):
+    """Returns an endless tf.data.Dataset of training batches.
+
+    Args:
+      records: list of records with annotations.
+      dataset: the `fcn.records.Dataset` they belong to.
+      batch_size: N, of this worker.
+      image_size: side of the square that is cut, in pixels.
+      seed: of the stream.
+      first_sample: sample number to begin with; N · workers times the number of steps done.
+      resize: 'crop' cuts a square out of the image, which keeps its proportions and is padded (with the ignored
+        label) where it is smaller; 'squash' resizes the whole image to the square by nearest neighbour, as the
+        original does.
+      augment: draw a scale from 0.5 to 2 ('crop' only) and a flip. Where a crop lies is drawn in any case.
+      worker, workers: of each `workers` batches this worker takes the one numbered `worker`.
+
+    Returns:
+      Dataset of dicts: 'image' uint8 [N, S, S, 3]; 'annotation' uint8 [N, S, S, 1]; 'number' int64 [N], sample numbers.
+    """
+    def numbers():
+        first = first_sample + worker * batch_size
+        while True:
+            for number in range(first, first + batch_size):
+                sample = draw(seed, number, len(records), augment)
+                one = records[sample.index]
+                yield (one['image'], one['annotation'], number, sample.scale, sample.flip, sample.top, sample.left)
+            first += batch_size * workers
+
+    @tf.autograph.experimental.do_not_convert  # else TensorFlow 1.15 rewrites all of Pillow, which takes half a minute
+    def load(image_path, annotation_path, number, scale, flip, top, left):
+        contents = tf.io.read_file(image_path)
+        annotation = _annotation(annotation_path, dataset)
+        if resize == 'squash':
+            image = _decode(contents, image_path)
+            image, annotation = (_nearest(tensor, image_size, image_size) for tensor in (image, annotation))
+        else:
+            shape = tf.shape(annotation)
+            y, x = (_window(shape[axis], image_size, scale, place) for axis, place in ((0, top), (1, left)))
+            window = tf.stack([y.start, x.start, y.length, x.length])
+            image = _decode(contents, image_path, window)
+            image = tf.image.resize_bilinear(image[None], [y.size, x.size], half_pixel_centers=True)[0]
+            image = tf.cast(tf.round(image), tf.uint8)
+            annotation = _nearest(_cut(annotation, window), y.size, x.size)
+            padding = [[y.offset, image_size - y.size - y.offset], [x.offset, image_size - x.size - x.offset], [0, 0]]
+            image = tf.pad(image, padding, constant_values=tf.constant(PADDING_COLOUR, tf.uint8))
+            annotation = tf.pad(annotation, padding, constant_values=tf.constant(_padding_label(dataset), tf.uint8))
+        image, annotation = tf.cond(flip, lambda: (image[:, ::-1], annotation[:, ::-1]), lambda: (image, annotation))
+        image.set_shape([image_size, image_size, 3])
+        annotation.set_shape([image_size, image_size, 1])
+        return {'image': image, 'annotation': annotation, 'number': number}
+
+    stream = tf.data.Dataset.from_generator(
+        numbers, (tf.string, tf.string, tf.int64, tf.float32, tf.bool, tf.float32, tf.float32),
+        tuple(tf.TensorShape([]) for _ in range(7)))
+    stream = stream.map(load, num_parallel_calls=tf.data.experimental.AUTOTUNE)
+    return stream.batch(batch_size, drop_remainder=True).prefetch(2)
+
+
+def evaluation_images(records, dataset, squash_to=None):
+    """Returns a tf.data.Dataset of every record once, in order, each a batch of one at its own size.
+
+    Args:
+      records: list of records; those without annotation get one of the ignored label (0 where there is none).
+      dataset: the `fcn.records.Dataset` whose labels they hold.
+      squash_to: side of the square to resize to by nearest neighbour, as the original does; None keeps every size.
+
+    Returns:
+      Dataset of dicts: 'image' uint8 [1, H, W, 3]; 'annotation' uint8 [1, H, W, 1]; 'number' int64 [1], the record's.
+    """
+    @tf.autograph.experimental.do_not_convert
+    def load(number, image_path, annotation_path):
+        if labelled:
+            image, annotation = _decode(tf.io.read_file(image_path), image_path), _annotation(annotation_path, dataset)
+        else:  # photos from anywhere: Pillow honours their EXIF orientation and knows more formats
+            image = _pillow(image_path)
+            annotation = tf.fill(tf.concat([tf.shape(image)[:2], [1]], 0),
+                                 tf.constant(dataset.ignore_label or 0, tf.uint8))
+        if squash_to:
+            image, annotation = (_nearest(tensor, squash_to, squash_to) for tensor in (image, annotation))
+        image.set_shape([squash_to, squash_to, 3])
+        annotation.set_shape([squash_to, squash_to, 1])
+        return {'image': image, 'annotation': annotation, 'number': number}
+
+    labelled = all(one['annotation'] for one in records)
+    names = tf.data.Dataset.from_tensor_slices((
+        np.arange(len(records), dtype='int64'), [one['image'] for one in records],
+        [one['annotation'] or '' for one in records]))
+    images = names.map(load, num_parallel_calls=tf.data.experimental.AUTOTUNE)
+    return images.batch(1).prefetch(4)
+
+
+_Window = collections.namedtuple('_Window', 'start length size offset')
+
+
+def _window(length, image_size, scale, place):
+    """One axis of a crop: takes `length` source pixels from `start`, to be `size` pixels, `offset` into the crop."""
+    side = tf.maximum(tf.cast(tf.round(image_size / scale), tf.int32), 1)  # of the crop, in source pixels
+    taken = tf.minimum(side, length)
+    share = tf.cast(taken, tf.float32) / tf.cast(side, tf.float32)
+    size = tf.clip_by_value(tf.cast(tf.round(share * image_size), tf.int32), 1, image_size)
+
+    def at(room):
+        return tf.minimum(tf.cast(place * tf.cast(room + 1, tf.float32), tf.int32), room)
+    return _Window(at(length - taken), taken, size, at(image_size - size))
+
+
+def _decode(contents, path, window=None):
+    """Decodes a picture to uint8 [h, w, 3]: all of it, or the window int32 [4] of (top, left, height, width)."""
+    def jpeg():
+        if window is None:
+            return tf.image.decode_jpeg(contents, channels=3)
+        return tf.image.decode_and_crop_jpeg(contents, window, channels=3)
+
+    def png():
+        return _cut(tf.image.decode_png(contents, channels=3), window)
+
+    magic = tf.substr(contents, 0, 4)
+    return tf.case([(tf.equal(tf.substr(magic, 0, 3), b'\xff\xd8\xff'), jpeg), (tf.equal(magic, b'\x89PNG'), png)],
+                   default=lambda: _cut(_pillow(path), window), exclusive=True)
+
+
+def _cut(tensor, window):
+    return tensor if window is None else tensor[window[0]:window[0] + window[2], window[1]:window[1] + window[3]]
+
+
+def _pillow(path):
+    image = tf.py_func(lambda path: fcn_records.open_image(path.decode()), [path], tf.uint8, stateful=False)
+    image.set_shape([None, None, 3])
+    return image
+
+
+def _annotation(path, dataset):
+    """Reads an annotation as the data set's labels, uint8 [H, W, 1]. TensorFlow itself would give palette colours."""
+    labels = tf.py_func(lambda path: fcn_records.read_labels(path.decode(), dataset)[..., None], [path], tf.uint8,
+                        stateful=False)
+    labels.set_shape([None, None, 1])
+    return labels
+
+
+def _nearest(tensor, height, width):
+    return tf.image.resize_nearest_neighbor(tensor[None], [height, width], half_pixel_centers=True)[0]
+
+
+def _padding_label(dataset):
+    return len(dataset.class_names) - 1 if dataset.ignore_label is None else dataset.ignore_label

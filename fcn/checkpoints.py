@@ -1,0 +1,182 @@
+"""Warm start, resume and their reports.
+
+A warm start takes what fits from somebody's checkpoint, when `logs_dir` is empty. A resume goes on from `logs_dir`, and
+must find everything there. Each says what it loaded, skipped and could not match.
+"""
+import collections
+import glob
+import os
+import re
+
+from fcn import download
+from fcn.errors import InputError
+from TensorflowUtils import tf
+
+PUBLISHED = 'Data_zoo/inception_v3/inception_v3.ckpt'
+# slim's list of pretrained models: tensorflow/models, research/slim/README.md
+PUBLISHED_URL = 'http://download.tensorflow.org/models/inception_v3_2016_08_28.tar.gz'
+
+Report = collections.namedtuple('Report', 'source loaded excluded mismatched missing unused')
+Report.__doc__ = """What a warm start did.
+
+source: prefix of the checkpoint. loaded, missing: names of the network's variables that it held, and did not.
+excluded: names left out by --checkpoint_exclude_scopes. mismatched: (name, shape in the network, shape in the
+checkpoint). unused: number of the checkpoint's own variables that the network doesn't have.
+"""
+
+
+def find(path):
+    """Returns the prefix of a checkpoint. `path`: a prefix, a folder (its newest) or a .tar.gz (unpacked beside it).
+
+    The published inception_v3.ckpt is downloaded when `path` is its place and it is absent. Raises InputError.
+    """
+    if os.path.normpath(path) == os.path.normpath(PUBLISHED) and not tf.train.checkpoint_exists(path):
+        download.fetch_and_extract(PUBLISHED_URL, os.path.dirname(PUBLISHED))
+    if path.endswith(('.tar.gz', '.tgz', '.tar')):
+        if not os.path.isfile(path):
+            raise InputError('There is no file --checkpoint_path=%s.' % path)
+        folder = re.sub(r'(\.tar\.gz|\.tgz|\.tar)$', '', path)
+        download.extract(path, folder)
+        path = folder
+    if os.path.isdir(path):
+        prefix = latest(path) or tf.train.latest_checkpoint(path)
+        if prefix is None:  # slim's archives hold one checkpoint and no list of checkpoints
+            prefixes = {re.sub(r'\.index$', '', name) for name in glob.glob(os.path.join(glob.escape(path), '*.ckpt*'))
+                        if not re.search(r'\.(data-\d+-of-\d+|meta)$', name)}
+            if len(prefixes) > 1:
+                raise InputError('--checkpoint_path=%s holds several checkpoints (%s). Name one of them.'
+                                 % (path, ', '.join(sorted(os.path.basename(name) for name in prefixes))))
+            prefix = prefixes.pop() if prefixes else None
+        if prefix is None:
+            raise InputError('The folder --checkpoint_path=%s holds no checkpoint.' % path)
+        return prefix
+    if not tf.train.checkpoint_exists(path):
+        raise InputError('There is no checkpoint --checkpoint_path=%s. Give a prefix (the path without .index or '
+                         '.data-00000-of-00001), a folder or a .tar.gz; or --checkpoint_path= to start from random '
+                         'weights.' % path)
+    return path
+
+
+def saved(logs_dir):
+    """Lists the prefixes of the checkpoints in `logs_dir`, by step."""
+    steps = []
+    for name in glob.glob(os.path.join(glob.escape(logs_dir), 'model.ckpt-*.index')):
+        match = re.search(r'model\.ckpt-(\d+)\.index$', name)
+        if match:
+            steps.append((int(match.group(1)), name[:-len('.index')]))
+    return [prefix for _, prefix in sorted(steps)]
+
+
+def latest(logs_dir):
+    """Returns the prefix of the newest checkpoint in `logs_dir`, or None."""
+    return (saved(logs_dir) or [None])[-1]
+
+
+def newest_intact(logs_dir):
+    """Returns the prefix of the newest checkpoint that reads whole, or None; names each damaged one it passes over."""
+    for prefix in reversed(saved(logs_dir)):
+        try:
+            reader = open_reader(prefix)
+            for name in reader.get_variable_to_shape_map():
+                reader.get_tensor(name)  # its checksum is verified
+            return prefix
+        except (InputError, tf.errors.OpError, ValueError, RuntimeError) as error:
+            print('%s is damaged, so the one before it is used: %s' % (prefix, str(error).split('\n')[0]))
+    return None
+
+
+def step_of(prefix):
+    """Returns the step in a checkpoint's name, 0 when it has none."""
+    match = re.search(r'-(\d+)$', prefix)
+    return int(match.group(1)) if match else 0
+
+
+def open_reader(prefix):
+    """Returns a checkpoint's reader. Raises InputError when the file is damaged."""
+    try:
+        return tf.train.NewCheckpointReader(prefix)
+    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+        raise InputError('The checkpoint %s cannot be read: %s' % (prefix, str(error).split('\n')[0])) from None
+
+
+def warm_start(prefix, variables, exclude_scopes=()):
+    """Finds what of a checkpoint fits the variables. Returns (Report, function that restores it into a session).
+
+    Raises InputError when nothing does.
+    """
+    shapes = open_reader(prefix).get_variable_to_shape_map()
+    report = Report(prefix, [], [], [], [], len(set(shapes) - {one.op.name for one in variables}))
+    fitting = []
+    for one in variables:
+        name, shape = one.op.name, one.shape.as_list()
+        if any((name + '/').startswith(scope.rstrip('/') + '/') for scope in exclude_scopes):
+            report.excluded.append(name)
+        elif name not in shapes:
+            report.missing.append(name)
+        elif shapes[name] != shape:
+            report.mismatched.append((name, shape, shapes[name]))
+        else:
+            report.loaded.append(name)
+            fitting.append(one)
+    if not fitting:
+        raise InputError('The checkpoint %s matches nothing of the network: none of its %d variables has the name and '
+                         'shape of one of the network\'s (it begins with %s; the network with %s). Give a checkpoint '
+                         'of InceptionV3, or --checkpoint_path= to start from random weights.'
+                         % (prefix, len(shapes), ', '.join(sorted(shapes)[:2]), variables[0].op.name))
+    saver = tf.train.Saver(fitting)
+    return report, lambda session: saver.restore(session, prefix)
+
+
+def report_lines(report, variables):
+    """Returns a warm start's report as lines of text."""
+    def in_backbone(name):
+        return not re.match('InceptionV3/(Upsampling|Logits|AuxLogits)/', name)
+
+    def scopes(names):
+        counts = collections.Counter('/'.join(name.split('/')[:2]) for name in names)
+        return ', '.join('%s (%d)' % pair for pair in sorted(counts.items()))
+    backbone = [one.op.name for one in variables if in_backbone(one.op.name)]
+    loaded = [name for name in report.loaded if in_backbone(name)]
+    moving = sum('/moving_' in name for name in loaded)
+    lines = ['warm start from %s' % report.source,
+             '  loaded      %d variables: %d of the backbone\'s %d, moving statistics included (%d)'
+             % (len(report.loaded), len(loaded), len(backbone), moving),
+             '  skipped     %d by --checkpoint_exclude_scopes: %s' % (len(report.excluded),
+                                                                     scopes(report.excluded) or 'none'),
+             '  not in it   %d, which start at random: %s' % (len(report.missing), scopes(report.missing) or 'none'),
+             '  other shape %d, which start at random%s'
+             % (len(report.mismatched), ''.join('\n    %s: %s here, %s there' % one for one in report.mismatched)),
+             '  unused      %d variables of the checkpoint have no place in this network' % report.unused]
+    if len(loaded) < len(backbone) and moving == 0 and any('/BatchNorm/' in name for name in backbone):
+        lines.append('  This checkpoint has no batch norm: give --nouse_batch_norm, or '
+                     '--flagfile=flags/original_2017.flags when it comes from the 2017 project.')
+    return lines
+
+
+def restore(session, prefix, variables, optional=()):
+    """Restores variables from a checkpoint of this program. Returns the names of optional ones that it lacks.
+
+    Args:
+      session: with all variables initialized.
+      prefix: of the checkpoint.
+      variables: list; each must be there with its shape.
+      optional: list; those that are there are restored, the others left alone (optimizer slots of variables that the
+        step before did not train).
+
+    Raises:
+      InputError: a variable is missing or has another shape, or the file is damaged.
+    """
+    shapes = open_reader(prefix).get_variable_to_shape_map()
+    wrong = ['%s is %s in the network and %s' % (one.op.name, one.shape.as_list(), shapes.get(one.op.name, 'absent'))
+             for one in variables if shapes.get(one.op.name) != one.shape.as_list()]
+    if wrong:
+        raise InputError('The checkpoint %s is of another network: %d of %d variables differ; first, %s in the '
+                         'checkpoint. Give the flags it was trained with (--upsampling, --use_batch_norm, '
+                         '--void_class, the data set).'
+                         % (prefix, len(wrong), len(variables), wrong[0]))
+    there = [one for one in optional if shapes.get(one.op.name) == one.shape.as_list()]
+    try:
+        tf.train.Saver(list(variables) + there).restore(session, prefix)
+    except tf.errors.OpError as error:
+        raise InputError('The checkpoint %s is damaged: %s' % (prefix, error.message.split('\n')[0])) from None
+    return [one.op.name for one in optional if one not in there]

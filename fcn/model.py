@@ -1,0 +1,113 @@
+"""The network with what training and prediction add to it: loss, train operation, counts. Both share one build path."""
+from nets import inception_v3_fcn as network
+from TensorflowUtils import slim, tf
+
+CLASSIFICATION_SCOPES = ('InceptionV3/Logits', 'InceptionV3/AuxLogits')
+
+
+def build(images, settings, is_training, reuse=None, dropout_seed=None):
+    """Builds the network on raw images.
+
+    Args:
+      images: uint8 [N, H, W, 3]. For prediction any size; below 75 pixels they are padded, and the logits cut again.
+      settings: dict of 'num_classes', 'skip', 'upsampling', 'use_batch_norm', 'scale_input', 'weight_decay',
+        'batch_norm_decay', 'dropout_keep_prob'; see `nets.inception_v3_fcn`.
+      is_training, reuse, dropout_seed: as there.
+
+    Returns:
+      annotation_pred int64 [N, H, W, 1], logits float32 [N, H, W, C], end_points.
+    """
+    inputs = network.scale_images(images) if settings['scale_input'] else tf.cast(images, tf.float32)
+    small = not is_training and not images.shape[1:3].is_fully_defined()
+    if small:
+        size = tf.shape(images)[1:3]
+        missing = tf.maximum(network.MIN_SIZE - size, 0)
+        inputs = tf.pad(inputs, [[0, 0], [0, missing[0]], [0, missing[1]], [0, 0]])
+        inputs.set_shape([None, None, None, 3])
+    decay = settings['batch_norm_decay']
+    if is_training:  # a moving average that begins as a plain one, or short runs would be tested with start values
+        step = tf.cast(tf.train.get_or_create_global_step(), tf.float32)
+        decay = tf.minimum(decay, (1 + step) / (10 + step))
+    with slim.arg_scope(network.inception_v3_fcn_arg_scope(
+            settings['use_batch_norm'], settings['weight_decay'], decay)):
+        prediction, logits, end_points = network.inception_v3_fcn(
+            inputs, settings['num_classes'], is_training=is_training, skip=settings['skip'],
+            dropout_keep_prob=settings['dropout_keep_prob'], upsampling=settings['upsampling'], reuse=reuse,
+            dropout_seed=dropout_seed)
+    if small:
+        prediction, logits = (tensor[:, :size[0], :size[1]] for tensor in (prediction, logits))
+    return prediction, logits, end_points
+
+
+def pixelwise_loss(logits, annotation, ignore_label):
+    """Returns (sum of the labelled pixels' cross-entropy in nats, their number), float32 scalars.
+
+    Args:
+      logits: float32 [N, H, W, C].
+      annotation: integer [N, H, W, 1].
+      ignore_label: pixels that hold it leave the loss; None counts all.
+    """
+    labels, counted = _labelled(annotation, ignore_label)
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
+    # where, not a product: an infinite loss at an ignored pixel would make NaN of 0 · inf
+    losses = tf.where(counted, losses, tf.zeros_like(losses))
+    return tf.reduce_sum(losses), tf.reduce_sum(tf.cast(counted, tf.float32))
+
+
+def mean_loss(logits, annotation, ignore_label):
+    """Returns the labelled pixels' mean cross-entropy, 0 when there is none; arguments as `pixelwise_loss`."""
+    total, pixels = pixelwise_loss(logits, annotation, ignore_label)
+    return total / tf.maximum(pixels, 1)
+
+
+def confusion_matrix(annotation, prediction, num_classes, ignore_label):
+    """Counts labelled pixels, int64 [C, C], rows annotated, columns predicted; [N, H, W, 1] integers in."""
+    labels, counted = _labelled(annotation, ignore_label)
+    return tf.math.confusion_matrix(tf.boolean_mask(labels, counted),
+                                    tf.boolean_mask(tf.squeeze(prediction, 3), counted), num_classes, dtype=tf.int64)
+
+
+def _labelled(annotation, ignore_label):
+    labels = tf.cast(tf.squeeze(annotation, 3), tf.int32)
+    if ignore_label is None:
+        return labels, tf.ones_like(labels, tf.bool)
+    counted = tf.not_equal(labels, ignore_label)
+    return tf.where(counted, labels, tf.zeros_like(labels)), counted
+
+
+def variables_to_train(trainable_scopes):
+    """Returns the trainable variables below the scopes (a list of names; None or empty: all).
+
+    Raises ValueError for a scope that holds none. slim's classification scopes are let pass: the original's first step
+    names InceptionV3/Logits, which the 'scores' head doesn't build.
+    """
+    variables = tf.trainable_variables()
+    if not trainable_scopes:
+        return variables
+    selected = []
+    for scope in trainable_scopes:
+        found = [one for one in variables if (one.op.name + '/').startswith(scope.rstrip('/') + '/')]
+        if not found and scope not in CLASSIFICATION_SCOPES:
+            known = sorted({'/'.join(one.op.name.split('/')[:2]) for one in variables})
+            raise ValueError('%s is no scope of this network. Its scopes are InceptionV3 and %s.'
+                             % (scope, ', '.join(known)))
+        selected += [one for one in found if one not in selected]
+    if not selected:
+        raise ValueError('%s: these scopes hold nothing to train in this network. Name InceptionV3/Upsampling too.'
+                         % ','.join(trainable_scopes))
+    return selected
+
+
+def training_operation(loss, learning_rate, global_step, variables):
+    """Returns (train_op, gradient_norm, gradients_and_variables).
+
+    Minimizes loss plus weight decay by Adam over `variables`, and updates the batch-norm moving averages. The
+    gradient's norm, a float32 scalar, is not finite when any gradient isn't.
+    """
+    total = tf.add_n([loss] + tf.losses.get_regularization_losses())
+    optimizer = tf.train.AdamOptimizer(learning_rate)
+    # Those of the original's unused classification layers have no gradient.
+    pairs = [pair for pair in optimizer.compute_gradients(total, variables) if pair[0] is not None]
+    norm = tf.global_norm([gradient for gradient, _ in pairs])
+    with tf.control_dependencies(tf.get_collection(network.BATCH_NORM_UPDATES)):
+        return optimizer.apply_gradients(pairs, global_step), norm, pairs

@@ -1,0 +1,325 @@
+"""The commands of the README, end to end, as a user calls them."""
+import glob
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import read_ShapesData
+from conftest import command, run, run_well
+from fcn import metrics
+from fcn import records as fcn_records
+from fcn.errors import EXIT_STOPPED
+from TensorflowUtils import inception_v3, slim, tf
+
+SMALL = ('--dataset=shapes', '--image_size=75', '--batch_size=2', '--log_every=1', '--checkpoint_every=2',
+         '--validate_every=2', '--validation_images=2')
+STEP_ONE = '--trainable_scopes=InceptionV3/Logits,InceptionV3/Upsampling'
+
+
+def variables(prefix):
+    reader = tf.train.load_checkpoint(prefix)
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+
+
+def progress(logs_dir):
+    with open(os.path.join(logs_dir, 'progress.jsonl')) as file:
+        return [json.loads(line) for line in file]
+
+
+@pytest.fixture(scope='module')
+def slim_checkpoint(tmp_path_factory):
+    """A checkpoint of slim's InceptionV3 under its own arg scope, 1001 classes, with moving statistics of its own."""
+    prefix = str(tmp_path_factory.mktemp('slim') / 'inception_v3.ckpt')
+    with tf.Graph().as_default(), tf.Session() as session:
+        with slim.arg_scope(inception_v3.inception_v3_arg_scope(updates_collections='ours')):
+            inception_v3.inception_v3(tf.zeros([1, 299, 299, 3]), 1001)
+        random = np.random.RandomState(0)
+        session.run(tf.global_variables_initializer())
+        for one in tf.global_variables():
+            if 'moving_' in one.op.name:
+                one.load(random.uniform(0.5, 1.5, one.shape.as_list()).astype('float32'), session)
+        tf.train.Saver().save(session, prefix, write_meta_graph=False)
+    return prefix
+
+
+@pytest.fixture(scope='module')
+def two_steps(tmp_path_factory, shapes, slim_checkpoint):
+    """A run of both training steps, two iterations each. Returns (logs_dir, output of one, output of two)."""
+    logs_dir = str(tmp_path_factory.mktemp('two_steps'))
+    flags = SMALL + ('--logs_dir=' + logs_dir,)
+    one = run_well('--mode=train', '--data_dir=' + shapes, '--max_iterations=2', STEP_ONE,
+                   '--checkpoint_path=' + slim_checkpoint, *flags)
+    return logs_dir, one, run_well('--mode=train', '--max_iterations=4', '--debug', *flags)
+
+
+def test_step_one_trains_the_new_layers_from_a_slim_checkpoint(two_steps, slim_checkpoint):
+    logs_dir, output, _ = two_steps
+    assert "376 variables: 376 of the backbone's 376, moving statistics included (188)" in output
+    assert re.search(r'not in it +12.*InceptionV3/Upsampling \(12\)', output)
+    before, after = variables(slim_checkpoint), variables(logs_dir + '/model.ckpt-2')
+    backbone = [name for name in after if name in before and 'moving_' not in name]
+    assert len(backbone) == 188
+    assert all((before[name] == after[name]).all() for name in backbone)
+    moving = [name for name in after if 'moving_' in name]
+    assert all((before[name] != after[name]).any() for name in moving)
+
+
+def test_step_two_resumes_and_trains_all(two_steps):
+    logs_dir, _, output = two_steps
+    assert 'resumed from %s/model.ckpt-2' % logs_dir in output and 'training 200 of 200 variables' in output
+    before, after = variables(logs_dir + '/model.ckpt-2'), variables(logs_dir + '/model.ckpt-4')
+    assert after['global_step'] == 4
+    assert sum((before[name] != after[name]).any() for name in before if name.endswith('weights')) >= 94
+
+
+def test_training_log(two_steps):
+    logs_dir = two_steps[0]
+    lines = progress(logs_dir)
+    assert [line['step'] for line in lines] == [1, 2, 3, 4]
+    for line in lines:
+        assert {'step', 'loss', 'learning_rate', 'images_per_s', 'seconds'} <= set(line)
+        assert ('validation_loss' in line) == ('validation_mean_iou' in line) == (line['step'] in (2, 4))
+    assert [line['seconds'] for line in lines] == sorted(line['seconds'] for line in lines)
+    tags = {}
+    for name in ('train', 'validation'):
+        for path in glob.glob(os.path.join(logs_dir, name, 'events*')):
+            for event in tf.train.summary_iterator(path):
+                for value in event.summary.value:
+                    tags.setdefault(name, {}).setdefault(value.tag, []).append(event.step)
+    assert tags['train']['pixelwise_loss'] == [1, 2, 3, 4] and tags['validation']['pixelwise_loss'] == [2, 4]
+    assert any(tag.startswith('input_truth_prediction') for tag in tags['validation'])
+    # --debug, given to step two only, adds the original's histograms
+    assert tags['train']['InceptionV3/Conv2d_1a_3x3/weights'] == [3, 4]
+    with open(os.path.join(logs_dir, 'config.json')) as file:
+        assert json.load(file)['class_names'] == read_ShapesData.CLASS_NAMES
+
+
+def test_test_and_visualize_agree(two_steps, shapes, tmp_path):
+    """The scores of --mode=test are those of the label maps that --mode=visualize writes."""
+    logs_dir, results = two_steps[0], str(tmp_path)
+    output = run_well('--mode=test', '--logs_dir=' + logs_dir, '--results_dir=' + results)
+    assert '--dataset=shapes' in output  # taken from the run
+    with open(os.path.join(results, 'metrics.json')) as file:
+        result = json.load(file)
+    assert result['images'] == 3 and [one['name'] for one in result['classes']] == read_ShapesData.CLASS_NAMES
+    with open(os.path.join(results, 'metrics.txt')) as file:
+        lines = file.read().splitlines()
+    assert len(lines) == 4 and lines[2] == 'Mean IU: %.4f' % result['mean_iou']
+
+    output = run_well('--mode=visualize', '--logs_dir=' + logs_dir, '--results_dir=' + results, '--num_images=3')
+    confusion = 0
+    for record in read_ShapesData.read_dataset(shapes)[1]:
+        predicted = Image.open(os.path.join(results, 'labels', record['filename'] + '.png'))
+        assert predicted.mode == 'P'
+        labels = fcn_records.open_annotation(record['annotation'])
+        confusion += metrics.confusion_matrix(labels, np.asarray(predicted), 7, 255)
+        assert Image.open(os.path.join(results, 'overlays', record['filename'] + '.png')).size == predicted.size
+    assert metrics.scores(confusion, read_ShapesData.CLASS_NAMES, 3, 255) == pytest.approx(result)
+    panels = [Image.open(os.path.join(results, 'pic_%d.png' % number)) for number in range(3)]
+    assert all(panel.size[0] > 400 for panel in panels)
+    assert not os.path.exists(os.path.join(results, 'pic_3.png'))
+
+
+def test_photos_of_any_kind(two_steps, tmp_path):
+    photos = tmp_path / 'my photos'
+    photos.mkdir()
+    random = np.random.RandomState(0)
+    kinds = {'grey.png': ('L', (90, 120)), 'tiny.png': ('RGB', (40, 50)), 'alpha é.png': ('RGBA', (120, 80)),
+             'press.jpg': ('CMYK', (100, 100)), 'scan.tif': ('RGB', (77, 130))}
+    for name, (mode, size) in kinds.items():
+        pixels = random.randint(0, 256, size[::-1] + (3,)).astype('uint8')
+        Image.fromarray(pixels).convert(mode).save(str(photos / name))
+    # From another folder than the data set, which need not be there.
+    run_well('--mode=visualize', '--logs_dir=' + two_steps[0], '--results_dir=' + str(tmp_path / 'out'),
+             '--image_dir=' + str(photos))
+    for name, (_, size) in kinds.items():
+        stem = os.path.splitext(name)[0] + '.png'
+        assert Image.open(str(tmp_path / 'out' / 'labels' / stem)).size == size
+        assert Image.open(str(tmp_path / 'out' / 'overlays' / stem)).size == size
+    assert len(glob.glob(str(tmp_path / 'out' / 'pic_*.png'))) == len(kinds)
+
+
+def test_killed_and_resumed_equals_never_killed(shapes, tmp_path):
+    """kill -9 after a checkpoint, then the same command: the weights are those of a run that was left alone."""
+    flags = SMALL + ('--mode=train', '--data_dir=' + shapes, '--checkpoint_path=', '--deterministic', '--seed=3',
+                     '--validate_every=0')
+    run_well('--max_iterations=4', '--logs_dir=%s/whole' % tmp_path, *flags)
+    killed = subprocess.Popen(command('--max_iterations=100000', '--logs_dir=%s/killed' % tmp_path, *flags),
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    deadline = time.time() + 300
+    while not (tmp_path / 'killed' / 'model.ckpt-2.index').exists():
+        assert killed.poll() is None and time.time() < deadline, killed.communicate()[0]
+        time.sleep(0.02)
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    for prefix in glob.glob('%s/killed/model.ckpt-*' % tmp_path):  # it may have come further than step 2
+        if not re.search(r'model\.ckpt-2\.', prefix):
+            os.remove(prefix)
+    output = run_well('--max_iterations=4', '--logs_dir=%s/killed' % tmp_path, *flags)
+    assert 'model.ckpt-2' in output
+    whole, resumed = (variables('%s/%s/model.ckpt-4' % (tmp_path, name)) for name in ('whole', 'killed'))
+    assert set(whole) == set(resumed) and len(whole) > 700
+    assert [name for name in whole if not np.array_equal(whole[name], resumed[name])] == []
+    assert [line['step'] for line in progress('%s/killed' % tmp_path)] == [1, 2, 3, 4]
+    losses = [[line['loss'] for line in progress('%s/%s' % (tmp_path, name))] for name in ('whole', 'killed')]
+    assert losses[0] == losses[1]
+
+
+def test_signal_stops_with_a_checkpoint_and_one_run_a_folder(shapes, tmp_path):
+    logs_dir = str(tmp_path / 'logs')
+    flags = SMALL + ('--mode=train', '--data_dir=' + shapes, '--checkpoint_path=', '--logs_dir=' + logs_dir,
+                     '--checkpoint_every=100000', '--validate_every=0')
+    first = subprocess.Popen(command(*flags), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
+    deadline = time.time() + 300
+    while not (os.path.exists(logs_dir + '/progress.jsonl') and progress(logs_dir)):
+        assert first.poll() is None and time.time() < deadline, first.communicate()[0]
+        time.sleep(0.05)
+    second = run(*flags)
+    assert second.returncode == 2 and 'Another run trains in' in second.stderr
+    first.send_signal(signal.SIGTERM)
+    output = first.communicate(timeout=120)[0]
+    assert first.returncode == EXIT_STOPPED, output
+    step = int(re.search(r'stopped by SIGTERM at step (\d+)', output).group(1))
+    assert os.path.exists('%s/model.ckpt-%d.index' % (logs_dir, step))
+    assert progress(logs_dir)[-1]['step'] == step
+
+
+def test_original_flagfile_builds_the_original_graph(shapes, tmp_path):
+    logs_dir, results = str(tmp_path / 'logs'), str(tmp_path / 'results')
+    flagfile = os.path.join(os.path.dirname(__file__), '..', 'flags', 'original_2017.flags')
+    names = tmp_path / 'names.txt'
+    names.write_text('\n'.join('class %d' % number for number in range(21)))
+    run_well('--flagfile=' + flagfile, '--mode=train', '--data_dir=' + shapes, '--class_names=%s' % names,
+             '--logs_dir=' + logs_dir, '--checkpoint_path=', '--max_iterations=1', '--batch_size=1',
+             '--validate_every=0')
+    with open(os.path.join(os.path.dirname(__file__), 'data', 'variables_8s_bn0.txt')) as file:
+        expected = {line.strip() for line in file}
+    saved = {'%s %s' % (name, 'x'.join(map(str, value.shape))) for name, value in
+             variables(logs_dir + '/model.ckpt-1').items() if name.startswith('InceptionV3/') and 'Adam' not in name}
+    assert saved == expected
+    # The checkpoint alone, as a holder of an old one has it.
+    for name in ('config.json', 'progress.jsonl', 'checkpoint'):
+        os.remove(os.path.join(logs_dir, name))
+    for name in glob.glob(logs_dir + '/model.ckpt-1.*'):
+        shutil.move(name, str(tmp_path))
+    run_well('--flagfile=' + flagfile, '--mode=test', '--data_dir=' + shapes, '--class_names=%s' % names,
+             '--logs_dir=' + logs_dir, '--checkpoint_path=%s/model.ckpt-1' % tmp_path, '--results_dir=' + results)
+    with open(os.path.join(results, 'metrics.json')) as file:
+        result = json.load(file)
+    assert [one['name'] for one in result['classes']][-1] == 'ambiguous'
+    assert result['classes'][-1]['pixels'] > 0
+    assert sum(one['pixels'] for one in result['classes']) == 3 * 224 * 224
+
+
+def test_tensorboard_serves_both_curves(two_steps):
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen([sys.executable, '-W', 'ignore', '-m', 'tensorboard.main', '--logdir', two_steps[0],
+                               '--port', str(port), '--host', '127.0.0.1'], stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT)
+    try:
+        deadline, answer = time.time() + 120, {}
+        while time.time() < deadline and set(answer) != {'train', 'validation'}:
+            assert server.poll() is None, server.communicate()[0]
+            time.sleep(1)
+            try:
+                url = 'http://127.0.0.1:%d/data/plugin/scalars/tags' % port
+                answer = json.loads(urllib.request.urlopen(url, timeout=10).read().decode())
+            except OSError:
+                continue
+        assert 'pixelwise_loss' in answer['train'] and 'pixelwise_loss' in answer['validation']
+    finally:
+        server.kill()
+        server.communicate()
+
+
+BAD_INPUT = [
+    (['--data_dir=nowhere'], 'no folder --data_dir=nowhere'),
+    (['--data_dir=.'], 'not in PASCAL VOC layout'),
+    (['--dataset=mit_scene_parsing', '--data_dir=.'], 'not in the layout of MIT Scene Parsing'),
+    (['--data_dir=SHAPES', '--class_names=absent.txt'], 'absent.txt cannot be read'),
+    (['--data_dir=SHAPES', '--checkpoint_path=absent.ckpt'], 'no checkpoint --checkpoint_path=absent.ckpt'),
+    (['--mode=test', '--data_dir=SHAPES'], 'no checkpoint in logs/all'),
+    (['--mode=visualize', '--image_dir=absent'], '--image_dir=absent is not a folder'),
+    (['--dataset=mit_scene_parsing', '--data_dir=ADE', '--void_class'], '--void_class'),
+    (['train'], 'train is no flag'),
+    (['--mode=fly'], 'mode'),
+    (['--upsampling=linear'], 'upsampling'),
+    (['--image_size=74'], 'image_size'),
+    (['--batch_size=many'], 'batch_size'),
+    (['--learning_rat=1'], 'learning_rat'),
+]
+
+
+@pytest.mark.parametrize('flags, words', BAD_INPUT, ids=[' '.join(flags) for flags, _ in BAD_INPUT])
+def test_bad_input_is_refused(flags, words, shapes, tmp_path):
+    done = run(*[flag.replace('SHAPES', shapes) for flag in flags], cwd=str(tmp_path))
+    assert done.returncode in (1, 2) and words in done.stderr, done.stderr
+    assert 'Traceback' not in done.stderr and not glob.glob(str(tmp_path / 'logs' / 'all' / 'model*'))
+
+
+def copied(shapes, tmp_path):
+    root = str(tmp_path / 'data')
+    shutil.copytree(shapes, root)
+    return root, os.path.join(root, 'VOCdevkit', 'VOC2012')
+
+
+def spoil_split(root):
+    open(os.path.join(root, 'ImageSets', 'Segmentation', 'train.txt'), 'w').close()
+    return 'train.txt is empty'
+
+
+def spoil_annotation(root):
+    os.remove(os.path.join(root, 'SegmentationClass', 'shapes_train_0002.png'))
+    return 'shapes_train_0002.jpg'
+
+
+def spoil_label(root):
+    path = os.path.join(root, 'SegmentationClass', 'shapes_train_0003.png')
+    labels = np.array(Image.open(path))
+    labels[5, 5] = 33
+    Image.fromarray(labels).save(path)
+    return 'shapes_train_0003.png holds the label 33'
+
+
+def spoil_size(root):
+    path = os.path.join(root, 'JPEGImages', 'shapes_val_0001.jpg')
+    Image.open(path).resize((99, 88)).save(path)
+    return 'shapes_val_0001.jpg is 99×88 pixels'
+
+
+@pytest.mark.parametrize('spoil', [spoil_split, spoil_annotation, spoil_label, spoil_size])
+def test_bad_data_is_named(spoil, shapes, tmp_path):
+    data_dir, root = copied(shapes, tmp_path)
+    words = spoil(root)
+    names = tmp_path / 'names.txt'
+    names.write_text('\n'.join(read_ShapesData.CLASS_NAMES))
+    done = run('--data_dir=' + data_dir, '--class_names=%s' % names, '--checkpoint_path=', cwd=str(tmp_path))
+    assert done.returncode == 2 and words in done.stderr, done.stderr
+    assert 'Traceback' not in done.stderr
+
+
+def test_truncated_image_is_named_and_contradiction_refused(two_steps, shapes, tmp_path):
+    data_dir, root = copied(shapes, tmp_path)
+    path = os.path.join(root, 'JPEGImages', 'shapes_val_0002.jpg')
+    with open(path, 'r+b') as file:
+        file.truncate(os.path.getsize(path) // 2)
+    done = run('--mode=test', '--logs_dir=' + two_steps[0], '--data_dir=' + data_dir, '--results_dir=%s' % tmp_path)
+    assert done.returncode == 2 and 'shapes_val_0002.jpg cannot be read' in done.stderr, done.stderr
+    done = run('--mode=train', '--logs_dir=' + two_steps[0], '--upsampling=features')
+    assert done.returncode == 2 and 'upsampling is features here, but was scores' in done.stderr
+    done = run('--mode=train', '--logs_dir=' + two_steps[0], '--trainable_scopes=InceptionV3/Upsmapling',
+               '--max_iterations=9')
+    assert done.returncode == 2 and 'InceptionV3/Upsmapling is no scope' in done.stderr
