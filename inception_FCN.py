@@ -67,6 +67,7 @@ flags.DEFINE_enum('resize', 'crop', ['crop', 'squash'], 'crop: train on squares 
                   "size. squash: resize whole images to the square in training and testing, as the original does.")
 flags.DEFINE_boolean('augment', True, 'Random scale from 0.5 to 2 (with crop) and flips.')
 flags.DEFINE_float('learning_rate', 0.00032, 'Of Adam.', 0)
+flags.DEFINE_enum('schedule', 'constant', ['constant', 'poly'], 'Of the learning rate; poly lets it fall to 0.')
 flags.DEFINE_float('weight_decay', 0.00004, "Factor of the weights' L2 norm in the loss.", 0)
 flags.DEFINE_float('batch_norm_decay', 0.99, 'Of the moving averages; longer runs can take 0.9997.', 0, 1)
 flags.DEFINE_integer('seed', 0, 'Of weights, order, crops and dropout.', 0, 2 ** 31 - 1)
@@ -123,9 +124,11 @@ def train(dataset):
         except ValueError as error:
             raise InputError('--trainable_scopes: %s' % error) from None
         with tf.name_scope('training'):
-            train_op, gradient_norm, gradients = model.training_operation(
-                loss, FLAGS.learning_rate, global_step, variables)
-        fetches = {'train_op': train_op, 'loss': loss, 'gradient_norm': gradient_norm, 'number': batch['number']}
+            rate = model.scheduled_learning_rate(FLAGS.schedule, FLAGS.learning_rate, global_step, FLAGS.max_iterations)
+            rate = tf.identity(rate)  # read before the step is counted
+            train_op, gradient_norm, gradients = model.training_operation(loss, rate, global_step, variables)
+        fetches = {'train_op': train_op, 'loss': loss, 'learning_rate': rate, 'gradient_norm': gradient_norm,
+                   'number': batch['number']}
         histograms = {'histograms': histogram_summaries(gradients, end_points)} if FLAGS.debug else {}
         with tf.name_scope('validation'):
             validation = evaluation.Evaluation(
@@ -152,7 +155,7 @@ def train(dataset):
                             lambda step=step: coming_records(dataset, step), dataset):
                         done = session.run(dict(fetches, **(histograms if logging else {})))
                     check_finite(step, done, dataset)
-                    values = {'step': step, 'loss': float(done['loss']), 'learning_rate': FLAGS.learning_rate}
+                    values = {'step': step, 'loss': float(done['loss']), 'learning_rate': float(done['learning_rate'])}
                     if FLAGS.validate_every and (last or step % FLAGS.validate_every == 0):
                         values.update(validate(session, validation, log, step))
                     if logging or 'validation_loss' in values:

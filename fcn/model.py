@@ -98,6 +98,18 @@ def variables_to_train(trainable_scopes):
     return selected
 
 
+def scheduled_learning_rate(schedule, learning_rate, step, max_iterations):
+    """Returns the learning rate of a step, a float32 scalar.
+
+    'constant' keeps it; 'poly' multiplies it by (1 - step / max_iterations) ** 0.9, so that it ends near zero
+    (Liu et al., ParseNet, 2015).
+    """
+    if schedule == 'constant':
+        return tf.constant(learning_rate, tf.float32)
+    left = 1 - tf.cast(step, tf.float32) / max_iterations
+    return learning_rate * tf.maximum(left, 0) ** 0.9
+
+
 def training_operation(loss, learning_rate, global_step, variables):
     """Returns (train_op, gradient_norm, gradients_and_variables).
 

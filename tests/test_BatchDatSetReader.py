@@ -193,13 +193,15 @@ def test_image_and_annotation_stay_aligned(tmp_path, label_of):
     """Through scale, crop, padding and flip: colours, interpolated, tell the place to half a pixel of the label's."""
     image = ramp(45, 60)
     one = pair(tmp_path, 'x', image, label_of(image))
-    channel = 0 if label_of is column_of else 1
+    channel, biases = 0 if label_of is column_of else 1, []
     for sample, found, labels in crops([one], 40, size=48):
         inside = labels != VOID
         place = found[..., channel] / 4.0
         assert inside.mean() > 0.2
         assert np.abs(place - labels)[inside].max() <= 0.5 + 0.5 / 4 + 1e-6, sample  # and half a grey value, rounded
         assert np.all(found[inside][:, 2] == 7) and np.all(found[~inside] == GREY)
+        biases.append((place - labels)[inside].mean())
+    assert abs(np.mean(biases)) < 0.05, 'neither side is favoured'
 
 
 def test_scale_and_flip_are_those_drawn(tmp_path):

@@ -199,16 +199,20 @@ def test_classes_have_about_the_same_area(label):
     assert hollow == (shapes.CLASS_NAMES[label] == 'ring')
 
 
-def test_colours_do_not_tell_the_class():
-    """Over many objects, every class has about the same mean colour."""
-    sums, pixels = np.zeros((7, 3)), np.zeros(7)
+def test_colour_tells_most_objects_but_not_all():
+    """A class has a sixth of the colour circle, from which some of its objects depart; the background is dull."""
+    typical, pixels, saturation = np.zeros(7), np.zeros(7), np.zeros(7)
     for index in range(60):
         image, annotation = shapes.draw_example(np.random.RandomState([5, 0, index]))
-        for label in range(1, 7):
-            sums[label] += image[annotation == label].sum(axis=0)
-            pixels[label] += np.sum(annotation == label)
-    means = sums[1:] / pixels[1:, np.newaxis]
-    assert np.all(np.abs(means - means.mean(axis=0)) < 40)
+        hsv = np.asarray(Image.fromarray(image).convert('HSV'), int)
+        for label in range(7):
+            hue, vivid, _ = hsv[annotation == label].T
+            away = (hue - 256 * (label - 1) / 6 + 128) % 256 - 128
+            typical[label] += np.sum(np.abs(away) < 256 / 12)
+            saturation[label] += vivid.sum()
+            pixels[label] += len(hue)
+    assert np.all(typical[1:] > 0.8 * pixels[1:]) and typical[1:].sum() < 0.97 * pixels[1:].sum()
+    assert np.all(saturation[1:] / pixels[1:] > 2 * saturation[0] / pixels[0])
 
 
 def test_border_lies_on_both_sides_of_the_outline_but_not_along_the_frame():
