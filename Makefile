@@ -3,6 +3,7 @@
 #     make test PYTHON=python3.7 VENV=.venv37
 PYTHON ?= python3
 VENV ?= .venv
+PYTEST_ARGS ?= -n 2 --dist loadfile
 RUN = $(VENV)/bin/python inception_FCN.py
 
 .PHONY: demo test clean

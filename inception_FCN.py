@@ -125,7 +125,6 @@ def train(dataset):
             raise InputError('--trainable_scopes: %s' % error) from None
         with tf.name_scope('training'):
             rate = model.scheduled_learning_rate(FLAGS.schedule, FLAGS.learning_rate, global_step, FLAGS.max_iterations)
-            rate = tf.identity(rate)  # read before the step is counted
             train_op, gradient_norm, gradients = model.training_operation(loss, rate, global_step, variables)
         fetches = {'train_op': train_op, 'loss': loss, 'learning_rate': rate, 'gradient_norm': gradient_norm,
                    'number': batch['number']}

@@ -6,7 +6,7 @@ class has a typical colour and texture, from which one object in ten departs in 
 
     python read_ShapesData.py [folder]
 
-draws it (some 10 seconds, 4 MB); `--dataset=shapes` does so by itself. Every picture is a pure function of
+draws it (some 20 seconds, 6 MB); `--dataset=shapes` does so by itself. Every picture is a pure function of
 (seed, split, index): the same versions of NumPy and Pillow write the same bytes every time.
 """
 import colorsys
@@ -32,7 +32,7 @@ PALETTE = voc_palette()
 TEXTURES = ('dots', 'checks', 'stripes', 'gradient', 'blotches', 'grid')  # preferred by labels 1 to 6, in this order
 PREFERRED_RATE = 0.9  # of a class's texture, and of its hue; the rest draws from all
 FILE_PREFIX = 'shapes_'  # tells a folder drawn here from any other in VOC layout
-SUPERSAMPLING = 3
+SUPERSAMPLING = 2
 
 
 def read_dataset(data_dir=DATA_DIR, data_url=None):
@@ -54,7 +54,7 @@ def read_dataset(data_dir=DATA_DIR, data_url=None):
     return read_PascalVocData.read_folder(data_dir)
 
 
-def draw_dataset(data_dir=DATA_DIR, training_images=240, validation_images=48, seed=0):
+def draw_dataset(data_dir=DATA_DIR, training_images=200, validation_images=40, seed=0):
     """Draws the data set to `data_dir/VOCdevkit`: aside first and moved into place when whole, so never seen half done.
 
     An earlier drawing there is replaced. Several processes may draw the same folder at once: one of them wins.
@@ -107,9 +107,9 @@ def draw_example(rng):
 
     Returns:
       (image, annotation): uint8 RGB [H, W, 3] and uint8 labels [H, W] with 255 on the objects' borders; H and W are
-      between 128 and 192.
+      between 176 and 256.
     """
-    height, width = rng.randint(128, 161), rng.randint(144, 193)
+    height, width = rng.randint(176, 217), rng.randint(208, 257)
     if rng.rand() < 0.25:  # a portrait now and then
         height, width = width, height
     y, x = np.mgrid[:height, :width].astype(np.float32)

@@ -31,7 +31,13 @@ def find(path):
     The published inception_v3.ckpt is downloaded when `path` is its place and it is absent. Raises InputError.
     """
     if os.path.normpath(path) == os.path.normpath(PUBLISHED) and not tf.train.checkpoint_exists(path):
-        download.fetch_and_extract(PUBLISHED_URL, os.path.dirname(PUBLISHED))
+        try:
+            download.fetch_and_extract(PUBLISHED_URL, os.path.dirname(PUBLISHED))
+        except InputError as error:
+            raise InputError('%s. These are the starting weights: download that archive elsewhere and put '
+                             'inception_v3.ckpt, which it holds, at %s; or name others with --checkpoint_path; or '
+                             'start from random ones with --checkpoint_path= (and nothing more).'
+                             % (str(error).split('. Check')[0], PUBLISHED)) from None
     if path.endswith(('.tar.gz', '.tgz', '.tar')):
         if not os.path.isfile(path):
             raise InputError('There is no file --checkpoint_path=%s.' % path)

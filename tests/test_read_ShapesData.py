@@ -161,8 +161,8 @@ def test_sizes_and_types(examples):
     for image, annotation in examples:
         assert image.dtype == annotation.dtype == np.uint8
         assert image.shape == annotation.shape + (3,)
-        assert min(annotation.shape) >= 128
-        assert max(annotation.shape) <= 192
+        assert min(annotation.shape) >= 176
+        assert max(annotation.shape) <= 256
     assert len({annotation.shape for _, annotation in examples}) > SOME // 2
 
 
