@@ -28,9 +28,9 @@ def _has_avx2_only():
 
 
 # TensorFlow 2 switches oneDNN's convolutions on by itself for AVX-512 only, but with AVX2 they train faster too.
-ONEDNN_FOR_AVX2 = 'TF_ENABLE_ONEDNN_OPTS' not in os.environ and _has_avx2_only()
-if ONEDNN_FOR_AVX2:
-    os.environ['TF_ENABLE_ONEDNN_OPTS'] = '1'
+if _has_avx2_only():
+    os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '1')
+ONEDNN_FOR_AVX2 = _has_avx2_only() and os.environ['TF_ENABLE_ONEDNN_OPTS'] == '1'
 # Nor do their Python warnings: of NumPy's future (1.15) and of their own layers (2.21).
 warnings.filterwarnings('ignore', module='tensor(flow|board)|tf_slim')
 
@@ -71,27 +71,35 @@ from tf_slim.nets import inception_v3  # noqa: E402
 tf.logging.set_verbosity(tf.logging.ERROR)
 tf.disable_v2_behavior()
 
-__all__ = ['histogram_summaries', 'image_summary', 'inception_v3', 'session_config', 'slim', 'tf']
+__all__ = ['describe_devices', 'histogram_summaries', 'image_summary', 'inception_v3', 'session_config', 'slim', 'tf']
 
 
-def session_config(threads=None, deterministic=False):
+def session_config(deterministic=False):
     """Returns the `tf.ConfigProto` of every session.
 
     Args:
-      threads: cores to use; None takes all that this process may run on (its affinity, which SLURM sets, not the
-        machine's count).
       deterministic: one thread an operation and one operation at a time, so that sums are always taken in one order.
+        Otherwise all cores that this process may run on are used: its affinity, which SLURM sets.
     """
     config = tf.ConfigProto(allow_soft_placement=True)
     config.gpu_options.allow_growth = True  # two runs can share a card, and a small run doesn't take all of it
-    if threads is None:
-        threads = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
     if ONEDNN_FOR_AVX2:
         # Its convolution fused with batch norm has no AVX2 code and falls back to one many times slower.
         config.graph_options.rewrite_options.remapping = rewriter_config_pb2.RewriterConfig.OFF
-    config.intra_op_parallelism_threads = 1 if deterministic else threads
+    config.intra_op_parallelism_threads = 1 if deterministic else len(os.sched_getaffinity(0))
     config.inter_op_parallelism_threads = 1 if deterministic else 0
     return config
+
+
+def describe_devices(session):
+    """Returns 'on N GPUs' or 'on the CPU, N cores'; adds a warning when a GPU is there but not in reach."""
+    gpus = sum(device.device_type == 'GPU' for device in session.list_devices())
+    if gpus:
+        return 'on %d GPU%s' % (gpus, 's' if gpus > 1 else '')
+    text = 'on the CPU, %d cores' % len(os.sched_getaffinity(0))
+    if os.path.exists('/dev/nvidiactl'):
+        text += ' (there is an NVIDIA GPU, but TensorFlow finds no CUDA for it: pip install -r requirements-gpu.txt)'
+    return text
 
 
 def histogram_summaries(gradients_and_variables, end_points):

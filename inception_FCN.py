@@ -12,8 +12,10 @@ Exit status: 0 done; 1 unknown flag or value; 2 bad input, one paragraph says wh
 75 stopped by SIGTERM, SIGINT or SIGUSR1 after writing a checkpoint: the same command goes on.
 """
 import contextlib
+import glob
 import os
 import sys
+import traceback
 
 import imageio
 import numpy as np
@@ -71,7 +73,7 @@ flags.DEFINE_enum('schedule', 'constant', ['constant', 'poly'], 'Of the learning
 flags.DEFINE_float('weight_decay', 0.00004, "Factor of the weights' L2 norm in the loss.", 0)
 flags.DEFINE_float('batch_norm_decay', 0.99, 'Of the moving averages; longer runs can take 0.9997.', 0, 1)
 flags.DEFINE_integer('seed', 0, 'Of weights, order, crops and dropout.', 0, 2 ** 31 - 1)
-flags.DEFINE_boolean('deterministic', False, 'Same weights every time, bit for bit, from the same flags; slower.')
+flags.DEFINE_boolean('deterministic', False, 'Same weights every time, bit for bit, from the same flags (CPU); slower.')
 
 # Log.
 flags.DEFINE_integer('log_every', 10, 'Steps between lines of progress.jsonl.', 1)
@@ -88,25 +90,26 @@ flags.DEFINE_integer('num_images', 5, 'Size of the random choice.', 1)
 flags.DEFINE_boolean('crf', None, 'Dense-CRF panel. Default: where pydensecrf is installed.')
 
 # Flags that checkpoints depend on, and flags that save repeating; kept in logs_dir/config.json.
-NETWORK_FLAGS = ('dataset', 'class_names', 'void_class', 'skip_layers', 'upsampling', 'use_batch_norm', 'scale_input')
+NETWORK_FLAGS = ('dataset', 'void_class', 'skip_layers', 'upsampling', 'use_batch_norm', 'scale_input')
 REMEMBERED_FLAGS = ('data_dir', 'image_size', 'resize')
-# Layers that the original built and nothing uses: a checkpoint need not hold them to be tested.
-UNUSED_SCOPES = ('InceptionV3/Logits', 'InceptionV3/AuxLogits')
 
 
 def train(dataset):
     """Trains from --logs_dir, or from --checkpoint_path when that is empty, to --max_iterations."""
     import BatchDatSetReader
     from fcn import checkpoints, evaluation, model, training_log
-    from TensorflowUtils import histogram_summaries, session_config, tf
+    from TensorflowUtils import describe_devices, histogram_summaries, session_config, tf
 
     newest = checkpoints.newest_intact(FLAGS.logs_dir)
     first_step = checkpoints.step_of(newest) if newest else 0
     if first_step >= FLAGS.max_iterations:
-        raise InputError('%s is at step %d already, and --max_iterations=%d asks for no more. Give a larger one to go '
-                         'on, or another --logs_dir to begin anew.' % (newest, first_step, FLAGS.max_iterations))
+        print('%s is at step %d already, and --max_iterations=%d asks for no more. Give a larger one to go on, or '
+              'another --logs_dir to begin anew.' % (newest, first_step, FLAGS.max_iterations))
+        return 0
     weights = checkpoints.find(FLAGS.checkpoint_path) if FLAGS.checkpoint_path and not newest else None
     fcn_records.check_records(dataset.training + dataset.validation, dataset)
+    config = run_folder.read_config(FLAGS.logs_dir) if newest else {}
+    fresh = config.get('fresh_statistics', weights is None)
 
     with tf.Graph().as_default() as graph:
         tf.set_random_seed(FLAGS.seed)
@@ -115,53 +118,59 @@ def train(dataset):
             batch = tf.data.make_one_shot_iterator(BatchDatSetReader.training_batches(
                 dataset.training, dataset, FLAGS.batch_size, FLAGS.image_size, FLAGS.seed,
                 first_step * FLAGS.batch_size, FLAGS.resize, FLAGS.augment)).get_next()
-        _, logits, end_points = model.build(batch['image'], network_settings(dataset), True,
+        _, logits, end_points = model.build(batch['image'], network_settings(dataset, fresh), True,
                                             dropout_seed=tf.stack([FLAGS.seed, tf.cast(global_step, tf.int32)]))
         with tf.name_scope('loss'):
             loss = model.mean_loss(logits, batch['annotation'], dataset.ignore_label)
         try:
             variables = model.variables_to_train(FLAGS.trainable_scopes)
+            with tf.name_scope('training'):
+                rate = model.scheduled_learning_rate(
+                    FLAGS.schedule, FLAGS.learning_rate, global_step, FLAGS.max_iterations)
+                train_op, gradient_norm, gradients = model.training_operation(loss, rate, global_step, variables)
         except ValueError as error:
             raise InputError('--trainable_scopes: %s' % error) from None
-        with tf.name_scope('training'):
-            rate = model.scheduled_learning_rate(FLAGS.schedule, FLAGS.learning_rate, global_step, FLAGS.max_iterations)
-            train_op, gradient_norm, gradients = model.training_operation(loss, rate, global_step, variables)
         fetches = {'train_op': train_op, 'loss': loss, 'learning_rate': rate, 'gradient_norm': gradient_norm,
                    'number': batch['number']}
         histograms = {'histograms': histogram_summaries(gradients, end_points)} if FLAGS.debug else {}
-        with tf.name_scope('validation'):
-            validation = evaluation.Evaluation(
-                evaluation.evenly(dataset.validation, FLAGS.validation_images), dataset, network_settings(dataset),
-                squash_to(), reuse=True)
+        if FLAGS.validate_every:
+            with tf.name_scope('validation'):
+                validation = evaluation.Evaluation(
+                    evaluation.evenly(dataset.validation, FLAGS.validation_images), dataset, network_settings(dataset),
+                    squash_to(), reuse=True)
         saver = tf.train.Saver(max_to_keep=FLAGS.keep_checkpoints)
 
         with tf.Session(config=session_config(deterministic=FLAGS.deterministic)) as session:
             session.run(tf.global_variables_initializer())
-            start_weights(session, newest, weights)
+            if newest:
+                checkpoints.resume(session, newest)
+            elif weights:
+                checkpoints.start_from(session, weights, FLAGS.checkpoint_exclude_scopes, FLAGS.ignore_missing_vars)
             saver.recover_last_checkpoints(checkpoints.saved(FLAGS.logs_dir))
             graph.finalize()
-            save_config(dataset)
-            print('training %d of %d variables on %d images, step %d to %d' % (
-                len(variables), len(tf.trainable_variables()), len(dataset.training), first_step, FLAGS.max_iterations))
+            save_config(dataset, fresh)
+            print('training %d of %d variables with %d images, step %d to %d, %s' % (
+                len(variables), len(tf.trainable_variables()), len(dataset.training), first_step, FLAGS.max_iterations,
+                describe_devices(session)))
             log = training_log.TrainingLog(FLAGS.logs_dir, first_step, FLAGS.max_iterations, graph)
             with contextlib.closing(log), run_folder.Signals() as signals:
-                step = first_step
-                while step < FLAGS.max_iterations and not signals.received:
+                step, last = first_step, False
+                while not last:
                     step += 1
-                    last = step == FLAGS.max_iterations
-                    logging = last or step % FLAGS.log_every == 0
+                    due = step == FLAGS.max_iterations or step % FLAGS.log_every == 0
                     with log.timing(FLAGS.batch_size), evaluation.naming_bad_files(
-                            lambda step=step: coming_records(dataset, step), dataset):
-                        done = session.run(dict(fetches, **(histograms if logging else {})))
+                            batch_records(dataset, step), dataset):
+                        done = session.run(dict(fetches, **(histograms if due else {})))
                     check_finite(step, done, dataset)
+                    last = step == FLAGS.max_iterations or bool(signals.received)
                     values = {'step': step, 'loss': float(done['loss']), 'learning_rate': float(done['learning_rate'])}
-                    if FLAGS.validate_every and (last or step % FLAGS.validate_every == 0):
+                    if FLAGS.validate_every and (step == FLAGS.max_iterations or step % FLAGS.validate_every == 0):
                         values.update(validate(session, validation, log, step))
-                    if logging or 'validation_loss' in values:
+                    if due or last or 'validation_loss' in values:
                         log.write(values)
                     if 'histograms' in done:
                         log.summary('train', step, done['histograms'])
-                    if last or signals.received or step % FLAGS.checkpoint_every == 0:
+                    if last or step % FLAGS.checkpoint_every == 0:
                         saver.save(session, os.path.join(FLAGS.logs_dir, 'model.ckpt'), step, write_meta_graph=False)
                         log.flush()
     if signals.received and step < FLAGS.max_iterations:
@@ -187,55 +196,30 @@ def validate(session, validation, log, step):
     return {'validation_loss': loss, 'validation_mean_iou': figures['mean_iou']}
 
 
+def batch_records(dataset, step):
+    """The records of a step's batch."""
+    import BatchDatSetReader
+    return [dataset.training[BatchDatSetReader.draw(FLAGS.seed, number, len(dataset.training)).index]
+            for number in range((step - 1) * FLAGS.batch_size, step * FLAGS.batch_size)]
+
+
 def check_finite(step, done, dataset):
     """Raises Diverged when the step's loss or gradient is not finite; its weights are never saved."""
-    if np.isfinite(done['loss']) and np.isfinite(done['gradient_norm']):
-        return
-    import BatchDatSetReader
-    images = [dataset.training[BatchDatSetReader.draw(FLAGS.seed, int(number), len(dataset.training)).index]['image']
-              for number in done['number']]
-    raise Diverged('At step %d the loss is %s and the norm of its gradient %s, so training stops; the last checkpoint '
-                   'in %s stands. Try a smaller --learning_rate (it is %g), or look at the images of the batch: %s.'
-                   % (step, done['loss'], done['gradient_norm'], FLAGS.logs_dir, FLAGS.learning_rate,
-                      ', '.join(images)))
-
-
-def coming_records(dataset, step):
-    """The records of the batches that the pipeline may be reading at a step: some ahead of the training."""
-    import BatchDatSetReader
-    first = (step - 1) * FLAGS.batch_size
-    return [dataset.training[BatchDatSetReader.draw(FLAGS.seed, number, len(dataset.training)).index]
-            for number in range(first, first + 16 * FLAGS.batch_size)]
-
-
-def start_weights(session, newest, weights):
-    """Restores the checkpoint to go on from, or else what fits of the starting weights; says which."""
-    from fcn import checkpoints
-    from TensorflowUtils import tf
-    model_variables = tf.model_variables()
-    if newest:
-        others = [one for one in tf.global_variables() if one not in set(model_variables)]
-        absent = checkpoints.restore(session, newest, model_variables, others)
-        print('resumed from %s: %d variables%s' % (newest, len(model_variables) + len(others) - len(absent), (
-            '; %d of the optimizer begin anew, for what was not trained before' % len(absent)) if absent else ''))
-    elif weights:
-        report, restore = checkpoints.warm_start(weights, model_variables, FLAGS.checkpoint_exclude_scopes)
-        print('\n'.join(checkpoints.report_lines(report, model_variables)))
-        if not FLAGS.ignore_missing_vars and (report.missing or report.mismatched):
-            raise InputError('%s lacks %d variables of the network, and --noignore_missing_vars asks for all; the '
-                             'first is %s. Add their scopes to --checkpoint_exclude_scopes.' % (
-                                 weights, len(report.missing) + len(report.mismatched),
-                                 (report.missing + [one[0] for one in report.mismatched])[0]))
-        restore(session)
-    else:
-        print('starting from random weights')
+    if not (np.isfinite(done['loss']) and np.isfinite(done['gradient_norm'])):
+        raise Diverged('At step %d the loss is %s and the norm of its gradient %s, so training stops; the last '
+                       'checkpoint in %s stands. Try a smaller --learning_rate (it is %g), or look at the images of '
+                       'the batch: %s.'
+                       % (step, done['loss'], done['gradient_norm'], FLAGS.logs_dir, FLAGS.learning_rate,
+                          ', '.join(one['image'] for one in batch_records(dataset, step))))
 
 
 @contextlib.contextmanager
 def trained_model(records, dataset):
     """Builds the network for prediction and restores what was trained. Yields (session, Evaluation, checkpoint)."""
-    from fcn import checkpoints, evaluation
+    from fcn import checkpoints, evaluation, model
     from TensorflowUtils import session_config, tf
+    if records and records[0]['annotation']:
+        fcn_records.check_records(records, dataset)
     place = FLAGS.train_dir or FLAGS.logs_dir
     named = tf.train.checkpoint_exists(place) and not os.path.isdir(place)
     prefix = place if named else checkpoints.newest_intact(place)
@@ -247,7 +231,8 @@ def trained_model(records, dataset):
     with tf.Graph().as_default() as graph:
         predictions = evaluation.Evaluation(records, dataset, network_settings(dataset), squash_to())
         with tf.Session(config=session_config(deterministic=FLAGS.deterministic)) as session:
-            used = [one for one in tf.model_variables() if not one.op.name.startswith(UNUSED_SCOPES)]
+            # A checkpoint need not hold the layers that the original built and nothing uses.
+            used = [one for one in tf.model_variables() if not one.op.name.startswith(model.CLASSIFICATION_SCOPES)]
             checkpoints.restore(session, prefix, used)
             graph.finalize()
             yield session, predictions, prefix
@@ -256,6 +241,7 @@ def trained_model(records, dataset):
 def test(dataset):
     """Scores the whole validation split; writes metrics.txt and metrics.json."""
     from fcn import metrics
+    make_folder(FLAGS.results_dir)
     with trained_model(dataset.validation, dataset) as (session, predictions, prefix):
         print('testing %s on %d images of %s' % (prefix, len(dataset.validation), dataset.name))
         loss, confusion, _ = predictions.scores(session, progress='testing')
@@ -286,7 +272,7 @@ def visualize(dataset):
         crf.import_densecrf()
     folders = {kind: os.path.join(FLAGS.results_dir, kind) for kind in ('labels', 'overlays')}
     for folder in folders.values():
-        os.makedirs(folder, exist_ok=True)
+        make_folder(folder)
     with trained_model(records, dataset) as (session, predictions, prefix):
         print('visualizing %s on %d images' % (prefix, len(records)))
         for number, one in enumerate(predictions.pictures(session, use_crf, 'visualizing')):
@@ -308,12 +294,19 @@ def visualize(dataset):
     return 0
 
 
-def network_settings(dataset):
+def network_settings(dataset, fresh_statistics=False):
     """What `fcn.model.build` needs to know, from the flags and the data set."""
     return {'num_classes': len(dataset.class_names), 'skip': FLAGS.skip_layers, 'upsampling': FLAGS.upsampling,
             'use_batch_norm': FLAGS.use_batch_norm, 'scale_input': FLAGS.scale_input,
             'weight_decay': FLAGS.weight_decay, 'batch_norm_decay': FLAGS.batch_norm_decay,
-            'dropout_keep_prob': FLAGS.dropout_keep_prob}
+            'dropout_keep_prob': FLAGS.dropout_keep_prob, 'fresh_statistics': fresh_statistics}
+
+
+def make_folder(path):
+    try:
+        os.makedirs(path, exist_ok=True)
+    except OSError as error:
+        raise InputError('The folder %s cannot be made: %s. Name another with --results_dir.' % (path, error)) from None
 
 
 def squash_to():
@@ -349,8 +342,9 @@ def load_dataset(config):
 
 def run_dir():
     """The folder of the run that a mode works on."""
-    place = FLAGS.train_dir if FLAGS.mode != 'train' and FLAGS.train_dir else FLAGS.logs_dir
-    return place if os.path.isdir(place) else os.path.dirname(place)
+    if FLAGS.mode != 'train' and FLAGS.train_dir:
+        return FLAGS.train_dir if os.path.isdir(FLAGS.train_dir) else os.path.dirname(FLAGS.train_dir)
+    return FLAGS.logs_dir
 
 
 def recall_flags(config):
@@ -372,19 +366,21 @@ def recall_flags(config):
         print('as %s was trained: --%s' % (run_dir(), ' --'.join(recalled)))
 
 
-def save_config(dataset):
+def save_config(dataset, fresh_statistics):
     """Keeps the run's flags beside its checkpoints."""
     names = [flag.name for flag in FLAGS.get_key_flags_for_module(FLAGS.find_module_defining_flag('mode'))]
     run_folder.write_config(FLAGS.logs_dir, {
         'flags': {name: FLAGS[name].value for name in names}, 'void_label': dataset.void_label,
-        'class_names': dataset.class_names[:dataset.void_label]})
+        'class_names': dataset.class_names[:dataset.void_label], 'fresh_statistics': fresh_statistics})
 
 
 def main(argv):
     try:
         if len(argv) > 1:
             raise InputError('%s is no flag. Flags begin with --, and their values follow after =.' % argv[1])
-        config = run_folder.read_config(run_dir())
+        # A run that was killed before its first checkpoint binds nobody.
+        config = run_folder.read_config(run_dir()) if glob.glob(os.path.join(
+            glob.escape(run_dir()), 'model.ckpt-*.index')) else {}
         recall_flags(config)
         with contextlib.ExitStack() as stack:
             if FLAGS.mode == 'train':
@@ -392,7 +388,7 @@ def main(argv):
             return {'train': train, 'test': test, 'visualize': visualize}[FLAGS.mode](load_dataset(config))
     except (InputError, Diverged) as error:
         if FLAGS.debug:
-            raise
+            traceback.print_exc()
         print('inception_FCN.py: %s' % error, file=sys.stderr)
         return EXIT_DIVERGED if isinstance(error, Diverged) else EXIT_INPUT
 

@@ -79,15 +79,22 @@ def latest(logs_dir):
 
 
 def newest_intact(logs_dir):
-    """Returns the prefix of the newest checkpoint that reads whole, or None; names each damaged one it passes over."""
-    for prefix in reversed(saved(logs_dir)):
+    """Returns the prefix of the newest checkpoint that reads whole, or None where there is none.
+
+    Says so of each damaged one that it passes over; raises InputError when all are.
+    """
+    prefixes = saved(logs_dir)
+    for prefix in reversed(prefixes):
         try:
             reader = open_reader(prefix)
             for name in reader.get_variable_to_shape_map():
                 reader.get_tensor(name)  # its checksum is verified
             return prefix
         except (InputError, tf.errors.OpError, ValueError, RuntimeError) as error:
-            print('%s is damaged, so the one before it is used: %s' % (prefix, str(error).split('\n')[0]))
+            print('%s is damaged and passed over: %s' % (prefix, str(error).split('\n')[0]))
+    if prefixes:
+        raise InputError('All checkpoints in %s are damaged. Delete them to begin anew, or name another --logs_dir.'
+                         % logs_dir)
     return None
 
 
@@ -160,14 +167,17 @@ def report_lines(report, variables):
 
 
 def restore(session, prefix, variables, optional=()):
-    """Restores variables from a checkpoint of this program. Returns the names of optional ones that it lacks.
+    """Restores variables from a checkpoint of this program.
 
     Args:
       session: with all variables initialized.
       prefix: of the checkpoint.
       variables: list; each must be there with its shape.
-      optional: list; those that are there are restored, the others left alone (optimizer slots of variables that the
-        step before did not train).
+      optional: list of the optimizer's variables: restored if all are there, else none is. A slot that begins anew
+        beside an old step count would make Adam's first steps several times too long.
+
+    Returns:
+      whether the optional ones were restored.
 
     Raises:
       InputError: a variable is missing or has another shape, or the file is damaged.
@@ -178,11 +188,35 @@ def restore(session, prefix, variables, optional=()):
     if wrong:
         raise InputError('The checkpoint %s is of another network: %d of %d variables differ; first, %s in the '
                          'checkpoint. Give the flags it was trained with (--upsampling, --use_batch_norm, '
-                         '--void_class, the data set).'
-                         % (prefix, len(wrong), len(variables), wrong[0]))
-    there = [one for one in optional if shapes.get(one.op.name) == one.shape.as_list()]
+                         '--void_class, the data set).' % (prefix, len(wrong), len(variables), wrong[0]))
+    whole = all(shapes.get(one.op.name) == one.shape.as_list() for one in optional)
     try:
-        tf.train.Saver(list(variables) + there).restore(session, prefix)
+        tf.train.Saver(list(variables) + (list(optional) if whole else [])).restore(session, prefix)
     except tf.errors.OpError as error:
         raise InputError('The checkpoint %s is damaged: %s' % (prefix, error.message.split('\n')[0])) from None
-    return [one.op.name for one in optional if one not in there]
+    return whole
+
+
+def resume(session, prefix):
+    """Goes on from a run's own checkpoint: restores the default graph's variables, and says so. Raises InputError."""
+    model_variables, step = tf.model_variables(), tf.train.get_global_step()
+    others = [one for one in tf.global_variables() if one is not step and one not in set(model_variables)]
+    whole = restore(session, prefix, model_variables, others)
+    step.load(step_of(prefix), session)
+    print('resumed from %s: %d variables%s' % (prefix, len(model_variables), ', and the optimizer\'s %d' % len(others)
+          if whole else '; the optimizer begins anew, since other scopes were trained before'))
+
+
+def start_from(session, prefix, exclude_scopes, ignore_missing):
+    """Warm-starts the default graph's model variables, and prints the report.
+
+    Raises InputError when nothing fits, or when something is missing and `ignore_missing` is False.
+    """
+    variables = tf.model_variables()
+    report, restore_them = warm_start(prefix, variables, exclude_scopes)
+    print('\n'.join(report_lines(report, variables)))
+    missing = report.missing + [one[0] for one in report.mismatched]
+    if missing and not ignore_missing:
+        raise InputError('%s lacks %d variables of the network, and --noignore_missing_vars asks for all; the first is '
+                         '%s. Add their scopes to --checkpoint_exclude_scopes.' % (prefix, len(missing), missing[0]))
+    restore_them(session)

@@ -67,18 +67,18 @@ class Evaluation:
         session.run(self._iterator.initializer)
         for number in tqdm(range(len(self.records)), desc=progress, unit='image', disable=None if progress else True,
                            leave=False):
-            with naming_bad_files(lambda: self.records, self.dataset):
+            with naming_bad_files(self.records[number:number + 1], self.dataset):
                 fetched = session.run(fetches(number))
             yield fetched
 
 
 @contextlib.contextmanager
 def naming_bad_files(records, dataset):
-    """Turns TensorFlow's error about unreadable data into an InputError naming the file, found among `records()`."""
+    """Turns TensorFlow's error about unreadable data into an InputError naming the file, found among `records`."""
     try:
         yield
     except tf.errors.OpError:
-        fcn_records.find_bad_record(records(), dataset)
+        fcn_records.find_bad_record(records, dataset)
         raise
 
 

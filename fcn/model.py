@@ -11,7 +11,8 @@ def build(images, settings, is_training, reuse=None, dropout_seed=None):
     Args:
       images: uint8 [N, H, W, 3]. For prediction any size; below 75 pixels they are padded, and the logits cut again.
       settings: dict of 'num_classes', 'skip', 'upsampling', 'use_batch_norm', 'scale_input', 'weight_decay',
-        'batch_norm_decay', 'dropout_keep_prob'; see `nets.inception_v3_fcn`.
+        'batch_norm_decay', 'dropout_keep_prob', see `nets.inception_v3_fcn`; and 'fresh_statistics', whether the
+        batch-norm statistics began at random, not with a checkpoint's.
       is_training, reuse, dropout_seed: as there.
 
     Returns:
@@ -25,7 +26,8 @@ def build(images, settings, is_training, reuse=None, dropout_seed=None):
         inputs = tf.pad(inputs, [[0, 0], [0, missing[0]], [0, missing[1]], [0, 0]])
         inputs.set_shape([None, None, None, 3])
     decay = settings['batch_norm_decay']
-    if is_training:  # a moving average that begins as a plain one, or short runs would be tested with start values
+    if is_training and settings['fresh_statistics']:
+        # A moving average that forgets its start values at once, or short runs would be tested with those.
         step = tf.cast(tf.train.get_or_create_global_step(), tf.float32)
         decay = tf.minimum(decay, (1 + step) / (10 + step))
     with slim.arg_scope(network.inception_v3_fcn_arg_scope(
@@ -120,6 +122,8 @@ def training_operation(loss, learning_rate, global_step, variables):
     optimizer = tf.train.AdamOptimizer(learning_rate)
     # Those of the original's unused classification layers have no gradient.
     pairs = [pair for pair in optimizer.compute_gradients(total, variables) if pair[0] is not None]
+    if not pairs:
+        raise ValueError('the loss does not depend on these scopes. Name InceptionV3/Upsampling too.')
     norm = tf.global_norm([gradient for gradient, _ in pairs])
     with tf.control_dependencies(tf.get_collection(network.BATCH_NORM_UPDATES)):
         return optimizer.apply_gradients(pairs, global_step), norm, pairs

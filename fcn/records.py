@@ -183,4 +183,9 @@ def list_images(folder):
         IMAGE_EXTENSIONS + ('.bmp', '.gif', '.tif', '.tiff', '.webp')))
     if not names:
         raise InputError('--image_dir=%s holds no picture (.jpg, .png, .tif, ...).' % folder)
-    return [record(os.path.join(folder, name)) for name in names]
+    records = [record(os.path.join(folder, name)) for name in names]
+    stems = collections.Counter(one['filename'] for one in records)
+    for one in records:  # a.jpg and a.png must not become the same a.png
+        if stems[one['filename']] > 1:
+            one['filename'] = os.path.basename(one['image'])
+    return records

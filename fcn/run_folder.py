@@ -43,9 +43,11 @@ def locked(logs_dir):
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             raise InputError('Another run trains in --logs_dir=%s. Wait for it, or name another folder.'
                              % logs_dir) from None
+        except OSError as error:  # some cluster file systems have no locks
+            print('%s cannot be locked (%s): take care that no other run trains there' % (logs_dir, error))
         yield  # closing the file gives the folder back, also when the process is killed
 
 

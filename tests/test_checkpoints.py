@@ -93,12 +93,14 @@ def test_warm_start_that_matches_nothing_is_an_error(tmp_path, session):
         checkpoints.warm_start(prefix, [variable('ours', [2])])
 
 
-def test_restore_wants_every_variable_but_spares_optional_ones(tmp_path, session):
+def test_restore_wants_every_variable_and_all_or_none_of_the_optimizer(tmp_path, session):
     prefix = save(tmp_path / 'model.ckpt-3', a=[2], slot=[2])
     a, slot, new = variable('a', [2]), variable('slot', [2]), variable('new_slot', [2])
     session.run(tf.global_variables_initializer())
-    assert checkpoints.restore(session, prefix, [a], [slot, new]) == ['new_slot']
-    assert session.run([a, slot, new])[1].tolist() == [7, 7]
+    assert not checkpoints.restore(session, prefix, [a], [slot, new])
+    assert [one.tolist() for one in session.run([a, slot])] == [[7, 7], [0, 0]]
+    assert checkpoints.restore(session, prefix, [a], [slot])
+    assert session.run(slot).tolist() == [7, 7]
     with pytest.raises(InputError, match='new_slot is .2. in the network and absent in the checkpoint'):
         checkpoints.restore(session, prefix, [a, new])
 
@@ -117,6 +119,9 @@ def test_newest_is_by_step_and_damaged_ones_are_passed_over(tmp_path, capsys):
     said = capsys.readouterr().out
     assert 'model.ckpt-100 is damaged' in said and 'model.ckpt-10 is damaged' in said
     assert checkpoints.newest_intact(str(tmp_path / 'empty')) is None
+    (tmp_path / 'model.ckpt-5.index').write_bytes(b'')
+    with pytest.raises(InputError, match='All checkpoints in .* are damaged'):
+        checkpoints.newest_intact(str(tmp_path))
 
 
 def test_a_damaged_checkpoint_that_was_named_is_said(tmp_path, session):

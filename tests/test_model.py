@@ -65,6 +65,8 @@ def test_unknown_trainable_scope_raises(session):
         model.variables_to_train(['InceptionV3/Upsmapling'])
     with pytest.raises(ValueError, match='nothing to train'):
         model.variables_to_train(['InceptionV3/Logits'])
+    with pytest.raises(ValueError, match='does not depend'):
+        model.training_operation(tf.constant(1.0), 0.1, tf.train.get_or_create_global_step(), tf.trainable_variables())
 
 
 def test_train_operation_adds_weight_decay_and_runs_batch_norm_updates(session):
@@ -86,7 +88,7 @@ def test_train_operation_adds_weight_decay_and_runs_batch_norm_updates(session):
 
 def test_prediction_takes_images_smaller_than_the_network(session):
     settings = {'num_classes': 3, 'skip': '8s', 'upsampling': 'scores', 'use_batch_norm': True, 'scale_input': True,
-                'weight_decay': 0.0, 'batch_norm_decay': 0.9, 'dropout_keep_prob': 1.0}
+                'weight_decay': 0.0, 'batch_norm_decay': 0.9, 'dropout_keep_prob': 1.0, 'fresh_statistics': False}
     images = tf.placeholder(tf.uint8, [None, None, None, 3])
     prediction, logits, _ = model.build(images, settings, False)
     session.run(tf.global_variables_initializer())
