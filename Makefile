@@ -3,6 +3,9 @@
 #     make test PYTHON=python3.7 VENV=.venv37
 PYTHON ?= python3
 VENV ?= .venv
+# TensorFlow with its CUDA libraries where there is an NVIDIA GPU; on a cluster's login node, which has none:
+#     make .venv/installed REQUIREMENTS=requirements-gpu.txt
+REQUIREMENTS ?= $(if $(shell command -v nvidia-smi),requirements-gpu.txt,requirements.txt)
 PYTEST_ARGS ?= -n 2 --dist loadfile
 RUN = $(VENV)/bin/python inception_FCN.py
 
@@ -34,11 +37,13 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 # The dense CRF is compiled; where that fails, everything but its panel still works.
-$(VENV)/installed: requirements.txt | $(VENV)/bin/python
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt || { \
+$(VENV)/installed: requirements.txt requirements-gpu.txt | $(VENV)/bin/python
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $(REQUIREMENTS) || { \
 	    echo 'Installing again without pydensecrf2, which did not build here: no dense-CRF panels.'; \
-	    grep -v '^pydensecrf2' requirements.txt > $(VENV)/requirements-without-crf.txt; \
-	    $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $(VENV)/requirements-without-crf.txt; }
+	    mkdir -p $(VENV)/without-crf; \
+	    for list in requirements.txt requirements-gpu.txt; do \
+	        grep -v '^pydensecrf2' $$list > $(VENV)/without-crf/$$list; done; \
+	    $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $(VENV)/without-crf/$(REQUIREMENTS); }
 	touch $@
 
 $(VENV)/installed-for-tests: requirements-test.txt $(VENV)/installed

@@ -1,7 +1,7 @@
 """Warm start, resume and their reports.
 
 A warm start takes what fits from somebody's checkpoint, when `logs_dir` is empty. A resume goes on from `logs_dir`, and
-must find everything there. Each says what it loaded, skipped and could not match.
+must find the whole network there. Each says what it loaded, skipped and could not match.
 """
 import collections
 import glob
