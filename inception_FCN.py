@@ -108,8 +108,6 @@ def train(dataset):
         return 0
     weights = checkpoints.find(FLAGS.checkpoint_path) if FLAGS.checkpoint_path and not newest else None
     fcn_records.check_records(dataset.training + dataset.validation, dataset)
-    config = run_folder.read_config(FLAGS.logs_dir) if newest else {}
-    fresh = config.get('fresh_statistics', weights is None)
 
     with tf.Graph().as_default() as graph:
         tf.set_random_seed(FLAGS.seed)
@@ -118,7 +116,7 @@ def train(dataset):
             batch = tf.data.make_one_shot_iterator(BatchDatSetReader.training_batches(
                 dataset.training, dataset, FLAGS.batch_size, FLAGS.image_size, FLAGS.seed,
                 first_step * FLAGS.batch_size, FLAGS.resize, FLAGS.augment)).get_next()
-        _, logits, end_points = model.build(batch['image'], network_settings(dataset, fresh), True,
+        _, logits, end_points = model.build(batch['image'], network_settings(dataset), True,
                                             dropout_seed=tf.stack([FLAGS.seed, tf.cast(global_step, tf.int32)]))
         with tf.name_scope('loss'):
             loss = model.mean_loss(logits, batch['annotation'], dataset.ignore_label)
@@ -148,7 +146,7 @@ def train(dataset):
                 checkpoints.start_from(session, weights, FLAGS.checkpoint_exclude_scopes, FLAGS.ignore_missing_vars)
             saver.recover_last_checkpoints(checkpoints.saved(FLAGS.logs_dir))
             graph.finalize()
-            save_config(dataset, fresh)
+            save_config(dataset)
             print('training %d of %d variables with %d images, step %d to %d, %s' % (
                 len(variables), len(tf.trainable_variables()), len(dataset.training), first_step, FLAGS.max_iterations,
                 describe_devices(session)))
@@ -289,17 +287,17 @@ def visualize(dataset):
                             colorize.overlay(one['image'], one['prediction'], dataset.palette))
     if not use_crf:
         print('without the dense-CRF panel: pip install pydensecrf2 (Python 3.7 to 3.12) adds it')
-    print('wrote %s to pic_%d.png, and the same images in labels/ and overlays/'
-          % (os.path.join(FLAGS.results_dir, 'pic_0.png'), len(records) - 1))
+    print('wrote %d panels, pic_0.png and on, and labels/ and overlays/ of the same images to %s'
+          % (len(records), FLAGS.results_dir))
     return 0
 
 
-def network_settings(dataset, fresh_statistics=False):
+def network_settings(dataset):
     """What `fcn.model.build` needs to know, from the flags and the data set."""
     return {'num_classes': len(dataset.class_names), 'skip': FLAGS.skip_layers, 'upsampling': FLAGS.upsampling,
             'use_batch_norm': FLAGS.use_batch_norm, 'scale_input': FLAGS.scale_input,
             'weight_decay': FLAGS.weight_decay, 'batch_norm_decay': FLAGS.batch_norm_decay,
-            'dropout_keep_prob': FLAGS.dropout_keep_prob, 'fresh_statistics': fresh_statistics}
+            'dropout_keep_prob': FLAGS.dropout_keep_prob}
 
 
 def make_folder(path):
@@ -366,12 +364,12 @@ def recall_flags(config):
         print('as %s was trained: --%s' % (run_dir(), ' --'.join(recalled)))
 
 
-def save_config(dataset, fresh_statistics):
+def save_config(dataset):
     """Keeps the run's flags beside its checkpoints."""
     names = [flag.name for flag in FLAGS.get_key_flags_for_module(FLAGS.find_module_defining_flag('mode'))]
     run_folder.write_config(FLAGS.logs_dir, {
         'flags': {name: FLAGS[name].value for name in names}, 'void_label': dataset.void_label,
-        'class_names': dataset.class_names[:dataset.void_label], 'fresh_statistics': fresh_statistics})
+        'class_names': dataset.class_names[:dataset.void_label]})
 
 
 def main(argv):

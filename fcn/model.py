@@ -11,8 +11,7 @@ def build(images, settings, is_training, reuse=None, dropout_seed=None):
     Args:
       images: uint8 [N, H, W, 3]. For prediction any size; below 75 pixels they are padded, and the logits cut again.
       settings: dict of 'num_classes', 'skip', 'upsampling', 'use_batch_norm', 'scale_input', 'weight_decay',
-        'batch_norm_decay', 'dropout_keep_prob', see `nets.inception_v3_fcn`; and 'fresh_statistics', whether the
-        batch-norm statistics began at random, not with a checkpoint's.
+        'batch_norm_decay', 'dropout_keep_prob'; see `nets.inception_v3_fcn`.
       is_training, reuse, dropout_seed: as there.
 
     Returns:
@@ -26,8 +25,9 @@ def build(images, settings, is_training, reuse=None, dropout_seed=None):
         inputs = tf.pad(inputs, [[0, 0], [0, missing[0]], [0, missing[1]], [0, 0]])
         inputs.set_shape([None, None, None, 3])
     decay = settings['batch_norm_decay']
-    if is_training and settings['fresh_statistics']:
-        # A moving average that forgets its start values at once, or short runs would be tested with those.
+    if is_training:
+        # Averages that forget what they began with soon: the network would be tested with the statistics of random
+        # weights, or of another data set, after a short run.
         step = tf.cast(tf.train.get_or_create_global_step(), tf.float32)
         decay = tf.minimum(decay, (1 + step) / (10 + step))
     with slim.arg_scope(network.inception_v3_fcn_arg_scope(

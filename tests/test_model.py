@@ -88,7 +88,7 @@ def test_train_operation_adds_weight_decay_and_runs_batch_norm_updates(session):
 
 def test_prediction_takes_images_smaller_than_the_network(session):
     settings = {'num_classes': 3, 'skip': '8s', 'upsampling': 'scores', 'use_batch_norm': True, 'scale_input': True,
-                'weight_decay': 0.0, 'batch_norm_decay': 0.9, 'dropout_keep_prob': 1.0, 'fresh_statistics': False}
+                'weight_decay': 0.0, 'batch_norm_decay': 0.9, 'dropout_keep_prob': 1.0}
     images = tf.placeholder(tf.uint8, [None, None, None, 3])
     prediction, logits, _ = model.build(images, settings, False)
     session.run(tf.global_variables_initializer())
