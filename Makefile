@@ -38,14 +38,15 @@ $(VENV)/bin/python:
 
 # The dense CRF is compiled; where that fails, everything but its panel still works.
 $(VENV)/installed: requirements.txt requirements-gpu.txt | $(VENV)/bin/python
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $(REQUIREMENTS) || { \
+	@echo "Installing $(REQUIREMENTS) into $(VENV), a minute or two"
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $(REQUIREMENTS) || { \
 	    echo 'Installing again without pydensecrf2, which did not build here: no dense-CRF panels.'; \
 	    mkdir -p $(VENV)/without-crf; \
 	    for list in requirements.txt requirements-gpu.txt; do \
 	        grep -v '^pydensecrf2' $$list > $(VENV)/without-crf/$$list; done; \
 	    $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $(VENV)/without-crf/$(REQUIREMENTS); }
-	touch $@
+	@touch $@
 
 $(VENV)/installed-for-tests: requirements-test.txt $(VENV)/installed
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-test.txt
-	touch $@
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-test.txt
+	@touch $@

@@ -44,7 +44,7 @@ def row_of(image):
 
 def elements(build, count):
     """A list of the first `count` elements, or all that there are, of the tf.data.Dataset that `build()` returns."""
-    with tf.Graph().as_default(), tf.Session(config=session_config(threads=1)) as session:
+    with tf.Graph().as_default(), tf.Session(config=session_config()) as session:
         iterator = tf.data.make_initializable_iterator(build())
         fetches = iterator.get_next()
         session.run(iterator.initializer)
