@@ -107,8 +107,8 @@ def histogram_summaries(gradients_and_variables, end_points):
     summaries = []
     for gradient, variable in gradients_and_variables:
         name = variable.op.name
-        summaries.append(tf.summary.histogram(name, variable))
-        summaries.append(tf.summary.histogram(name + '/gradient', gradient))
+        summaries.append(tf.summary.histogram('variable_histograms/' + name, variable))
+        summaries.append(tf.summary.histogram('gradient_histograms/' + name, gradient))
     for name, tensor in sorted(end_points.items()):
         summaries.append(tf.summary.histogram('activations/' + name, tensor))
         summaries.append(tf.summary.scalar('sparsity/' + name, tf.nn.zero_fraction(tensor)))

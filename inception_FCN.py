@@ -32,7 +32,7 @@ FLAGS = flags.FLAGS
 READERS = {'pascal_voc': read_PascalVocData, 'mit_scene_parsing': read_MITSceneParsingData, 'shapes': read_ShapesData}
 
 # What to do, with what, where.
-flags.DEFINE_enum('mode', 'train', ['train', 'test', 'visualize'], 'What to do.')
+flags.DEFINE_enum('mode', 'train', ['train', 'test', 'visualize', 'export'], 'What to do.')
 flags.DEFINE_enum('dataset', 'pascal_voc', sorted(READERS), 'Data set. pascal_voc takes any folder in VOC layout.')
 flags.DEFINE_string('data_dir', None, 'Folder of the data set. Default: one in Data_zoo/, downloaded to when absent.')
 flags.DEFINE_string('data_url', None, 'Download the data set from here, not from its own host.')
@@ -83,10 +83,11 @@ flags.DEFINE_integer('validation_images', 50, 'Images of a validation, evenly sp
 flags.DEFINE_integer('keep_checkpoints', 5, 'Newest checkpoints that are kept.', 1)
 flags.DEFINE_boolean('debug', False, 'Histograms of variables, gradients and activations; stack traces.')
 
-# Visualize.
+# Visualize and export.
 flags.DEFINE_string('image_dir', None, 'Folder of photos to segment, instead of validation images.')
 flags.DEFINE_list('image_names', None, 'Validation images to show, without extension. Default: a random choice.')
 flags.DEFINE_integer('num_images', 5, 'Size of the random choice.', 1)
+flags.DEFINE_string('export_dir', 'results/saved_model', 'New folder that export writes a SavedModel to.')
 flags.DEFINE_boolean('crf', None, 'Dense-CRF panel. Default: where pydensecrf is installed.')
 
 # Flags that checkpoints depend on, and flags that save repeating; kept in logs_dir/config.json.
@@ -229,9 +230,7 @@ def trained_model(records, dataset):
     with tf.Graph().as_default() as graph:
         predictions = evaluation.Evaluation(records, dataset, network_settings(dataset), squash_to())
         with tf.Session(config=session_config(deterministic=FLAGS.deterministic)) as session:
-            # A checkpoint need not hold the layers that the original built and nothing uses.
-            used = [one for one in tf.model_variables() if not one.op.name.startswith(model.CLASSIFICATION_SCOPES)]
-            checkpoints.restore(session, prefix, used)
+            checkpoints.restore(session, prefix, model.used_variables())
             graph.finalize()
             yield session, predictions, prefix
 
@@ -250,21 +249,16 @@ def test(dataset):
     return 0
 
 
+def shown_records(dataset):
+    """The photos, the named validation images or a random choice of them."""
+    return dataset.validation if FLAGS.image_dir else fcn_records.choose(
+        dataset.validation, FLAGS.image_names, FLAGS.num_images, FLAGS.seed)
+
+
 def visualize(dataset):
     """Draws predictions on photos, named validation images or a random choice; writes panels, label maps, overlays."""
     from fcn import crf
-    if FLAGS.image_dir:
-        records = dataset.validation
-    elif FLAGS.image_names:
-        by_name = {one['filename']: one for one in dataset.validation}
-        for name in FLAGS.image_names:
-            if name not in by_name:
-                raise InputError('--image_names: %s is not in the validation split, which holds %s, ...'
-                                 % (name, ', '.join(sorted(by_name)[:5])))
-        records = [by_name[name] for name in FLAGS.image_names]
-    else:
-        chosen = np.random.RandomState(FLAGS.seed).permutation(len(dataset.validation))[:FLAGS.num_images]
-        records = [dataset.validation[index] for index in sorted(chosen)]
+    records = shown_records(dataset)
     use_crf = crf.available() if FLAGS.crf is None else FLAGS.crf
     if use_crf:
         crf.import_densecrf()
@@ -289,6 +283,17 @@ def visualize(dataset):
         print('without the dense-CRF panel: pip install pydensecrf2 (Python 3.7 to 3.12) adds it')
     print('wrote %d panels, pic_0.png and on, and labels/ and overlays/ of the same images to %s'
           % (len(records), FLAGS.results_dir))
+    return 0
+
+
+def export(dataset):
+    """Writes a SavedModel, loads it again and compares it with the checkpoint on the images that visualize shows."""
+    from fcn import export as saved_model
+    with trained_model(shown_records(dataset), dataset) as (session, predictions, prefix):
+        saved_model.export(FLAGS.export_dir, prefix, dataset, network_settings(dataset))
+        images, pixels, largest = saved_model.compare(FLAGS.export_dir, predictions.pictures(session, True))
+    print('wrote %s to %s; on %d images %d pixels have another label than from the checkpoint, and no probability is '
+          'more than %.1g off' % (prefix, FLAGS.export_dir, images, pixels, largest))
     return 0
 
 
@@ -330,7 +335,7 @@ def load_dataset(config):
             raise InputError('--void_class goes with data sets whose void is 255; %s has none.' % FLAGS.dataset)
         ignore_label, void_label = None, len(class_names)
         class_names = class_names + ['ambiguous']
-    if FLAGS.mode == 'visualize' and FLAGS.image_dir:
+    if FLAGS.mode in ('visualize', 'export') and FLAGS.image_dir:
         training, validation = [], fcn_records.list_images(FLAGS.image_dir)
     else:
         training, validation = reader.read_dataset(FLAGS.data_dir or reader.DATA_DIR, FLAGS.data_url)
@@ -383,7 +388,7 @@ def main(argv):
         with contextlib.ExitStack() as stack:
             if FLAGS.mode == 'train':
                 stack.enter_context(run_folder.locked(FLAGS.logs_dir))
-            return {'train': train, 'test': test, 'visualize': visualize}[FLAGS.mode](load_dataset(config))
+            return globals()[FLAGS.mode](load_dataset(config))
     except (InputError, Diverged) as error:
         if FLAGS.debug:
             traceback.print_exc()

@@ -41,6 +41,11 @@ def build(images, settings, is_training, reuse=None, dropout_seed=None):
     return prediction, logits, end_points
 
 
+def used_variables():
+    """Returns the model variables that predictions depend on: a checkpoint need not hold slim's unused layers."""
+    return [one for one in tf.model_variables() if not one.op.name.startswith(CLASSIFICATION_SCOPES)]
+
+
 def pixelwise_loss(logits, annotation, ignore_label):
     """Returns (sum of the labelled pixels' cross-entropy in nats, their number), float32 scalars.
 

@@ -175,6 +175,22 @@ def find_bad_record(records, dataset=None):
             check_record(one, dataset)
 
 
+def choose(records, names=None, count=5, seed=0):
+    """Returns the records with the file names given, or else a random choice of `count`, in the order of the list.
+
+    Raises InputError for a name that is not there.
+    """
+    if names:
+        by_name = {one['filename']: one for one in records}
+        for name in names:
+            if name not in by_name:
+                raise InputError('--image_names: %s is not in the validation split, which holds %s, ...'
+                                 % (name, ', '.join(sorted(by_name)[:5])))
+        return [by_name[name] for name in names]
+    chosen = np.random.RandomState(seed).permutation(len(records))[:count]
+    return [records[index] for index in sorted(chosen)]
+
+
 def list_images(folder):
     """Lists the pictures in a folder, sorted, as records without annotation. Raises InputError when there are none."""
     if not os.path.isdir(folder):

@@ -17,7 +17,7 @@ from PIL import Image
 
 import read_ShapesData
 from conftest import command, run, run_well
-from fcn import metrics
+from fcn import export, metrics
 from fcn import records as fcn_records
 from fcn.errors import EXIT_STOPPED
 from TensorflowUtils import inception_v3, slim, tf
@@ -100,7 +100,7 @@ def test_training_log(two_steps):
     assert tags['train']['pixelwise_loss'] == [1, 2, 3, 4] and tags['validation']['pixelwise_loss'] == [2, 4]
     assert any(tag.startswith('input_truth_prediction') for tag in tags['validation'])
     # --debug, given to step two only, adds the original's histograms
-    assert tags['train']['InceptionV3/Conv2d_1a_3x3/weights'] == [3, 4]
+    assert tags['train']['variable_histograms/InceptionV3/Conv2d_1a_3x3/weights'] == [3, 4]
     with open(os.path.join(logs_dir, 'config.json')) as file:
         assert json.load(file)['class_names'] == read_ShapesData.CLASS_NAMES
 
@@ -148,6 +148,22 @@ def test_photos_of_any_kind(two_steps, tmp_path):
         assert Image.open(str(tmp_path / 'out' / 'labels' / stem)).size == size
         assert Image.open(str(tmp_path / 'out' / 'overlays' / stem)).size == size
     assert len(glob.glob(str(tmp_path / 'out' / 'pic_*.png'))) == len(kinds)
+
+
+def test_export_is_reloaded_and_compared(two_steps, tmp_path):
+    export_dir = str(tmp_path / 'saved_model')
+    output = run_well('--mode=export', '--logs_dir=' + two_steps[0], '--export_dir=' + export_dir, '--num_images=3')
+    assert 'on 3 images 0 pixels have another label' in output
+    image = np.random.RandomState(0).randint(0, 256, (80, 121, 3)).astype('uint8')
+    with export.Exported(export_dir) as exported:
+        result = exported(image)
+    assert result['labels'].shape == (80, 121) and result['labels'].dtype == np.uint8
+    assert (result['probabilities'].argmax(2) == result['labels']).all()
+    np.testing.assert_allclose(result['probabilities'].sum(2), 1, atol=1e-5)
+    with open(os.path.join(export_dir, 'assets', 'class_names.txt')) as file:
+        assert file.read().split() == read_ShapesData.CLASS_NAMES
+    done = run('--mode=export', '--logs_dir=' + two_steps[0], '--export_dir=' + export_dir)
+    assert done.returncode == 2 and 'is not empty' in done.stderr
 
 
 def test_killed_and_resumed_equals_never_killed(shapes, tmp_path):
