@@ -388,7 +388,8 @@ def main(argv):
         with contextlib.ExitStack() as stack:
             if FLAGS.mode == 'train':
                 stack.enter_context(run_folder.locked(FLAGS.logs_dir))
-            return globals()[FLAGS.mode](load_dataset(config))
+            run = {'train': train, 'test': test, 'visualize': visualize, 'export': export}[FLAGS.mode]
+            return run(load_dataset(config))
     except (InputError, Diverged) as error:
         if FLAGS.debug:
             traceback.print_exc()

@@ -93,7 +93,7 @@ def test_training_log(two_steps):
     assert [line['seconds'] for line in lines] == sorted(line['seconds'] for line in lines)
     tags = {}
     for name in ('train', 'validation'):
-        for path in glob.glob(os.path.join(logs_dir, name, 'events*')):
+        for path in sorted(glob.glob(os.path.join(logs_dir, name, 'events*'))):
             for event in tf.train.summary_iterator(path):
                 for value in event.summary.value:
                     tags.setdefault(name, {}).setdefault(value.tag, []).append(event.step)
