@@ -220,8 +220,7 @@ def trained_model(records, dataset):
     if records and records[0]['annotation']:
         fcn_records.check_records(records, dataset)
     place = FLAGS.train_dir or FLAGS.logs_dir
-    named = tf.train.checkpoint_exists(place) and not os.path.isdir(place)
-    prefix = place if named else checkpoints.newest_intact(place)
+    prefix = place if checkpoints.exists(place) else checkpoints.newest_intact(place)
     if prefix is None and FLAGS['checkpoint_path'].present and FLAGS.checkpoint_path:
         prefix = checkpoints.find(FLAGS.checkpoint_path)
     if prefix is None:

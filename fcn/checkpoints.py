@@ -25,12 +25,17 @@ checkpoint). unused: number of the checkpoint's own variables that the network d
 """
 
 
+def exists(prefix):
+    """Says whether a checkpoint has this prefix. (TensorFlow 1.15's own raises where the folder is missing.)"""
+    return os.path.isfile(prefix) or os.path.isfile(prefix + '.index')
+
+
 def find(path):
     """Returns the prefix of a checkpoint. `path`: a prefix, a folder (its newest) or a .tar.gz (unpacked beside it).
 
     The published inception_v3.ckpt is downloaded when `path` is its place and it is absent. Raises InputError.
     """
-    if os.path.normpath(path) == os.path.normpath(PUBLISHED) and not tf.train.checkpoint_exists(path):
+    if os.path.normpath(path) == os.path.normpath(PUBLISHED) and not exists(path):
         try:
             download.fetch_and_extract(PUBLISHED_URL, os.path.dirname(PUBLISHED))
         except InputError as error:
@@ -56,7 +61,7 @@ def find(path):
         if prefix is None:
             raise InputError('The folder --checkpoint_path=%s holds no checkpoint.' % path)
         return prefix
-    if not tf.train.checkpoint_exists(path):
+    if not exists(path):
         raise InputError('There is no checkpoint --checkpoint_path=%s. Give a prefix (the path without .index or '
                          '.data-00000-of-00001), a folder or a .tar.gz; or --checkpoint_path= to start from random '
                          'weights.' % path)
