@@ -129,8 +129,7 @@ def train(dataset):
                 train_op, gradient_norm, gradients = model.training_operation(loss, rate, global_step, variables)
         except ValueError as error:
             raise InputError('--trainable_scopes: %s' % error) from None
-        fetches = {'train_op': train_op, 'loss': loss, 'learning_rate': rate, 'gradient_norm': gradient_norm,
-                   'number': batch['number']}
+        fetches = {'train_op': train_op, 'loss': loss, 'learning_rate': rate, 'gradient_norm': gradient_norm}
         histograms = {'histograms': histogram_summaries(gradients, end_points)} if FLAGS.debug else {}
         if FLAGS.validate_every:
             with tf.name_scope('validation'):

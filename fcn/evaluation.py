@@ -30,7 +30,7 @@ class Evaluation:
         loss, pixels = model.pixelwise_loss(logits, batch['annotation'], dataset.ignore_label)
         confusion = model.confusion_matrix(batch['annotation'], prediction, settings['num_classes'],
                                            dataset.ignore_label)
-        self._counts = {'loss': loss, 'pixels': pixels, 'confusion': confusion, 'number': batch['number']}
+        self._counts = {'loss': loss, 'pixels': pixels, 'confusion': confusion}
         self._pictures = {'number': batch['number'][0], 'image': batch['image'][0],
                           'annotation': batch['annotation'][0, :, :, 0],
                           'prediction': tf.cast(prediction[0, :, :, 0], tf.uint8)}
