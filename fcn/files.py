@@ -15,16 +15,33 @@ def remove(path):
         os.remove(path)
 
 
+def make_folder(path):
+    """Makes a folder where there is none, and returns its path. Raises InputError."""
+    with writing(path):
+        os.makedirs(path, exist_ok=True)
+    return path
+
+
+def sync(path):
+    """Returns when a file, or a folder's list of files, is on the disk. Raises OSError."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 @contextlib.contextmanager
 def writing(path):
     """Turns an OSError into an InputError about writing `path`."""
     try:
         yield
-    except OSError as error:
+    except (OSError, RecursionError) as error:  # the latter: os.makedirs, of a path of a thousand folders
         advice = 'Check the folder and its permissions, or choose another'
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if getattr(error, 'errno', None) in (errno.ENOSPC, errno.EDQUOT):
             advice = 'The disk is full: free some space, or choose a folder on another disk'
-        raise InputError('Cannot write %s: %s. %s, and run again.' % (path, error.strerror or error, advice)) from error
+        raise InputError('Cannot write %s: %s. %s, and run again.'
+                         % (path, getattr(error, 'strerror', None) or error, advice)) from error
 
 
 @contextlib.contextmanager
