@@ -13,11 +13,12 @@ import os
 import numpy as np
 
 from fcn import download
+from fcn.doctor import report
 from fcn.errors import InputError
 from fcn.records import IMAGE_EXTENSIONS, list_stems, must_download, record
 
 DATA_DIR = 'Data_zoo/MIT_SceneParsing/'
-DATA_URL = 'http://data.csail.mit.edu/places/ADEchallenge/ADEChallengeData2016.zip'
+DATA_URL = 'https://data.csail.mit.edu/places/ADEchallenge/ADEChallengeData2016.zip'
 DATA_SHA1 = '219e1696abb36c8ba3a3afe7fb2f4b4606a897c7'
 
 CLASS_NAMES = [
@@ -55,13 +56,15 @@ PALETTE = np.zeros((256, 3), 'uint8')
 PALETTE[1:NUM_OF_CLASSES] = [list(bytes.fromhex(colour)) for colour in _COLOURS.split()]
 
 
-def read_dataset(data_dir=DATA_DIR, data_url=None):
+def read_dataset(data_dir=DATA_DIR, data_url=None, complain=None):
     """Lists the records of the training and the validation split.
 
     Args:
       data_dir: the folder that holds ADEChallengeData2016/, or that folder itself. The default one is filled by
         download when it does not (1 GB), and so is any folder when `data_url` is given.
       data_url: where to download from instead of the benchmark's own host.
+      complain: None, or a function that is handed a `fcn.doctor.Problem` for each image without annotation and each
+        split without images; those images are left out, and reading goes on.
 
     Returns:
       (training_records, validation_records), lists sorted by file name.
@@ -79,7 +82,7 @@ def read_dataset(data_dir=DATA_DIR, data_url=None):
         raise InputError('--data_dir=%s is not in the layout of MIT Scene Parsing: neither it nor '
                          'ADEChallengeData2016/ in it holds images/training, images/validation, annotations/training '
                          'and annotations/validation.' % data_dir)
-    return _read_split(root, 'training'), _read_split(root, 'validation')
+    return _read_split(root, 'training', complain), _read_split(root, 'validation', complain)
 
 
 def find_root(data_dir):
@@ -90,13 +93,13 @@ def find_root(data_dir):
     return None
 
 
-def _read_split(root, split):
-    images = list_stems(os.path.join(root, 'images', split), IMAGE_EXTENSIONS)
-    annotations = list_stems(os.path.join(root, 'annotations', split), ('.png',))
+def _read_split(root, split, complain):
+    folders = [os.path.join(root, kind, split) for kind in ('images', 'annotations')]
+    images, annotations = list_stems(folders[0], IMAGE_EXTENSIONS), list_stems(folders[1], ('.png',))
     if not images:
-        raise InputError('%s holds no images.' % os.path.join(root, 'images', split))
+        report(complain, 'empty split', split, folders[0], '%s holds no images.' % folders[0])
     for stem, path in images.items():
         if stem not in annotations:
-            raise InputError('The image %s has no annotation: there is no %s.png in %s.'
-                             % (path, stem, os.path.join(root, 'annotations', split)))
-    return [record(path, annotations[stem]) for stem, path in images.items()]
+            report(complain, 'missing file', split, os.path.join(folders[1], stem + '.png'),
+                   'The image %s has no annotation: there is no %s.png in %s.' % (path, stem, folders[1]))
+    return [record(path, annotations[stem]) for stem, path in images.items() if stem in annotations]

@@ -15,6 +15,7 @@ import os
 
 from fcn import download
 from fcn.colorize import voc_palette
+from fcn.doctor import report
 from fcn.errors import InputError
 from fcn.records import IMAGE_EXTENSIONS, list_stems, must_download, record
 
@@ -31,13 +32,15 @@ IGNORE_LABEL = 255
 PALETTE = voc_palette()
 
 
-def read_dataset(data_dir=DATA_DIR, data_url=None):
+def read_dataset(data_dir=DATA_DIR, data_url=None, complain=None):
     """Lists the records of the training and the validation split.
 
     Args:
       data_dir: a folder in VOC layout. The default one is filled by download when it is not (2 GB), and so is any
         folder when `data_url` is given.
       data_url: where to download from instead of VOC's own host.
+      complain: None, or a function that is handed a `fcn.doctor.Problem` for each name without image or annotation,
+        each name listed twice and each empty split file; those records are left out, and reading goes on.
 
     Returns:
       (training_records, validation_records), lists in the order of the split files.
@@ -50,10 +53,10 @@ def read_dataset(data_dir=DATA_DIR, data_url=None):
             download.fetch_and_extract(data_url, data_dir)
         else:
             download.fetch_and_extract(DATA_URL, data_dir, size=DATA_SIZE, md5=DATA_MD5)
-    return read_folder(data_dir)
+    return read_folder(data_dir, complain)
 
 
-def read_folder(data_dir):
+def read_folder(data_dir, complain=None):
     """Does what `read_dataset` does for a folder that is there, and downloads nothing."""
     root = find_root(data_dir)
     if root is None:
@@ -63,8 +66,8 @@ def read_folder(data_dir):
     augmented = os.path.join(root, 'SegmentationClassAug')
     training = ('trainaug', augmented) if (os.path.isdir(augmented) and os.path.isfile(
         os.path.join(splits, 'trainaug.txt'))) else ('train', os.path.join(root, 'SegmentationClass'))
-    return (read_split(root, *training),
-            read_split(root, 'val', os.path.join(root, 'SegmentationClass')))
+    return (read_split(root, *training, complain=complain),
+            read_split(root, 'val', os.path.join(root, 'SegmentationClass'), complain))
 
 
 def find_root(data_dir):
@@ -79,26 +82,38 @@ def find_root(data_dir):
     return None
 
 
-def read_split(root, split, annotations):
-    """Lists the records of one split file, annotations taken from the folder named. Raises InputError."""
+def read_split(root, split, annotations, complain=None):
+    """Lists the records of one split file, annotations taken from the folder named. Raises InputError.
+
+    complain: see `read_dataset`.
+    """
     path = os.path.join(root, 'ImageSets', 'Segmentation', split + '.txt')
     try:
-        with open(path, encoding='utf-8') as file:
+        with open(path, encoding='utf-8-sig') as file:
             names = [line.strip() for line in file if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise InputError('The split file %s cannot be read: %s. It lists one image name a line, without extension.'
                          % (path, error)) from None
+    part = 'validation' if split == 'val' else 'training'
     if not names:
-        raise InputError('The split file %s is empty. It lists one image name a line, without extension.' % path)
-    images = list_stems(os.path.join(root, 'JPEGImages'), IMAGE_EXTENSIONS)
+        report(complain, 'empty split', part, path,
+               'The split file %s is empty. It lists one image name a line, without extension.' % path)
+    folder = os.path.join(root, 'JPEGImages')
+    images = list_stems(folder, IMAGE_EXTENSIONS)
     labels = list_stems(annotations, ('.png',))
-    records = []
+    records, seen = [], set()
     for name in names:
-        if name not in images:
-            raise InputError('The split file %s names %s, but there is no %s.jpg in %s.'
-                             % (path, name, name, os.path.join(root, 'JPEGImages')))
-        if name not in labels:
-            raise InputError('The image %s of the split file %s has no annotation: there is no %s.png in %s.'
-                             % (images[name], path, name, annotations))
-        records.append(record(images[name], labels[name]))
+        if complain and name in seen:
+            report(complain, 'duplicate record', part, images.get(name, os.path.join(folder, name + '.jpg')),
+                   'The split file %s names %s twice. Take one of them out.' % (path, name))
+        elif name not in images:
+            report(complain, 'missing file', part, os.path.join(folder, name + '.jpg'),
+                   'The split file %s names %s, but there is no %s.jpg in %s.' % (path, name, name, folder))
+        elif name not in labels:
+            report(complain, 'missing file', part, os.path.join(annotations, name + '.png'),
+                   'The image %s of the split file %s has no annotation: there is no %s.png in %s.'
+                   % (images[name], path, name, annotations))
+        else:
+            records.append(record(images[name], labels[name]))
+        seen.add(name)
     return records

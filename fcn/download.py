@@ -67,8 +67,12 @@ def fetch_and_extract(url, folder, size=None, md5=None, sha256=None, sha1=None, 
     Does nothing when that archive was unpacked there before. An archive put into `folder` by hand, under the name it
     has in `url`, is taken instead of a download, and deleted likewise. Raises `InputError` as `fetch` and `extract`.
     """
-    name = os.path.basename(urllib.parse.unquote(urllib.parse.urlsplit(_as_url(url)).path))
-    if name in ('', '.', '..'):
+    try:
+        name = os.path.basename(urllib.parse.unquote(urllib.parse.urlsplit(_as_url(url)).path))
+    except ValueError as error:
+        raise InputError('The URL %s is none: %s. Give the URL of the archive itself with --data_url.'
+                         % (url, error)) from None
+    if name in ('', '.', '..') or '\0' in name:
         raise InputError('The URL %s names no file. Give the URL of the archive itself with --data_url.' % url)
     archive = os.path.join(folder, name)
     with still_packed(archive, folder, progress) as marker:

@@ -73,6 +73,26 @@ def test_annotation_without_image_is_left_alone(root):
     assert stems(mit.read_dataset(str(root))[0]) == [name for name in TRAINING if name != 'with space']
 
 
+def test_all_faults_are_reported_where_asked_for(root):
+    """What is left of the data set is still listed."""
+    absent = [str(root / 'annotations' / 'training' / (name + '.png')) for name in ('ADE_train_00000002', 'é_ü')]
+    for path in absent:
+        os.remove(path)
+    shutil.rmtree(str(root / 'images/validation'))
+    os.mkdir(str(root / 'images/validation'))
+    problems = []
+    training, validation = mit.read_dataset(str(root), complain=problems.append)
+    assert stems(training) == ['ADE_train_00000001', 'with space'] and validation == []
+    assert [problem[:3] for problem in problems] == [('missing file', 'training', path) for path in absent] + [
+        ('empty split', 'validation', str(root / 'images/validation'))]
+    with pytest.raises(InputError) as caught:
+        mit.read_dataset(str(root))
+    assert str(caught.value) == problems[0].message, 'else the first one is raised, in the same words'
+    shutil.rmtree(str(root / 'images/validation'))
+    with raises('no folder', root / 'images/validation'):
+        mit.read_dataset(str(root), complain=problems.append)
+
+
 @pytest.mark.parametrize('split', ['training', 'validation'])
 def test_empty_split_is_named(root, split):
     shutil.rmtree(str(root / 'images' / split))
@@ -125,5 +145,5 @@ def test_default_folder_is_downloaded_and_checked(root, tmp_path, monkeypatch):
     monkeypatch.setattr(mit.download, 'fetch_and_extract', fetch)
     for _ in range(2):
         assert stems(mit.read_dataset()[0]) == TRAINING
-    assert calls == [('http://data.csail.mit.edu/places/ADEchallenge/ADEChallengeData2016.zip',
+    assert calls == [('https://data.csail.mit.edu/places/ADEchallenge/ADEChallengeData2016.zip',
                       'Data_zoo/MIT_SceneParsing/', {'sha1': '219e1696abb36c8ba3a3afe7fb2f4b4606a897c7'})]

@@ -1,6 +1,7 @@
 """read_PascalVocData.py: VOC's layout in all its variants, and a message that names what is missing."""
 import os
 import re
+import shutil
 import tarfile
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from PIL import Image
 
 import read_PascalVocData as voc
+from fcn import doctor
 from fcn.errors import InputError
 from fcn.records import open_annotation
 
@@ -116,6 +118,43 @@ def test_missing_image_is_named(root):
     os.remove(str(root / 'JPEGImages/x.y.jpg'))
     with raises('val.txt', 'names x.y', 'no x.y.jpg', root / 'JPEGImages'):
         voc.read_dataset(str(root))
+
+
+def test_all_faults_are_reported_where_asked_for(root):
+    """What is left of the data set is still listed."""
+    write(root / 'ImageSets/Segmentation/train.txt', b'2007_000032\ngone\nwith space\n2007_000032\ngone\n')
+    os.remove(str(root / 'SegmentationClass/with space.png'))
+    write(root / 'ImageSets/Segmentation/val.txt', b'\n')
+    problems = []
+    training, validation = voc.read_dataset(str(root), complain=problems.append)
+    assert stems(training) == ['2007_000032'] and validation == []
+    images = root / 'JPEGImages'
+    assert [problem[:3] for problem in problems] == [
+        ('missing file', 'training', str(images / 'gone.jpg')),
+        ('missing file', 'training', str(root / 'SegmentationClass/with space.png')),
+        ('duplicate record', 'training', str(images / '2007_000032.jpg')),
+        ('duplicate record', 'training', str(images / 'gone.jpg')),
+        ('empty split', 'validation', str(root / 'ImageSets/Segmentation/val.txt'))]
+    assert {problem.kind for problem in problems} <= set(doctor.KINDS)
+    with pytest.raises(InputError) as caught:
+        voc.read_dataset(str(root))
+    assert str(caught.value) == problems[0].message, 'else the first one is raised, in the same words'
+
+
+def test_what_leaves_nothing_to_examine_is_raised_anyhow(root, tmp_path):
+    write(root / 'ImageSets/Segmentation/val.txt', b'\xff\xfe\x00')
+    with raises('val.txt', 'cannot be read'):
+        voc.read_dataset(str(root), complain=print)
+    shutil.rmtree(str(root / 'JPEGImages'))
+    with raises('not in PASCAL VOC layout'):
+        voc.read_dataset(str(root), complain=print)
+    with raises(tmp_path / 'absent', '--data_url'):
+        voc.read_dataset(str(tmp_path / 'absent'), complain=print)
+
+
+def test_name_listed_twice_is_kept_twice(root):
+    write(root / 'ImageSets/Segmentation/train.txt', b'with space\nwith space\n')
+    assert stems(voc.read_dataset(str(root))[0]) == ['with space'] * 2
 
 
 @pytest.mark.parametrize('split', ['train', 'val'])

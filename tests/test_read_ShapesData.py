@@ -111,6 +111,18 @@ def test_incomplete_data_set_is_drawn_again(drawn, draws_few, lost):
     assert contents(drawn) == before
 
 
+def test_incomplete_data_set_is_only_listed_where_faults_are_reported(drawn, draws_few, tmp_path):
+    path = os.path.join(drawn, 'VOCdevkit', 'VOC2012', 'JPEGImages', 'shapes_train_0001.jpg')
+    os.remove(path)
+    before, problems = contents(drawn), []
+    training, validation = shapes.read_dataset(drawn, complain=problems.append)
+    assert [problem[:3] for problem in problems] == [('missing file', 'training', path)]
+    assert (len(training), len(validation)) == (2, 2)
+    assert contents(drawn) == before
+    absent = shapes.read_dataset(str(tmp_path / 'absent'), complain=problems.append)
+    assert [len(split) for split in absent] == [3, 2] and len(problems) == 1
+
+
 @pytest.mark.parametrize('complete', [True, False])
 def test_another_data_set_is_refused_and_left_alone(tmp_path, draws_few, complete):
     root = tmp_path / 'VOCdevkit' / 'VOC2012'

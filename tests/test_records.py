@@ -2,7 +2,9 @@
 import collections
 import os
 import re
-import warnings
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from fcn.colorize import voc_palette
 from fcn.errors import InputError
 
 LABELS = np.array([[0, 1, 2], [2, 255, 0]], 'uint8')
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 NAMES = ['background', 'cat', 'dog']
 RAMP = np.arange(0, 240, 10, dtype='uint8').reshape(4, 6)  # grey values
 
@@ -85,19 +88,6 @@ def test_must_download(tmp_path):
     assert not records.must_download(there, 'Data_zoo/X/', None), 'it is not our folder to fill'
     with raises(absent, 'Data_zoo/X/', '--data_url'):
         records.must_download(absent, 'Data_zoo/X/', None)
-
-
-def test_list_images(tmp_path):
-    for name in ('z.jpg', 'B.PNG', 'a b.jpeg', 'é.tif', 'notes.txt', 'w.webp'):
-        write(tmp_path / name, b'')
-    listed = records.list_images(str(tmp_path))
-    assert [one['filename'] for one in listed] == ['B', 'a b', 'w', 'z', 'é']
-    assert listed[0] == {'image': str(tmp_path / 'B.PNG'), 'annotation': None, 'filename': 'B'}
-    with raises(tmp_path / 'none', 'is not a folder'):
-        records.list_images(str(tmp_path / 'none'))
-    os.mkdir(str(tmp_path / 'empty'))
-    with raises(tmp_path / 'empty', 'holds no picture'):
-        records.list_images(str(tmp_path / 'empty'))
 
 
 # ---- class names
@@ -227,15 +217,46 @@ def test_open_image_honours_the_cameras_orientation(tmp_path, orientation, turne
     assert np.abs(read.astype(int) - expected).mean() < 3
 
 
+@pytest.mark.filterwarnings('ignore:Image size')  # pytest undoes the filter of fcn.records
+@pytest.mark.parametrize('kind', ['EPS', 'PPM', 'TGA'])
+def test_only_the_usual_formats_are_opened(tmp_path, kind):
+    """Pillow would look for other programs to read some of the others."""
+    path = save(tmp_path / 'x.jpg', noise(20, 30, (3,)), format=kind)
+    with raises(path, 'no picture format that is known'):
+        records.open_image(path)
+
+
 def test_picture_too_large_to_be_one_is_refused(tmp_path, monkeypatch):
     path = save(tmp_path / 'x.png', noise(20, 30))
+    small = save(tmp_path / 'small.png', np.zeros((2, 3), 'uint8'))
     for limit in (500, 100):  # Pillow warns above its limit, and refuses above twice that
         monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', limit)
-        with raises(path, 'too large'):
-            records.open_image(path)
-    with warnings.catch_warnings(record=True):
-        monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 600)
+        for read in (records.open_image, records.open_annotation,
+                     lambda path: records.check_record(records.record(path, small), dataset())):
+            with raises(path, 'too large a picture: it has 600 pixels, and %d are the most' % limit, 'Scale it down'):
+                read(path)
+    for limit in (600, None):
+        monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', limit)
         assert records.open_image(path).shape == (20, 30, 3)
+
+
+def test_pillows_own_warning_is_not_shown(tmp_path):
+    """In a process of its own, as pytest has its own filters."""
+    code = ('import sys\nfrom PIL import Image\nfrom fcn import records\nImage.MAX_IMAGE_PIXELS = 500\ntry:\n'
+            '    records.open_image(sys.argv[1])\nexcept records.InputError:\n    print("refused")')
+    shown = subprocess.run([sys.executable, '-c', code, save(tmp_path / 'x.png', noise(20, 30))], cwd=ROOT,
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
+    assert shown.stdout == 'refused\n'
+
+
+@pytest.mark.parametrize('value, words', [(0.5, 'floating-point picture, and'), (np.nan, 'holds NaN or infinity'),
+                                          (-np.inf, 'holds NaN or infinity')])
+def test_floating_point_picture_is_refused(tmp_path, value, words):
+    path = save(tmp_path / 'x.jpg', np.full((2, 3), value, 'float32'), format='TIFF')
+    with raises(path, words, '8-bit RGB'):
+        records.open_image(path)
+    with raises(path, words, 'palette or grey PNG'):
+        records.open_annotation(path)
 
 
 # ---- checks
@@ -279,6 +300,34 @@ def test_bad_file_is_named(pair, tmp_path, damage):
         records.check_records([good] * 5 + [pair] + [good] * 5, dataset())
     with raises(pair[damage.file], *damage.words):
         records.find_bad_record([good, pair], dataset())
+
+
+def test_all_bad_records_are_counted_and_the_first_is_named(pair, tmp_path):
+    good = records.record(save(tmp_path / 'good.png', np.zeros((2, 3, 3), 'uint8')), save(tmp_path / 'g.png', LABELS))
+    gone = records.record(str(tmp_path / 'gone.jpg'), good['annotation'])
+    damage_label(pair)
+    with raises(pair['annotation'], 'the label 3', ' 1 more file is bad; --mode=check lists them all.'):
+        records.check_records([good, pair, good, gone], dataset())
+    with raises(gone['image'], 'does not exist. 3 more files are bad; --mode=check lists them all.'):
+        records.check_records([good] * 90 + [gone, pair] + [good] * 90 + [pair, gone], dataset())
+    with pytest.raises(InputError) as caught:
+        records.check_records([good, pair], dataset())
+    assert 'more file' not in str(caught.value)
+
+
+def test_in_order_keeps_the_order_and_runs_little_ahead():
+    started = []
+
+    def work(number):
+        started.append(number)
+        time.sleep(0.001 * (number % 3))
+        return number ** 2
+
+    results = records.in_order(work, list(range(200)), 4)
+    assert [next(results) for _ in range(3)] == [0, 1, 4]
+    time.sleep(0.2)  # enough for all of them
+    assert len(started) <= 3 + 16 * 4
+    assert list(results) == [number ** 2 for number in range(3, 200)]
 
 
 def test_truncated_image_is_found_by_decoding_it(pair):

@@ -1,0 +1,80 @@
+"""The user's own pictures: finding them, and cutting large ones into tiles that the memory can take."""
+import collections
+import glob
+import os
+
+from fcn.errors import InputError
+from fcn.records import IMAGE_EXTENSIONS, record
+
+EXTENSIONS = IMAGE_EXTENSIONS + ('.bmp', '.gif', '.tif', '.tiff', '.webp')
+STRIDE = 32  # pixels between neighbours of the coarsest end point: tiles that begin on multiples see the same grid
+
+Tile = collections.namedtuple('Tile', 'seen kept place')
+Tile.__doc__ = """One axis of a tile, three slices. seen: of the image, what is predicted. kept: of that, what is used.
+place: where it belongs in the image."""
+
+
+def list_photos(image_dir):
+    """Lists pictures as records without annotation, sorted.
+
+    Args:
+      image_dir: a folder (its sub-folders too), a file, or a glob such as 'photos/*.jpg'.
+
+    Returns:
+      Records whose 'filename' is the path below the folder, without extension; with it where two would be the same.
+
+    Raises:
+      InputError: nothing is there.
+    """
+    if os.path.isdir(image_dir):
+        root = image_dir
+        paths = [path for path in _files(image_dir) if path.lower().endswith(EXTENSIONS)]
+        if not paths:
+            raise InputError('--image_dir=%s holds no picture (.jpg, .png, .tif, ...).' % image_dir)
+    else:
+        paths = [image_dir] if os.path.isfile(image_dir) else [
+            path for path in glob.glob(image_dir, recursive=True) if os.path.isfile(path)]
+        if not paths:
+            raise InputError('--image_dir=%s is no folder and no picture, and matches none (as a pattern, in quotes: '
+                             '\'photos/*.jpg\').' % image_dir)
+        root = os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in paths])
+    names = [os.path.relpath(os.path.abspath(path), os.path.abspath(root)) for path in sorted(paths)]
+    times = collections.Counter(os.path.splitext(name)[0] for name in names)
+    return [dict(record(path), filename=name if times[os.path.splitext(name)[0]] > 1 else os.path.splitext(name)[0])
+            for path, name in zip(sorted(paths), names)]  # a.jpg and a.png must not become the same a.png
+
+
+def _files(root):
+    """Lists the files of a folder and its sub-folders, links followed, each folder once: links may make circles."""
+    seen, paths = set(), []
+    for folder, folders, names in os.walk(root, followlinks=True):
+        status = os.stat(folder)
+        if (status.st_dev, status.st_ino) in seen:
+            folders.clear()
+        else:
+            seen.add((status.st_dev, status.st_ino))
+            paths += [os.path.join(folder, name) for name in names]
+    return paths
+
+
+def tiles(length, tile_size, margin):
+    """Cuts one axis of an image into tiles that overlap.
+
+    Args:
+      length: of the axis, in pixels.
+      tile_size: most pixels of a tile, a multiple of STRIDE; 0: never cut.
+      margin: pixels at a tile's inner edges that are seen, but not used; a multiple of STRIDE.
+
+    Returns:
+      List of Tile; the places cover the axis, each pixel once.
+    """
+    if not tile_size or length <= tile_size:
+        return [Tile(slice(0, length), slice(0, length), slice(0, length))]
+    result, start = [], 0  # start: of the place
+    while start < length:
+        first = max(start - margin, 0)
+        last = min(first + tile_size, length)
+        end = length if last == length else last - margin
+        result.append(Tile(slice(first, last), slice(start - first, end - first), slice(start, end)))
+        start = end
+    return result
