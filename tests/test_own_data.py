@@ -1,0 +1,430 @@
+"""fcn/own_data.py, on real files: every kind of mask becomes the same labels, and all that is wrong is said at once."""
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import read_PascalVocData
+from fcn import colour_masks, doctor, image_pairs, own_data, records
+from fcn.colorize import voc_palette
+from fcn.errors import EXIT_FLAG, EXIT_INPUT, InputError
+
+NAMES = ['road', 'tree', 'car']
+COLOURS = np.zeros((256, 3), 'uint8')
+COLOURS[:3] = [128, 64, 128], [128, 128, 0], [64, 0, 128]
+TABLE = '128 64 128\troad\n128 128 0\ttree\n64 0 128\tcar\n0 0 0\tVoid\n'
+HEIGHT, WIDTH = 24, 36
+
+
+def labels_of(number):
+    """Labels uint8 [H, W] of 0 to 2 and void."""
+    labels = np.repeat(np.random.RandomState(number).randint(0, 3, (HEIGHT, WIDTH // 4)), 4, axis=1).astype('uint8')
+    labels[:2] = 255
+    return labels
+
+
+def pixels_of(number, height=HEIGHT, width=WIDTH):
+    return np.random.RandomState(100 + number).randint(0, 256, (height, width, 3)).astype('uint8')
+
+
+def as_grey(labels):
+    return Image.fromarray(labels)
+
+
+def as_palette(labels):
+    image = Image.fromarray(labels)
+    image.putpalette(voc_palette().tobytes())
+    return image
+
+
+def as_colours(labels):
+    return Image.fromarray(COLOURS[labels])
+
+
+def as_coloured_palette(labels):
+    return as_colours(labels).quantize(16)
+
+
+def as_rgba(labels):
+    return as_colours(labels).convert('RGBA')
+
+
+class Folder:
+    """Photos and masks in a folder, and the command run on them."""
+
+    def __init__(self, path, capsys):
+        self.path, self.capsys, self.out = str(path), capsys, str(path / 'out')
+
+    def save(self, image, *parts, **arguments):
+        path = os.path.join(self.path, *parts)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        image.save(path, **arguments)
+        return path
+
+    def add(self, name, number, make=as_grey, suffix='', extension='.jpg'):
+        self.save(Image.fromarray(pixels_of(number)), 'photos', name + extension)
+        self.save(make(labels_of(number)), 'masks', name + suffix + '.png')
+
+    def text(self, name, text):
+        path = os.path.join(self.path, name)
+        with open(path, 'w', encoding='utf-8') as file:
+            file.write(text)
+        return path
+
+    def run(self, *flags):
+        """Returns (exit status, what was said)."""
+        status = own_data.main(['--images=%s/photos' % self.path, '--masks=%s/masks' % self.path,
+                                '--out=' + self.out] + list(flags))
+        said = self.capsys.readouterr()
+        return status, said.out + said.err
+
+    def refused(self, *flags):
+        """What is said by a command that must fail, and leave nothing."""
+        status, said = self.run(*flags)
+        assert status == EXIT_INPUT and not os.path.exists(self.out), said
+        assert not [name for name in os.listdir(self.path) if name.startswith('.')]
+        return said
+
+    def labels(self):
+        """{name: labels} of both splits, as training reads them. The whole data set must pass --mode=check."""
+        training, validation = read_PascalVocData.read_folder(self.out)
+        names = records.read_class_names(os.path.join(self.out, 'labels.txt'))
+        dataset = records.Dataset('own', training, validation, names, 255, None, voc_palette())
+        assert doctor.examine(dataset, progress=None).problems == []
+        return {one['filename']: records.read_labels(one['annotation'], dataset) for one in training + validation}
+
+
+@pytest.fixture
+def folder(tmp_path, capsys):
+    return Folder(tmp_path, capsys)
+
+
+# ---- masks
+
+@pytest.mark.parametrize('make', [as_grey, as_palette, as_colours, as_coloured_palette, as_rgba])
+def test_every_kind_of_mask_becomes_the_same_labels(folder, make):
+    for number in range(4):
+        folder.add('p%d' % number, number, make)
+    by_number = make in (as_grey, as_palette)
+    status, said = folder.run('--class_names=' + folder.text('names.txt', '\n'.join(NAMES)) if by_number else
+                              '--colours=' + folder.text('colours.txt', TABLE))
+    assert status == 0, said
+    found = folder.labels()
+    assert sorted(found) == ['p0', 'p1', 'p2', 'p3']
+    for number in range(4):
+        np.testing.assert_array_equal(found['p%d' % number], labels_of(number))
+    assert records.read_class_names(os.path.join(folder.out, 'labels.txt')) == NAMES
+    assert 'void: 8.33% of all pixels' in said and '\nroad ' in said
+    for mode in ('check', 'train', 'test'):
+        assert '--mode=%s --data_dir=%s --class_names=%s/labels.txt' % (mode, folder.out, folder.out) in said
+
+
+@pytest.mark.parametrize('table', [
+    TABLE, '# a comment\n\n#804080 road\n#808000 tree\n#400080 car\n#000000 -1\n',
+    'name,r,g,b\nroad,128,64,128\ntree,128,128,0\ncar,64,0,128\nVoid,0,0,0\n',
+    'r,g,b,name\n128,64,128,road\n128,128,0,"tree"\n64,0,128,car\n0,0,0,-1\n',
+    'name,r,g,b,class_11\r\nroad, 128, 64, 128, 1\r\ntree,128,128,0,1\r\ncar,64,0,128,1\r\nvoid,0,0,0,0\r\n',
+    '128 64 128 road\n128 128 0 tree\n64 0 128 car\n0 0 0 255\n1 1 1 road\n'])
+def test_forms_of_tables(folder, table):
+    read = colour_masks.read_table(folder.text('colours.txt', table))
+    assert read.class_names == NAMES
+    assert dict(zip(map(colour_masks.describe, read.colours.tolist()), read.labels.tolist())).items() >= {
+        '128 64 128': 0, '128 128 0': 1, '64 0 128': 2, '0 0 0': 255}.items()
+
+
+def test_class_names_give_the_labels_of_a_table(folder):
+    read = colour_masks.read_table(folder.text('colours.txt', TABLE.replace('car', '0')), ['car', 'tree', 'road'])
+    assert [read.labels[read.colours == colour_masks._pack(COLOURS[label])][0] for label in range(3)] == [2, 1, 0]
+
+
+@pytest.mark.parametrize('table, words', [
+    ('128 64 128 road\n128 64 128 tree', 'line 2: the colour 128 64 128 has another class above'),
+    ('128 64 128 road\n1 2 3', 'line 2: the colour 1 2 3 has no class yet'),
+    ('128 64 300 road', 'line 1: 300 is no part of a colour'),
+    ('1 2 3 road\nrubbish', 'line 2: "rubbish" is no colour and class'),
+    ('1,2,3,4', 'four numbers'), ('1 2 3 road', 'names 1 classes'), ('', 'names 0 classes'),
+    ('\n'.join('0 %d %d c%d' % (n // 16, n % 16, n) for n in range(256)), 'names 256 classes')])
+def test_bad_tables(folder, table, words):
+    folder.add('a', 0, as_colours)
+    assert words in folder.refused('--colours=' + folder.text('colours.txt', table))
+
+
+def test_unknown_colours_are_said_of_every_file_or_become_void(folder):
+    for number in range(5):
+        folder.add('p%d' % number, number, as_colours)
+    odd = COLOURS[labels_of(1)]
+    odd[5, :7] = 66, 1, 127
+    odd[5, 8] = 1, 1, 1
+    folder.save(Image.fromarray(odd), 'masks', 'p1.png')
+    clear = np.array(as_rgba(labels_of(2)))
+    clear[4, :3, 3] = 128
+    folder.save(Image.fromarray(clear), 'masks', 'p2.png')
+    table = '--colours=' + folder.text('colours.txt', TABLE)
+    said = folder.refused(table)
+    assert '2 of 5 images cannot be converted' in said
+    assert 'masks/p1.png has 2 colours that are not in' in said
+    assert '7 pixels of 864 in the colour 66 1 127, which is not in' in said and '64 0 128 (car)' in said
+    assert 'masks/p2.png has 3 pixels of 864 that are transparent' in said
+    status, said = folder.run(table, '--unknown=void')
+    assert status == 0 and '11 pixels of colours that the table lacks; most often 66 1 127 (7)' in said
+    expected = labels_of(1)
+    expected[5, :7] = expected[5, 8] = 255
+    np.testing.assert_array_equal(folder.labels()['p1'], expected)
+
+
+def test_blurred_masks(folder):
+    blurred = Image.fromarray(pixels_of(0))
+    table = colour_masks.read_table(folder.text('colours.txt', TABLE))
+    labels, unknown = colour_masks.read_labels(folder.save(blurred, 'masks', 'p.png'), table, 'void')
+    assert (labels == 255).all() and sum(unknown.values()) == HEIGHT * WIDTH and len(unknown) == 21
+    large = folder.save(Image.fromarray(pixels_of(0, 60, 60)), 'masks', 'q.png')
+    found, errors = colour_masks.count_colours([large], 1)
+    assert found == {} and 'colours: it is a photo' in str(errors[large])
+
+
+def test_without_a_table_one_is_written_to_fill_in(folder):
+    for number in range(3):
+        folder.add('p%d' % number, number, as_colours)
+    said = folder.refused()
+    path = folder.out + '_colours.txt'
+    assert '4 in all, are now listed in ' + path in said and '--colours=' + path in said
+    with open(path, encoding='utf-8') as file:
+        lines = file.read().splitlines()
+    colours = [line for line in lines if not line.startswith('#')]
+    assert sorted(colours) == sorted(['128 64 128', '128 128 0', '64 0 128', '0 0 0'])
+    assert lines[-2].endswith('in 3 of 3 masks') and '8.333 %' in '\n'.join(lines)
+    assert 'are listed in %s already' % path in folder.refused()  # what was filled in is not overwritten
+    assert 'has no class yet' in folder.refused('--colours=' + path)
+    classes = dict(line.split('\t') for line in TABLE.splitlines())
+    folder.text('filled.txt', '\n'.join(line + ' ' + classes.get(line, '') for line in lines))
+    assert folder.run('--colours=%s/filled.txt' % folder.path)[0] == 0
+    assert len(folder.labels()) == 3
+
+
+@pytest.mark.parametrize('values', [[0, 255], [0, 100, 200]])
+def test_grey_masks_that_are_no_labels(folder, values):
+    """0 and 255 of a binary mask would be one class and void; 0, 100 and 200 would be 201 classes."""
+    def make(labels):
+        return Image.fromarray(np.array(values, 'uint8')[labels % len(values)])
+    for number in range(3):
+        folder.add('p%d' % number, number, make)
+    said = folder.refused()
+    assert 'hold the values %s, which are hardly labels' % ', '.join(map(str, values)) in said
+    table = folder.text('t.txt', '\n'.join('%d %d %d class %d' % (value, value, value, value) for value in values))
+    assert folder.run('--colours=' + table)[0] == 0
+    np.testing.assert_array_equal(folder.labels()['p1'], labels_of(1) % len(values))
+
+
+def test_classes_without_names_are_numbered(folder):
+    for number in range(3):
+        folder.add('p%d' % number, number)
+    assert folder.run()[0] == 0 and len(folder.labels()) == 3
+    assert records.read_class_names(os.path.join(folder.out, 'labels.txt')) == ['class 0', 'class 1', 'class 2']
+
+
+def test_masks_that_cannot_be_used(folder):
+    for number in range(6):
+        folder.add('p%d' % number, number, as_colours)
+    as_colours(labels_of(0)).save(os.path.join(folder.path, 'masks', 'p0.png'), 'JPEG')
+    folder.text('masks/p1.png', 'no picture')
+    folder.save(as_colours(labels_of(2)).resize((WIDTH, HEIGHT + 1), Image.NEAREST), 'masks', 'p2.png')
+    table = '--colours=' + folder.text('colours.txt', TABLE)
+    said = folder.refused(table)
+    for words in ('3 of 6 images cannot', 'p0.png is a JPEG', 'p1.png cannot be read', 'is 36×24 pixels, but its'):
+        assert words in said
+    status, said = folder.run(table, '--skip_bad_images')
+    assert status == 0 and said.count('left out: ') == 3 and sorted(folder.labels()) == ['p3', 'p4', 'p5']
+
+
+def test_labels_beyond_the_class_names(folder):
+    for number in range(3):
+        folder.add('p%d' % number, number)
+    names = folder.text('names.txt', 'road\ntree\n')
+    assert 'holds the label 2, but the data set has 2 classes' in folder.refused('--class_names=' + names)
+
+
+# ---- images
+
+def test_images_are_kept_and_other_formats_become_png(folder):
+    folder.add('jpeg', 0)
+    folder.add('png', 1, extension='.png')
+    folder.add('tiff', 2, extension='.tif')
+    folder.add('bitmap', 3, extension='.BMP')
+    folder.add('cmyk', 4)
+    folder.save(Image.fromarray(pixels_of(4)).convert('CMYK'), 'photos', 'cmyk.jpg')
+    assert folder.run()[0] == 0
+    folder.labels()
+    images = os.path.join(folder.out, 'JPEGImages')
+    assert sorted(os.listdir(images)) == ['bitmap.png', 'cmyk.png', 'jpeg.jpg', 'png.png', 'tiff.png']
+    assert os.path.samefile(os.path.join(images, 'jpeg.jpg'), os.path.join(folder.path, 'photos', 'jpeg.jpg'))
+    for name, number in (('tiff', 2), ('bitmap', 3)):
+        np.testing.assert_array_equal(records.open_image(os.path.join(images, name + '.png')), pixels_of(number))
+
+
+def test_exif_turns_are_applied_unless_the_mask_fits_the_stored_pixels(folder):
+    exif = Image.Exif()
+    exif[own_data.ORIENTATION] = 6  # stored lying on its side
+    stored = Image.fromarray(pixels_of(0, WIDTH, HEIGHT))
+    for name in ('upright', 'lying', 'wrong'):
+        folder.save(stored, 'photos', name + '.jpg', exif=exif.tobytes())
+    folder.save(as_grey(labels_of(0)), 'masks', 'upright.png')
+    folder.save(as_grey(np.rot90(labels_of(1)).copy()), 'masks', 'lying.png')
+    folder.save(as_grey(labels_of(2)[:, :-1]), 'masks', 'wrong.png')
+    folder.add('plain', 3)
+    exif[own_data.ORIENTATION] = 3  # upside down: its size says nothing
+    folder.save(Image.fromarray(pixels_of(4)), 'photos', 'down.jpg', exif=exif.tobytes())
+    folder.save(as_grey(labels_of(4)), 'masks', 'down.png')
+    assert '1 of 5 images' in folder.refused()
+    status, said = folder.run('--skip_bad_images')
+    assert status == 0 and '1 images were turned upright' in said and 'photos/down.jpg' in said
+    folder.labels()
+    images = os.path.join(folder.out, 'JPEGImages')
+    assert os.path.samefile(os.path.join(images, 'lying.jpg'), os.path.join(folder.path, 'photos', 'lying.jpg'))
+    for name in ('upright', 'down'):
+        with Image.open(os.path.join(images, name + '.jpg')) as image:
+            assert image.size == (WIDTH, HEIGHT) and not image.getexif().get(own_data.ORIENTATION)
+            shown = records.open_image(os.path.join(folder.path, 'photos', name + '.jpg'))
+            assert np.abs(np.asarray(image, 'int64') - shown).mean() < 12  # noise, compressed twice
+
+
+def test_bad_images_are_all_named(folder):
+    for number in range(4):
+        folder.add('p%d' % number, number)
+    for name in ('p1', 'p3'):
+        path = os.path.join(folder.path, 'photos', name + '.jpg')
+        with open(path, 'rb+') as file:
+            file.truncate(os.path.getsize(path) // 2)
+    said = folder.refused()
+    assert '2 of 4 images' in said and 'p1.jpg cannot be read' in said and 'p3.jpg cannot be read' in said
+
+
+# ---- pairs and names
+
+def pairs(folder, **arguments):
+    found, alone, suffix = image_pairs.find_pairs(folder.path + '/photos', folder.path + '/masks', **arguments)
+    return [one.name for one in found], alone, suffix
+
+
+@pytest.mark.parametrize('suffix', ['', '_mask', '_gt', '_label', '_L', '.jpg'])
+def test_common_suffixes_are_found(folder, suffix):
+    for name in ('a', 'b/c', 'b/d/e'):
+        folder.add(name, 0, suffix=suffix)
+    assert pairs(folder) == (['a', 'b__c', 'b__d__e'], [], suffix)
+
+
+def test_suffixes_that_are_given(folder):
+    for name in ('a', 'b'):
+        folder.add(name + '_left', 0)
+        os.rename('%s/masks/%s_left.png' % (folder.path, name), '%s/masks/%s_right.png' % (folder.path, name))
+    folder.save(as_grey(labels_of(0)), 'photos', 'other.png')
+    assert pairs(folder, mask_suffix='_right', image_suffix='_left') == (['a_left', 'b_left'], [], '_right')
+    with pytest.raises(InputError, match='No image of .* has a mask'):
+        pairs(folder)
+
+
+def test_one_folder_for_both_and_one_in_the_other(folder):
+    folder.add('a', 0)
+    folder.save(as_grey(labels_of(0)), 'photos', 'a_mask.png')
+    photos = folder.path + '/photos'
+    assert [one.key for one in image_pairs.find_pairs(photos, photos)[0]] == ['a']
+    folder.save(as_grey(labels_of(0)), 'photos', 'masks', 'a.png')
+    folder.save(as_grey(labels_of(0)), 'photos', '.hidden', 'a.png')
+    found, alone, _ = image_pairs.find_pairs(photos, photos + '/masks')
+    assert [one.key for one in found] == ['a'] and alone == ['a_mask']
+
+
+def test_images_without_mask_are_named(folder):
+    for number in range(4):
+        folder.add('p%d' % number, number)
+    os.remove(folder.path + '/masks/p2.png')
+    said = folder.refused()
+    assert '1 of 4 images have no mask' in said and '  p2\n' in said
+    status, said = folder.run('--skip_bad_images')
+    assert status == 0 and '1 without are left out' in said and 'p2' not in folder.labels()
+
+
+def test_two_files_of_one_name(folder):
+    folder.add('a', 0)
+    folder.add('b', 1)
+    folder.save(as_grey(labels_of(0)), 'photos', 'a.png')
+    assert 'photos/a.jpg and ' in folder.refused()
+    os.remove(folder.path + '/photos/a.png')
+    folder.save(as_grey(labels_of(0)), 'masks', 'b.jpg')  # a preview beside the mask
+    assert folder.run()[0] == 0
+
+
+def test_odd_names(folder):
+    odd = ['two\nlines', ' blank ', 'it\'s "é"', '-dash', 'sub folder/x', os.fsdecode(b'latin\xe9'), '100%']
+    for number, name in enumerate(odd):
+        folder.add(name, number)
+    status, said = folder.run()
+    assert status == 0 and '3 names that a list of names cannot hold were changed' in said
+    assert sorted(folder.labels()) == sorted(['two_lines', 'blank', 'it\'s "é"', '-dash', 'sub folder__x', 'latin_',
+                                              '100%'])
+
+
+def test_names_that_would_be_the_same(folder):
+    folder.add('a/b', 0)
+    folder.add('a__b', 1)
+    assert 'would both be a__b' in folder.refused()
+
+
+# ---- splits
+
+def keys(count):
+    return [image_pairs.Pair('p%d' % number, 'p%d' % number, '', '') for number in range(count)]
+
+
+def test_more_images_do_not_move_those_that_are_there():
+    few, many = (image_pairs.split_by_chance(keys(count), 0.2, 0) for count in (200, 1000))
+    assert few['val'] <= many['val'] and few['train'] <= many['train'] and 160 < len(many['val']) < 240
+    assert image_pairs.split_by_chance(keys(200), 0.2, 1) != few
+    for split in image_pairs.split_by_chance(keys(2), 0.01, 0).values():
+        assert len(split) == 1
+    with pytest.raises(InputError, match='only one image'):
+        image_pairs.split_by_chance(keys(1), 0.2, 0)
+
+
+def test_split_files_of_all_kinds(folder):
+    for number, name in enumerate(('a', 'b', 'c/d', 'e', 'unused')):
+        folder.add(name, number)
+    train = folder.text('t.txt', '\ufeffa\n\n/SegNet/photos/b.jpg /SegNet/masks/b.png\nc/d.jpg\n')
+    val = folder.text('v.txt', 'e\n')
+    flags = ['--split_train=' + train, '--split_val=' + val]
+    status, said = folder.run(*flags)
+    assert status == 0, said
+    training, validation = read_PascalVocData.read_folder(folder.out)
+    assert [one['filename'] for one in training] == ['a', 'b', 'c__d'] and validation[0]['filename'] == 'e'
+    folder.out += '2'
+    folder.text('v.txt', 'e\nx\ny.png\n')
+    said = folder.refused(*flags)
+    assert '2 names' in said and '  %s: x\n' % val in said and 'y.png' in said
+    folder.text('v.txt', 'e\nb\n')
+    assert '  b\nfcn.own_data: 1 images are in both split files' in folder.refused(*flags)
+    folder.text('v.txt', '\n')
+    assert 'is empty' in folder.refused(*flags)
+
+
+# ---- the command
+
+def test_out_is_never_overwritten_and_nothing_is_left_of_a_failure(folder, monkeypatch):
+    for number in range(3):
+        folder.add('p%d' % number, number)
+
+    def full(*_):
+        raise OSError(28, 'No space left on device', 'labels.txt')
+    monkeypatch.setattr(own_data, 'write_lists', full)
+    assert 'No space left' in folder.refused()
+    monkeypatch.undo()
+    os.mkdir(folder.out)  # an empty one is taken
+    assert folder.run()[0] == 0
+    status, said = folder.run()
+    assert status == EXIT_INPUT and 'is there already, and not empty' in said and len(folder.labels()) == 3
+
+
+@pytest.mark.parametrize('flag', ['--nonsense', '--validation=1', '--split_train=a', '--unknown=guess', '--mask=x'])
+def test_unknown_flags_and_values(folder, flag):
+    with pytest.raises(SystemExit) as ended:
+        folder.run(flag)
+    assert ended.value.code == EXIT_FLAG
