@@ -23,7 +23,7 @@ demo: $(VENV)/installed
 	$(RUN) --mode=test --flagfile=flags/demo.flags
 	@echo '== visualize'
 	$(RUN) --mode=visualize --flagfile=flags/demo.flags
-	@echo 'Look at results/demo/pic_0.png; the scores are in results/demo/metrics.txt.'
+	@echo 'Open results/demo/index.html in a browser, or look at results/demo/pic_0.png; scores: results/demo/metrics.txt.'
 
 test: $(VENV)/installed-for-tests
 	@! $(VENV)/bin/python -c 'import ruff' 2>/dev/null || $(VENV)/bin/python -m ruff check .

@@ -9,30 +9,31 @@ The README walks through the data sets and the two training steps. A finished or
 `--logs_dir` with the same command; test and visualize find there what was trained, and its flags.
 
 Exit status: 0 done; 1 unknown flag or value; 2 bad input, one paragraph says which; 3 the loss stopped being finite;
-75 stopped by SIGTERM, SIGINT or SIGUSR1 after writing a checkpoint: the same command goes on.
+70 a defect of the program; 75 training was stopped by SIGTERM, SIGINT or SIGUSR1 after writing a checkpoint: the same
+command goes on; 130 interrupted elsewhere.
 """
 import contextlib
-import glob
+import functools
 import os
 import sys
 import traceback
 
-import imageio
-import numpy as np
 from absl import app, flags
 
 import read_MITSceneParsingData
 import read_PascalVocData
 import read_ShapesData
-from fcn import colorize, run_folder
+from fcn import command_line, photos, run_folder
 from fcn import records as fcn_records
-from fcn.errors import EXIT_DIVERGED, EXIT_INPUT, EXIT_STOPPED, Diverged, InputError
+from fcn.errors import EXIT_INPUT, EXIT_STOPPED, InputError, explain
+from fcn.files import make_folder
 
 FLAGS = flags.FLAGS
 READERS = {'pascal_voc': read_PascalVocData, 'mit_scene_parsing': read_MITSceneParsingData, 'shapes': read_ShapesData}
 
 # What to do, with what, where.
-flags.DEFINE_enum('mode', 'train', ['train', 'test', 'visualize', 'export'], 'What to do.')
+flags.DEFINE_enum('mode', 'train', ['train', 'test', 'visualize', 'export', 'check'], 'What to do. check reads the '
+                  'whole data set and lists what is wrong with it.')
 flags.DEFINE_enum('dataset', 'pascal_voc', sorted(READERS), 'Data set. pascal_voc takes any folder in VOC layout.')
 flags.DEFINE_string('data_dir', None, 'Folder of the data set. Default: one in Data_zoo/, downloaded to when absent.')
 flags.DEFINE_string('data_url', None, 'Download the data set from here, not from its own host.')
@@ -41,6 +42,9 @@ flags.DEFINE_string('logs_dir', 'logs/all', 'Folder of checkpoints, progress.jso
 flags.DEFINE_string('train_dir', None, 'Folder or checkpoint that test and visualize take the model from. '
                     'Default: --logs_dir.')
 flags.DEFINE_string('results_dir', 'results', 'Folder that test and visualize write to.')
+
+flags.DEFINE_boolean('skip_bad_images', False, 'Read the whole data set first and leave out the images whose files are '
+                     'bad, or whose annotations are. Otherwise they are an error.')
 
 # The network. test, visualize and a resumed run take these from logs_dir.
 flags.DEFINE_enum('skip_layers', '8s', ['32s', '16s', '8s'], 'Finest features that are fused: FCN-32s, 16s or 8s.')
@@ -63,12 +67,12 @@ flags.DEFINE_boolean('ignore_missing_vars', True, 'Let variables that it lacks s
 flags.DEFINE_list('trainable_scopes', None, 'Train these scopes only, e.g. InceptionV3/Logits,InceptionV3/Upsampling. '
                   'Default: all.')
 flags.DEFINE_integer('max_iterations', 100000, 'Step to stop at, steps of resumed runs counted in.', 1)
-flags.DEFINE_integer('batch_size', 10, 'Images a step.', 1)
-flags.DEFINE_integer('image_size', 224, 'Side of the training images, in pixels.', 75)
+flags.DEFINE_integer('batch_size', 10, 'Images a step.', 1, 65536)
+flags.DEFINE_integer('image_size', 224, 'Side of the training images, in pixels.', 75, 16384)
 flags.DEFINE_enum('resize', 'crop', ['crop', 'squash'], 'crop: train on squares cut out of the images, test at native '
                   "size. squash: resize whole images to the square in training and testing, as the original does.")
 flags.DEFINE_boolean('augment', True, 'Random scale from 0.5 to 2 (with crop) and flips.')
-flags.DEFINE_float('learning_rate', 0.00032, 'Of Adam.', 0)
+flags.DEFINE_float('learning_rate', 0.00032, 'Of Adam.', 0, 1e30)
 flags.DEFINE_enum('schedule', 'constant', ['constant', 'poly'], 'Of the learning rate; poly lets it fall to 0.')
 flags.DEFINE_float('weight_decay', 0.00004, "Factor of the weights' L2 norm in the loss.", 0)
 flags.DEFINE_float('batch_norm_decay', 0.99, 'Of the moving averages; longer runs can take 0.9997.', 0, 1)
@@ -84,15 +88,30 @@ flags.DEFINE_integer('keep_checkpoints', 5, 'Newest checkpoints that are kept.',
 flags.DEFINE_boolean('debug', False, 'Histograms of variables, gradients and activations; stack traces.')
 
 # Visualize and export.
-flags.DEFINE_string('image_dir', None, 'Folder of photos to segment, instead of validation images.')
-flags.DEFINE_list('image_names', None, 'Validation images to show, without extension. Default: a random choice.')
+flags.DEFINE_string('image_dir', None, 'Photos to segment, instead of validation images: a folder, a file, or a '
+                    "pattern in quotes such as 'photos/*.jpg'. What is done already is skipped.")
+flags.DEFINE_list('image_names', None, 'Validation images to show, without extension. Default: a random choice, and '
+                  'the best and the worst when --mode=test was run.')
 flags.DEFINE_integer('num_images', 5, 'Size of the random choice.', 1)
-flags.DEFINE_string('export_dir', 'results/saved_model', 'New folder that export writes a SavedModel to.')
+flags.DEFINE_list('compare', None, 'Folders of runs, e.g. logs/32s,logs/16s,logs/8s, whose predictions visualize '
+                  'draws side by side.')
+flags.DEFINE_integer('tile_size', 2048, 'Larger photos are predicted in tiles of this side, in pixels, that overlap; '
+                     '0: never.', 0)
+flags.register_validator('tile_size', lambda size: size == 0 or (size >= 1024 and size % 32 == 0),
+                         'must be 0, or a multiple of 32 from 1024 up')
+flags.DEFINE_boolean('save_probabilities', False, 'Write the probabilities of all classes too, compressed.')
 flags.DEFINE_boolean('crf', None, 'Dense-CRF panel. Default: where pydensecrf is installed.')
+flags.DEFINE_string('export_dir', 'results/saved_model', 'New folder that export writes a SavedModel to.')
 
+HELP_GROUPS = {  # first flag: title
+    'mode': 'What to do, with what, where', 'skip_layers': 'The network; all modes take it from a run\'s logs_dir',
+    'checkpoint_path': 'Starting weights', 'trainable_scopes': 'Training', 'log_every': 'Log',
+    'image_dir': 'Visualize and export'}
 # Flags that checkpoints depend on, and flags that save repeating; kept in logs_dir/config.json.
 NETWORK_FLAGS = ('dataset', 'void_class', 'skip_layers', 'upsampling', 'use_batch_norm', 'scale_input')
 REMEMBERED_FLAGS = ('data_dir', 'image_size', 'resize')
+# Flags whose change makes a resumed run another than one never stopped.
+STREAM_FLAGS = ('seed', 'batch_size', 'augment', 'image_size', 'resize', 'skip_bad_images')
 
 
 def train(dataset):
@@ -102,13 +121,18 @@ def train(dataset):
     from TensorflowUtils import describe_devices, histogram_summaries, session_config, tf
 
     newest = checkpoints.newest_intact(FLAGS.logs_dir)
-    first_step = checkpoints.step_of(newest) if newest else 0
+    first_step = run_folder.step_of(newest) if newest else 0
     if first_step >= FLAGS.max_iterations:
         print('%s is at step %d already, and --max_iterations=%d asks for no more. Give a larger one to go on, or '
               'another --logs_dir to begin anew.' % (newest, first_step, FLAGS.max_iterations))
         return 0
+    best_dir = os.path.join(FLAGS.logs_dir, 'best')
     weights = checkpoints.find(FLAGS.checkpoint_path) if FLAGS.checkpoint_path and not newest else None
     fcn_records.check_records(dataset.training + dataset.validation, dataset)
+    both = {one['image'] for one in dataset.training} & {one['image'] for one in dataset.validation}
+    if both:
+        print('note: %d validation images are training images too, so that their scores are too good; --mode=check '
+              'names them' % len(both))
 
     with tf.Graph().as_default() as graph:
         tf.set_random_seed(FLAGS.seed)
@@ -126,17 +150,18 @@ def train(dataset):
             with tf.name_scope('training'):
                 rate = model.scheduled_learning_rate(
                     FLAGS.schedule, FLAGS.learning_rate, global_step, FLAGS.max_iterations)
-                train_op, gradient_norm, gradients = model.training_operation(loss, rate, global_step, variables)
+                train_op, gradients = model.training_operation(loss, rate, global_step, variables)
         except ValueError as error:
             raise InputError('--trainable_scopes: %s' % error) from None
-        fetches = {'train_op': train_op, 'loss': loss, 'learning_rate': rate, 'gradient_norm': gradient_norm}
+        fetches = {'train_op': train_op, 'loss': loss, 'learning_rate': rate}
         histograms = {'histograms': histogram_summaries(gradients, end_points)} if FLAGS.debug else {}
         if FLAGS.validate_every:
             with tf.name_scope('validation'):
                 validation = evaluation.Evaluation(
                     evaluation.evenly(dataset.validation, FLAGS.validation_images), dataset, network_settings(dataset),
                     squash_to(), reuse=True)
-        saver = tf.train.Saver(max_to_keep=FLAGS.keep_checkpoints)
+        saver = tf.train.Saver(max_to_keep=0)
+        best_saver = tf.train.Saver(tf.model_variables() + [global_step], max_to_keep=0)
 
         with tf.Session(config=session_config(deterministic=FLAGS.deterministic)) as session:
             session.run(tf.global_variables_initializer())
@@ -144,80 +169,57 @@ def train(dataset):
                 checkpoints.resume(session, newest)
             elif weights:
                 checkpoints.start_from(session, weights, FLAGS.checkpoint_exclude_scopes, FLAGS.ignore_missing_vars)
-            saver.recover_last_checkpoints(checkpoints.saved(FLAGS.logs_dir))
             graph.finalize()
-            save_config(dataset)
+            save_config(FLAGS.logs_dir, dataset)
             print('training %d of %d variables with %d images, step %d to %d, %s' % (
                 len(variables), len(tf.trainable_variables()), len(dataset.training), first_step, FLAGS.max_iterations,
                 describe_devices(session)))
-            log = training_log.TrainingLog(FLAGS.logs_dir, first_step, FLAGS.max_iterations, graph)
+            log = training_log.TrainingLog(FLAGS.logs_dir, first_step, FLAGS.max_iterations, graph, own_flags())
             with contextlib.closing(log), run_folder.Signals() as signals:
                 step, last = first_step, False
                 while not last:
                     step += 1
                     due = step == FLAGS.max_iterations or step % FLAGS.log_every == 0
-                    with log.timing(FLAGS.batch_size), evaluation.naming_bad_files(
-                            batch_records(dataset, step), dataset):
+                    records = functools.partial(BatchDatSetReader.records_of_step, dataset.training, FLAGS.seed,
+                                                FLAGS.batch_size, step)
+                    with log.timing(FLAGS.batch_size), evaluation.naming_bad_files(records, dataset), \
+                            model.stopping_at_divergence(step, records, FLAGS.learning_rate, FLAGS.logs_dir):
                         done = session.run(dict(fetches, **(histograms if due else {})))
-                    check_finite(step, done, dataset)
                     last = step == FLAGS.max_iterations or bool(signals.received)
                     values = {'step': step, 'loss': float(done['loss']), 'learning_rate': float(done['learning_rate'])}
                     if FLAGS.validate_every and (step == FLAGS.max_iterations or step % FLAGS.validate_every == 0):
-                        values.update(validate(session, validation, log, step))
-                    if due or last or 'validation_loss' in values:
-                        log.write(values)
+                        values.update(validation.validate(session, log, step))
+                    best = (due or last or 'validation_loss' in values) and log.write(values)
                     if 'histograms' in done:
                         log.summary('train', step, done['histograms'])
+                    if best:
+                        checkpoints.save(best_saver, session, best_dir, step, keep=1)
+                        save_config(best_dir, dataset)
                     if last or step % FLAGS.checkpoint_every == 0:
-                        saver.save(session, os.path.join(FLAGS.logs_dir, 'model.ckpt'), step, write_meta_graph=False)
+                        newest = checkpoints.save(saver, session, FLAGS.logs_dir, step, FLAGS.keep_checkpoints)
                         log.flush()
     if signals.received and step < FLAGS.max_iterations:
         print('stopped by %s at step %d, saved; the same command goes on' % (signals.received, step))
         return EXIT_STOPPED
-    print('trained to step %d: %s-%d. Next: --mode=test, --mode=visualize, or tensorboard --logdir=%s'
-          % (step, os.path.join(FLAGS.logs_dir, 'model.ckpt'), step, FLAGS.logs_dir))
+    if log.best:
+        print('best validation: mean IoU %.4f at step %d, kept in %s' % (log.best + (best_dir,)))
+    print('trained to step %d: %s. Next: --mode=test, --mode=visualize, or tensorboard --logdir=%s'
+          % (step, newest, FLAGS.logs_dir))
     return 0
 
 
-def validate(session, validation, log, step):
-    """Measures loss and mean IoU on the validation images, and shows three of them in TensorBoard."""
-    from fcn import metrics
-    from TensorflowUtils import image_summary
-
-    loss, confusion, examples = validation.scores(session, examples=3)
-    dataset = validation.dataset
-    for one in examples:
-        strip = np.concatenate([one['image']] + [colorize.colorize(one[labels], dataset.palette)
-                                                 for labels in ('annotation', 'prediction')], axis=1)
-        log.summary('validation', step, image_summary('input_truth_prediction/%d' % one['number'], strip))
-    figures = metrics.scores(confusion, dataset.class_names, len(validation.records), dataset.ignore_label)
-    return {'validation_loss': loss, 'validation_mean_iou': figures['mean_iou']}
+def check(dataset, problems):
+    """Reads every image and annotation, and lists what is wrong. `problems`: those met when the files were listed."""
+    from fcn import doctor
+    examination = doctor.examine(dataset, problems)
+    print('\n'.join(doctor.report_lines(examination, dataset)))
+    print('wrote ' + doctor.write(examination, dataset, make_folder(FLAGS.results_dir)))
+    return EXIT_INPUT if examination.problems else 0
 
 
-def batch_records(dataset, step):
-    """The records of a step's batch."""
-    import BatchDatSetReader
-    return [dataset.training[BatchDatSetReader.draw(FLAGS.seed, number, len(dataset.training)).index]
-            for number in range((step - 1) * FLAGS.batch_size, step * FLAGS.batch_size)]
-
-
-def check_finite(step, done, dataset):
-    """Raises Diverged when the step's loss or gradient is not finite; its weights are never saved."""
-    if not (np.isfinite(done['loss']) and np.isfinite(done['gradient_norm'])):
-        raise Diverged('At step %d the loss is %s and the norm of its gradient %s, so training stops; the last '
-                       'checkpoint in %s stands. Try a smaller --learning_rate (it is %g), or look at the images of '
-                       'the batch: %s.'
-                       % (step, done['loss'], done['gradient_norm'], FLAGS.logs_dir, FLAGS.learning_rate,
-                          ', '.join(one['image'] for one in batch_records(dataset, step))))
-
-
-@contextlib.contextmanager
-def trained_model(records, dataset):
-    """Builds the network for prediction and restores what was trained. Yields (session, Evaluation, checkpoint)."""
-    from fcn import checkpoints, evaluation, model
-    from TensorflowUtils import session_config, tf
-    if records and records[0]['annotation']:
-        fcn_records.check_records(records, dataset)
+def trained_checkpoint():
+    """The prefix of the checkpoint that test, visualize and export take. Raises InputError where there is none."""
+    from fcn import checkpoints
     place = FLAGS.train_dir or FLAGS.logs_dir
     prefix = place if checkpoints.exists(place) else checkpoints.newest_intact(place)
     if prefix is None and FLAGS['checkpoint_path'].present and FLAGS.checkpoint_path:
@@ -225,97 +227,142 @@ def trained_model(records, dataset):
     if prefix is None:
         raise InputError('There is no checkpoint in %s. Train first, or name the folder that was trained to with '
                          '--logs_dir or --train_dir, or a whole model with --checkpoint_path.' % place)
+    return prefix
+
+
+@contextlib.contextmanager
+def trained_model(records, dataset, prefix, settings=None):
+    """Builds the network for prediction and restores a checkpoint. Yields (session, Evaluation)."""
+    from fcn import checkpoints, evaluation, model
+    from TensorflowUtils import session_config, tf
+    if records and records[0]['annotation']:
+        fcn_records.check_records(records, dataset)
     with tf.Graph().as_default() as graph:
-        predictions = evaluation.Evaluation(records, dataset, network_settings(dataset), squash_to())
+        predictions = evaluation.Evaluation(records, dataset, settings or network_settings(dataset), squash_to())
         with tf.Session(config=session_config(deterministic=FLAGS.deterministic)) as session:
             checkpoints.restore(session, prefix, model.used_variables())
             graph.finalize()
-            yield session, predictions, prefix
+            yield session, predictions
 
 
 def test(dataset):
-    """Scores the whole validation split; writes metrics.txt and metrics.json."""
-    from fcn import metrics
+    """Scores the whole validation split; writes the scores, the confusion matrix, each image's scores, and the page."""
+    from fcn import metrics, model_card, report
     make_folder(FLAGS.results_dir)
-    with trained_model(dataset.validation, dataset) as (session, predictions, prefix):
+    prefix, rows = trained_checkpoint(), []
+
+    def note(number, confusion):
+        scores = metrics.scores(confusion, dataset.class_names, 1, dataset.ignore_label)
+        rows.append((dataset.validation[number]['filename'], scores['pixel_accuracy'], scores['mean_iou']))
+    with trained_model(dataset.validation, dataset, prefix) as (session, predictions):
         print('testing %s on %d images of %s' % (prefix, len(dataset.validation), dataset.name))
-        loss, confusion, _ = predictions.scores(session, progress='testing')
+        loss, confusion, _ = predictions.scores(session, progress='testing', each=note)
     result = metrics.scores(confusion, dataset.class_names, len(dataset.validation), dataset.ignore_label)
     print('\n'.join(metrics.table_lines(result) + ['']
                     + metrics.summary_lines(result) + ['Pixelwise loss: %.4f' % loss]))
-    print('wrote ' + ' and '.join(metrics.write(result, FLAGS.results_dir)) + '. Next: --mode=visualize')
+    written = metrics.write(result, FLAGS.results_dir)
+    report.write_confusion(os.path.join(FLAGS.results_dir, 'confusion_matrix.csv'), confusion, dataset.class_names)
+    report.write_image_scores(os.path.join(FLAGS.results_dir, 'images.csv'), rows)
+    written.append(model_card.write(
+        FLAGS.results_dir, dataset, result, prefix, run_folder.read_config(run_dir()),
+        {name: FLAGS[name].default for name in own_flags()}, loss, FLAGS.data_dir))
+    print('wrote %s and %s. Next: --mode=visualize' % (', '.join(written), write_page(dataset)))
     return 0
 
 
+def write_page(dataset):
+    """Writes index.html over what --results_dir holds, and returns its path."""
+    from fcn import report
+    config = run_folder.read_config(run_dir())
+    return report.write(FLAGS.results_dir, run_dir(), dataset.name, dataset.class_names, dataset.palette,
+                        config.get('flags'), dataset.ignore_label)
+
+
 def shown_records(dataset):
-    """The photos, the named validation images or a random choice of them."""
-    return dataset.validation if FLAGS.image_dir else fcn_records.choose(
-        dataset.validation, FLAGS.image_names, FLAGS.num_images, FLAGS.seed)
+    """The photos; or the named validation images; or a random choice of them, and the best and the worst of all."""
+    from fcn import report, visualization
+    if FLAGS.image_dir:
+        return dataset.validation
+    records = fcn_records.choose(dataset.validation, FLAGS.image_names, FLAGS.num_images, FLAGS.seed)
+    path = os.path.join(FLAGS.results_dir, 'images.csv')
+    if not FLAGS.image_names and os.path.isfile(path):
+        records = visualization.with_best_and_worst(records, dataset.validation, report.read_image_scores(path))
+    return records
 
 
 def visualize(dataset):
-    """Draws predictions on photos, named validation images or a random choice; writes panels, label maps, overlays."""
-    from fcn import crf
-    records = shown_records(dataset)
+    """Predicts photos or validation images; writes panels, label maps, overlays, and the page that shows them."""
+    from fcn import crf, doctor, visualization
+    if FLAGS.compare:
+        return compare(dataset)
+    prefix, unreadable = trained_checkpoint(), []
     use_crf = crf.available() if FLAGS.crf is None else FLAGS.crf
     if use_crf:
         crf.import_densecrf()
-    folders = {kind: os.path.join(FLAGS.results_dir, kind) for kind in ('labels', 'overlays')}
-    for folder in folders.values():
-        make_folder(folder)
-    with trained_model(records, dataset) as (session, predictions, prefix):
-        print('visualizing %s on %d images' % (prefix, len(records)))
-        for number, one in enumerate(predictions.pictures(session, use_crf, 'visualizing')):
-            name = records[number]['filename']
-            panels = [('Image', one['image'])]
-            panels += [('Ground truth', one['annotation'])] if records[number]['annotation'] else []
-            panels += [('Prediction', one['prediction'])]
-            if use_crf:
-                panels += [('Prediction with dense CRF', crf.dense_crf(one['image'], one['probabilities']))]
-            colorize.save_panel(os.path.join(FLAGS.results_dir, 'pic_%d.png' % number), panels, dataset.class_names,
-                                dataset.palette, dataset.ignore_label, title=name)
-            colorize.save_labels(os.path.join(folders['labels'], name + '.png'), one['prediction'], dataset.palette)
-            imageio.imwrite(os.path.join(folders['overlays'], name + '.png'),
-                            colorize.overlay(one['image'], one['prediction'], dataset.palette))
-    if not use_crf:
+
+    def refinable(image):
+        return use_crf and image.shape[0] * image.shape[1] <= crf.MOST_PIXELS
+    with visualization.Gallery(FLAGS.results_dir, dataset, prefix, go_on=bool(FLAGS.image_dir)) as shown:
+        records = shown_records(dataset)
+        left = [one for one in records if not shown.is_done(one, FLAGS.save_probabilities)]
+        if len(left) < len(records):
+            print('%d of %d are done already' % (len(records) - len(left), len(records)))
+        if left:
+            with trained_model(left, dataset, prefix) as (session, predictions):
+                print('visualizing %s on %d images' % (prefix, len(left)))
+                for one in predictions.pictures(
+                        session, lambda image: FLAGS.save_probabilities or refinable(image), 'visualizing',
+                        FLAGS.tile_size, unreadable.append if FLAGS.image_dir else None):
+                    refined = crf.dense_crf(one['image'], one['probabilities']) if refinable(one['image']) else None
+                    shown.add(left[one['number']], one, refined, FLAGS.save_probabilities)
+    doctor.say('skipped', unreadable)
+    if FLAGS.crf is None and not use_crf:
         print('without the dense-CRF panel: pip install pydensecrf2 (Python 3.7 to 3.12) adds it')
-    print('wrote %d panels, pic_0.png and on, and labels/ and overlays/ of the same images to %s'
-          % (len(records), FLAGS.results_dir))
+    print('wrote %d pictures%s to %s: pic_0.png and on, labels/, overlays/, classes.csv. Next: open %s'
+          % (len(left) - len(unreadable), ' (%d skipped)' % len(unreadable) if unreadable else '', FLAGS.results_dir,
+             write_page(dataset)))
+    return 0
+
+
+def compare(dataset):
+    """Draws the predictions of several runs side by side, as the original does of FCN-32s, 16s and 8s."""
+    from fcn import visualization
+    records, comparison = shown_records(dataset), visualization.Comparison()
+    for folder in FLAGS.compare:
+        prefix, values = comparison.checkpoint(folder, dataset)
+        with trained_model(records, dataset, prefix, network_settings(dataset, values)) as (session, predictions):
+            comparison.add(folder, values, records, predictions.pictures(session, None, folder, FLAGS.tile_size))
+    print('wrote %s: %d images, %d runs' % (comparison.write(FLAGS.results_dir, records, dataset), len(records),
+                                            len(FLAGS.compare)))
     return 0
 
 
 def export(dataset):
     """Writes a SavedModel, loads it again and compares it with the checkpoint on the images that visualize shows."""
     from fcn import export as saved_model
-    with trained_model(shown_records(dataset), dataset) as (session, predictions, prefix):
+    prefix = trained_checkpoint()
+    with trained_model(shown_records(dataset), dataset, prefix) as (session, predictions):
         saved_model.export(FLAGS.export_dir, prefix, dataset, network_settings(dataset))
-        images, pixels, largest = saved_model.compare(FLAGS.export_dir, predictions.pictures(session, True))
+        images, pixels, largest = saved_model.compare(FLAGS.export_dir, predictions.pictures(session, lambda _: True))
     print('wrote %s to %s; on %d images %d pixels have another label than from the checkpoint, and no probability is '
           'more than %.1g off' % (prefix, FLAGS.export_dir, images, pixels, largest))
     return 0
 
 
-def network_settings(dataset):
-    """What `fcn.model.build` needs to know, from the flags and the data set."""
-    return {'num_classes': len(dataset.class_names), 'skip': FLAGS.skip_layers, 'upsampling': FLAGS.upsampling,
-            'use_batch_norm': FLAGS.use_batch_norm, 'scale_input': FLAGS.scale_input,
-            'weight_decay': FLAGS.weight_decay, 'batch_norm_decay': FLAGS.batch_norm_decay,
-            'dropout_keep_prob': FLAGS.dropout_keep_prob}
-
-
-def make_folder(path):
-    try:
-        os.makedirs(path, exist_ok=True)
-    except OSError as error:
-        raise InputError('The folder %s cannot be made: %s. Name another with --results_dir.' % (path, error)) from None
+def network_settings(dataset, values=None):
+    """What `fcn.model.build` needs to know, from the data set and the flags, or other values of them."""
+    values = values or FLAGS.flag_values_dict()
+    return dict({name: values[name] for name in ('upsampling', 'use_batch_norm', 'scale_input', 'weight_decay',
+                                                 'batch_norm_decay', 'dropout_keep_prob')},
+                num_classes=len(dataset.class_names), skip=values['skip_layers'])
 
 
 def squash_to():
     return FLAGS.image_size if FLAGS.resize == 'squash' else None
 
 
-def load_dataset(config):
-    """Reads the records of --dataset, or lists --image_dir. Returns a `fcn.records.Dataset`."""
+def load_dataset(config, complain=None):
+    """Reads the records of --dataset, or lists --image_dir; `complain` as the readers' own. Returns a `Dataset`."""
     reader = READERS[FLAGS.dataset]
     class_names = list(reader.CLASS_NAMES)
     if FLAGS.class_names:
@@ -334,9 +381,9 @@ def load_dataset(config):
         ignore_label, void_label = None, len(class_names)
         class_names = class_names + ['ambiguous']
     if FLAGS.mode in ('visualize', 'export') and FLAGS.image_dir:
-        training, validation = [], fcn_records.list_images(FLAGS.image_dir)
+        training, validation = [], photos.list_photos(FLAGS.image_dir)
     else:
-        training, validation = reader.read_dataset(FLAGS.data_dir or reader.DATA_DIR, FLAGS.data_url)
+        training, validation = reader.read_dataset(FLAGS.data_dir or reader.DATA_DIR, FLAGS.data_url, complain)
     return fcn_records.Dataset(FLAGS.dataset, training, validation, class_names, ignore_label, void_label,
                                reader.PALETTE)
 
@@ -348,52 +395,46 @@ def run_dir():
     return FLAGS.logs_dir
 
 
-def recall_flags(config):
-    """Takes the flags that the command line leaves out from the run's configuration; refuses what contradicts it."""
-    recalled, differences = [], []
-    for name, value in sorted(config.get('flags', {}).items()):
-        if name not in NETWORK_FLAGS + REMEMBERED_FLAGS:
-            continue
-        if not FLAGS[name].present:
-            if FLAGS[name].value != value:
-                recalled.append(name + '=' + str(value))
-            setattr(FLAGS, name, value)
-        elif name in NETWORK_FLAGS and FLAGS[name].value != value:
-            differences.append('%s is %s here, but was %s' % (name, FLAGS[name].value, value))
-    if differences:
-        raise InputError('%s holds a run with other flags: %s. Leave them out to go on with that run, or name another '
-                         '--logs_dir.' % (run_dir(), '; '.join(differences)))
-    if recalled:
-        print('as %s was trained: --%s' % (run_dir(), ' --'.join(recalled)))
+def save_config(folder, dataset):
+    """Keeps the run's flags beside its checkpoints in a folder."""
+    run_folder.write_config(folder, {'flags': own_flags(), 'void_label': dataset.void_label,
+                                     'class_names': dataset.class_names[:dataset.void_label]})
 
 
-def save_config(dataset):
-    """Keeps the run's flags beside its checkpoints."""
-    names = [flag.name for flag in FLAGS.get_key_flags_for_module(FLAGS.find_module_defining_flag('mode'))]
-    run_folder.write_config(FLAGS.logs_dir, {
-        'flags': {name: FLAGS[name].value for name in names}, 'void_label': dataset.void_label,
-        'class_names': dataset.class_names[:dataset.void_label]})
+def own_flags():
+    """The flags defined above and their values."""
+    return {flag.name: flag.value for flag in FLAGS.get_key_flags_for_module(FLAGS.find_module_defining_flag('mode'))}
 
 
 def main(argv):
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors='backslashreplace')  # a file name may hold what the terminal's encoding doesn't
     try:
         if len(argv) > 1:
             raise InputError('%s is no flag. Flags begin with --, and their values follow after =.' % argv[1])
         # A run that was killed before its first checkpoint binds nobody.
-        config = run_folder.read_config(run_dir()) if glob.glob(os.path.join(
-            glob.escape(run_dir()), 'model.ckpt-*.index')) else {}
-        recall_flags(config)
+        config = run_folder.read_config(run_dir()) if run_folder.saved(run_dir()) else {}
+        command_line.recall(FLAGS, config, run_dir(), NETWORK_FLAGS, REMEMBERED_FLAGS,
+                            STREAM_FLAGS if FLAGS.mode == 'train' else ())
         with contextlib.ExitStack() as stack:
             if FLAGS.mode == 'train':
                 stack.enter_context(run_folder.locked(FLAGS.logs_dir))
+            problems = []
+            dataset = load_dataset(config, problems.append if FLAGS.mode == 'check' or FLAGS.skip_bad_images else None)
+            if FLAGS.mode == 'check':
+                return check(dataset, problems)
             run = {'train': train, 'test': test, 'visualize': visualize, 'export': export}[FLAGS.mode]
-            return run(load_dataset(config))
-    except (InputError, Diverged) as error:
+            if FLAGS.skip_bad_images:
+                from fcn import doctor
+                dataset = doctor.leave_out_bad(dataset, problems, FLAGS.mode == 'train')
+            return run(dataset)
+    except (Exception, KeyboardInterrupt) as error:
         if FLAGS.debug:
             traceback.print_exc()
-        print('inception_FCN.py: %s' % error, file=sys.stderr)
-        return EXIT_DIVERGED if isinstance(error, Diverged) else EXIT_INPUT
+        status, message = explain(error)
+        print('inception_FCN.py: ' + message, file=sys.stderr)
+        return status
 
 
 if __name__ == '__main__':
-    app.run(main)
+    app.run(main, flags_parser=lambda argv: command_line.parse(FLAGS, argv, __doc__, HELP_GROUPS))

@@ -7,14 +7,20 @@ import collections
 import glob
 import os
 import re
+import shutil
 
 from fcn import download
-from fcn.errors import InputError
+from fcn.errors import InputError, reason
+from fcn.files import sync
+from fcn.run_folder import saved, step_of
 from TensorflowUtils import tf
 
 PUBLISHED = 'Data_zoo/inception_v3/inception_v3.ckpt'
 # slim's list of pretrained models: tensorflow/models, research/slim/README.md
-PUBLISHED_URL = 'http://download.tensorflow.org/models/inception_v3_2016_08_28.tar.gz'
+PUBLISHED_URL = 'https://storage.googleapis.com/download.tensorflow.org/models/inception_v3_2016_08_28.tar.gz'
+
+# What TensorFlow's reader raises about a damaged file, depending on the damage and the version.
+DAMAGE = (InputError, tf.errors.OpError, ValueError, RuntimeError, IndexError)
 
 Report = collections.namedtuple('Report', 'source loaded excluded mismatched missing unused')
 Report.__doc__ = """What a warm start did.
@@ -68,16 +74,6 @@ def find(path):
     return path
 
 
-def saved(logs_dir):
-    """Lists the prefixes of the checkpoints in `logs_dir`, by step."""
-    steps = []
-    for name in glob.glob(os.path.join(glob.escape(logs_dir), 'model.ckpt-*.index')):
-        match = re.search(r'model\.ckpt-(\d+)\.index$', name)
-        if match:
-            steps.append((int(match.group(1)), name[:-len('.index')]))
-    return [prefix for _, prefix in sorted(steps)]
-
-
 def latest(logs_dir):
     """Returns the prefix of the newest checkpoint in `logs_dir`, or None."""
     return (saved(logs_dir) or [None])[-1]
@@ -95,26 +91,20 @@ def newest_intact(logs_dir):
             for name in reader.get_variable_to_shape_map():
                 reader.get_tensor(name)  # its checksum is verified
             return prefix
-        except (InputError, tf.errors.OpError, ValueError, RuntimeError) as error:
-            print('%s is damaged and passed over: %s' % (prefix, str(error).split('\n')[0]))
+        except DAMAGE as error:
+            print('%s is damaged and passed over: %s' % (prefix, reason(error)))
     if prefixes:
         raise InputError('All checkpoints in %s are damaged. Delete them to begin anew, or name another --logs_dir.'
                          % logs_dir)
     return None
 
 
-def step_of(prefix):
-    """Returns the step in a checkpoint's name, 0 when it has none."""
-    match = re.search(r'-(\d+)$', prefix)
-    return int(match.group(1)) if match else 0
-
-
 def open_reader(prefix):
     """Returns a checkpoint's reader. Raises InputError when the file is damaged."""
     try:
         return tf.train.NewCheckpointReader(prefix)
-    except (tf.errors.OpError, ValueError, RuntimeError) as error:
-        raise InputError('The checkpoint %s cannot be read: %s' % (prefix, str(error).split('\n')[0])) from None
+    except DAMAGE as error:
+        raise InputError('The checkpoint %s cannot be read: %s' % (prefix, reason(error))) from None
 
 
 def warm_start(prefix, variables, exclude_scopes=()):
@@ -198,7 +188,7 @@ def restore(session, prefix, variables, optional=()):
     try:
         tf.train.Saver(list(variables) + (list(optional) if whole else [])).restore(session, prefix)
     except tf.errors.OpError as error:
-        raise InputError('The checkpoint %s is damaged: %s' % (prefix, error.message.split('\n')[0])) from None
+        raise InputError('The checkpoint %s is damaged: %s' % (prefix, reason(error))) from None
     return whole
 
 
@@ -210,6 +200,42 @@ def resume(session, prefix):
     step.load(step_of(prefix), session)
     print('resumed from %s: %d variables%s' % (prefix, len(model_variables), ', and the optimizer\'s %d' % len(others)
           if whole else '; the optimizer begins anew, since other scopes were trained before'))
+
+
+def save(saver, session, logs_dir, step, keep):
+    """Writes `logs_dir`/model.ckpt-STEP, then deletes all but the `keep` newest. Returns its prefix.
+
+    It is written aside and moved into place when it is whole and on the disk, its index last: without that it counts as
+    no checkpoint. Raises InputError (a full disk, a folder that cannot be written); what was saved before stands.
+    """
+    prefix, aside = os.path.join(logs_dir, 'model.ckpt-%d' % step), os.path.join(logs_dir, '.saving')
+    shutil.rmtree(aside, ignore_errors=True)  # what a run that was killed left
+    try:
+        os.makedirs(aside)
+        saver.save(session, os.path.join(aside, 'model.ckpt'), step, write_meta_graph=False, write_state=False)
+        names = sorted(os.listdir(aside))  # .data-00000-of-00001, .index
+        for name in names:
+            sync(os.path.join(aside, name))
+        if os.path.exists(prefix + '.index'):  # a damaged one, that the run did not go on from
+            os.remove(prefix + '.index')
+        for name in names:
+            os.replace(os.path.join(aside, name), os.path.join(logs_dir, name))
+        sync(logs_dir)
+        # Those of later steps were damaged, or the run would have gone on from them.
+        kept = [one for one in saved(logs_dir) if step_of(one) <= step][-keep:]
+        for one in set(saved(logs_dir)) - set(kept):
+            for path in [one + '.index'] + glob.glob(glob.escape(one) + '.data-*'):
+                os.remove(path)
+        tf.train.update_checkpoint_state(logs_dir, prefix, kept)
+    except (OSError, tf.errors.OpError, ValueError) as error:
+        stands = saved(logs_dir)
+        raise InputError('Step %d cannot be saved to %s: %s. %s. Make sure that the folder can be written and that its '
+                         'disk has room for one checkpoint more than --keep_checkpoints; the same command goes on.'
+                         % (step, logs_dir, reason(error), 'The newest checkpoint, %s, stands' % stands[-1]
+                            if stands else 'There is no checkpoint yet')) from None
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return prefix
 
 
 def start_from(session, prefix, exclude_scopes, ignore_missing):

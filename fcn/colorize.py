@@ -2,8 +2,12 @@
 
 A label map is an integer array [H, W]; a palette is uint8 RGB [256, 3], one row a label.
 """
+import io
+
 import numpy as np
 from PIL import Image
+
+from fcn.errors import printable
 
 DPI = 64  # a power of two, so that sizes in inches come out as whole pixels
 MARGIN, GAP = 16, 14  # pixels around a panel figure, and between its parts
@@ -54,11 +58,27 @@ def overlay(image, labels, palette, alpha=0.5):
     return mixed
 
 
+def mistakes(image, annotation, prediction, ignore_label=None):
+    """Shows where a prediction is wrong: uint8 RGB [H, W, 3], the image pale and grey, wrong pixels red, void white.
+
+    Args:
+      image: uint8 RGB [H, W, 3].
+      annotation, prediction: label maps [H, W].
+      ignore_label: label of void, or None.
+    """
+    pale = 160 + image.mean(axis=2, keepdims=True) * (80 / 255)
+    shown = np.repeat(pale, 3, axis=2).astype(np.uint8)
+    shown[annotation != prediction] = (200, 30, 40)
+    if ignore_label is not None:
+        shown[annotation == ignore_label] = 255
+    return shown
+
+
 def save_panel(path, panels, class_names, palette, ignore_label=None, title=None):
     """Writes a PNG with pictures side by side, in one row or two, and a legend of the classes that their labels show.
 
     Args:
-      path: the file to write.
+      path: the file to write, or a binary stream.
       panels: list of (title, array), each array a uint8 RGB image [H, W, 3] or a label map [H, W]. All are shown in the
         size of the first. Small ones are enlarged and large ones reduced, to some 300 to 500 pixels.
       class_names: list of str, index = label.
@@ -80,7 +100,8 @@ def save_panel(path, panels, class_names, palette, ignore_label=None, title=None
 
     def write(x, y, string, size, fit=None, **style):
         """Text of `size` pixels at pixel (x, y), y counted upwards; made smaller where wider than `fit` pixels."""
-        string = string.replace('$', r'\$')  # else matplotlib reads what stands between two of them as a formula
+        # else matplotlib reads what stands between two dollar signs as a formula
+        string = printable(string).replace('$', r'\$')
         text = figure.text(x, y, string, transform=None, fontsize=size * 72 / DPI, color='black', **style)
         for _ in range(4):  # small letters are rounded to whole pixels, so that one step may not do
             text.width = text.get_window_extent(canvas.get_renderer()).width
@@ -125,6 +146,23 @@ def save_panel(path, panels, class_names, palette, ignore_label=None, title=None
     figure.set_size_inches(total_width / DPI, total_height / DPI)
     figure.figimage(pixels)
     canvas.print_png(path)
+
+
+def save_stack(path, panels, titles, dataset):
+    """Writes a PNG with the panels of several pictures below each other, each as `save_panel` draws them.
+
+    path: the file to write. panels: list of lists for `save_panel`. titles: str for each. dataset: the
+    `fcn.records.Dataset` of their labels.
+    """
+    rows = []
+    for those, title in zip(panels, titles):
+        held = io.BytesIO()
+        save_panel(held, those, dataset.class_names, dataset.palette, dataset.ignore_label, title)
+        rows.append(Image.open(held).convert('RGB'))
+    stack = Image.new('RGB', (max(row.width for row in rows), sum(row.height for row in rows)), 'white')
+    for number, row in enumerate(rows):
+        stack.paste(row, (0, sum(above.height for above in rows[:number])))
+    stack.save(path, format='PNG')
 
 
 def _scale(side):

@@ -3,6 +3,8 @@ import numpy as np
 
 from fcn.errors import InputError
 
+MOST_PIXELS = 4000000  # of an image that visualize refines: a class and pixel takes some 20 bytes
+
 
 def available():
     """Whether `dense_crf` can run here."""

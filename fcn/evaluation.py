@@ -1,13 +1,18 @@
 """Prediction over a list of records, streaming: what validation, test and visualize share."""
 import contextlib
+import io
 
 import numpy as np
+from PIL import Image
 from tqdm import tqdm
 
 import BatchDatSetReader
-from fcn import model
+from fcn import colorize, metrics, model, photos
 from fcn import records as fcn_records
-from TensorflowUtils import tf
+from fcn.errors import InputError, printable
+from TensorflowUtils import image_summary, tf
+
+MARGIN = 256  # pixels that a tile sees beyond those it is used for; a multiple of 32
 
 
 class Evaluation:
@@ -26,59 +31,122 @@ class Evaluation:
         images = BatchDatSetReader.evaluation_images(records, dataset, squash_to)
         self._iterator = tf.data.make_initializable_iterator(images)
         batch = self._iterator.get_next()
-        prediction, logits, _ = model.build(batch['image'], settings, False, reuse=reuse)
+        # Large images are fed back in tiles, see `pictures`.
+        self._seen = tf.placeholder_with_default(batch['image'], batch['image'].shape)
+        prediction, logits, _ = model.build(self._seen, settings, False, reuse=reuse)
         loss, pixels = model.pixelwise_loss(logits, batch['annotation'], dataset.ignore_label)
         confusion = model.confusion_matrix(batch['annotation'], prediction, settings['num_classes'],
                                            dataset.ignore_label)
         self._counts = {'loss': loss, 'pixels': pixels, 'confusion': confusion}
-        self._pictures = {'number': batch['number'][0], 'image': batch['image'][0],
-                          'annotation': batch['annotation'][0, :, :, 0],
-                          'prediction': tf.cast(prediction[0, :, :, 0], tf.uint8)}
+        self._input = {'number': batch['number'][0], 'image': batch['image'][0],
+                       'annotation': batch['annotation'][0, :, :, 0]}
+        self._prediction = tf.cast(prediction[0, :, :, 0], tf.uint8)
         self._probabilities = tf.nn.softmax(logits[0])
 
-    def scores(self, session, examples=0, progress=None):
+    def scores(self, session, examples=0, progress=None, each=None):
         """Runs over all records.
 
         Args:
           session: with the variables.
           examples: number of first records whose pictures are returned.
           progress: title of a progress bar, or None.
+          each: None, or a function that is handed each image's (number, confusion matrix).
 
         Returns:
           (loss, mean over all labelled pixels, in nats; confusion matrix, int64 [C, C]; examples, as `pictures` gives
           them).
         """
         loss, pixels, confusion, shown = 0.0, 0.0, 0, []
-        for fetched in self._run(session, lambda number: dict(self._counts, **(
-                {'pictures': self._pictures} if number < examples else {})), progress):
+        for fetched in self._run(session, lambda number: dict(self._counts, number=self._input['number'], **(
+                {'pictures': dict(self._input, prediction=self._prediction)} if number < examples else {})), progress):
             loss += float(fetched['loss'])
             pixels += float(fetched['pixels'])
             confusion += fetched['confusion']
+            if each:
+                each(int(fetched['number']), fetched['confusion'])
             shown += [fetched['pictures']] if 'pictures' in fetched else []
         return loss / max(pixels, 1.0), confusion, shown
 
-    def pictures(self, session, probabilities=False, progress=None):
-        """Yields, per record, {'number': of the record, 'image' uint8 [H, W, 3], 'annotation' and 'prediction' uint8
-        [H, W]}, and 'probabilities' float32 [H, W, C] where asked for."""
-        fetches = dict(self._pictures, **({'probabilities': self._probabilities} if probabilities else {}))
-        return self._run(session, lambda number: fetches, progress)
+    def validate(self, session, log, step):
+        """Measures, and shows three images in TensorBoard. Returns the values for `TrainingLog.write`."""
+        loss, confusion, examples = self.scores(session, examples=3)
+        for one in examples:
+            strip = np.concatenate([one['image']] + [colorize.colorize(one[labels], self.dataset.palette)
+                                                     for labels in ('annotation', 'prediction')], axis=1)
+            log.summary('validation', step, image_summary('input_truth_prediction/%d' % one['number'], strip))
+        figures = metrics.scores(confusion, self.dataset.class_names, len(self.records), self.dataset.ignore_label)
+        log.scalars('validation', step, **{'class_iou/' + printable(one['name']): one['iou']
+                                           for one in figures['classes'] if one['iou'] is not None})
+        log.summary('validation', step, image_summary('confusion_matrix', self._confusion_picture(confusion)))
+        return {'validation_loss': loss, 'validation_mean_iou': figures['mean_iou']}
 
-    def _run(self, session, fetches, progress):
+    def _confusion_picture(self, confusion):
+        """Returns it as uint8 RGB [H, W, 3]: with names, or as mere squares where these would take seconds to draw."""
+        if len(confusion) > 30:
+            shares = confusion / np.maximum(confusion.sum(1, keepdims=True), 1)
+            return np.kron(np.uint8(255 - 255 * shares), np.ones((4, 4), 'uint8'))[..., None].repeat(3, 2)
+        from fcn import plots  # not above: matplotlib takes a while to load
+        held = io.BytesIO()
+        plots.confusion(held, confusion, self.dataset.class_names, self.dataset.ignore_label)
+        return np.asarray(Image.open(held).convert('RGB'))
+
+    def pictures(self, session, probabilities=None, progress=None, tile_size=0, skipped=None):
+        """Predicts every image.
+
+        Args:
+          session: with the variables.
+          probabilities: a function of the image, uint8 [H, W, 3], that says whether to give them too; or None.
+          progress: title of a progress bar, or None.
+          tile_size: side of the largest square that is predicted at once, in pixels, a multiple of 32; larger images
+            are cut into tiles that overlap by `MARGIN` at each side. 0: never.
+          skipped: None, or a function that is handed the InputError of an image that cannot be read; else it is raised.
+
+        Yields:
+          {'number': of the record, 'image' uint8 [H, W, 3], 'annotation' and 'prediction' uint8 [H, W], 'probabilities'
+          float32 [H, W, C] where asked for}.
+        """
+        for one in self._run(session, lambda number: self._input, progress, skipped):
+            wanted = probabilities is not None and probabilities(one['image'])
+            yield dict(one, **self._predict(session, one['image'], wanted, tile_size))
+
+    def _predict(self, session, image, probabilities, tile_size):
+        fetches = dict({'prediction': self._prediction}, **(
+            {'probabilities': self._probabilities} if probabilities else {}))
+        result = {}
+        for rows in photos.tiles(image.shape[0], tile_size, MARGIN):
+            for columns in photos.tiles(image.shape[1], tile_size, MARGIN):
+                tile = session.run(fetches, {self._seen: image[None, rows.seen, columns.seen]})
+                for name, value in tile.items():
+                    if name not in result:
+                        result[name] = np.empty(image.shape[:2] + value.shape[2:], value.dtype)
+                    result[name][rows.place, columns.place] = value[rows.kept, columns.kept]
+        return result
+
+    def _run(self, session, fetches, progress, skipped=None):
         session.run(self._iterator.initializer)
         for number in tqdm(range(len(self.records)), desc=progress, unit='image', disable=None if progress else True,
                            leave=False):
-            with naming_bad_files(self.records[number:number + 1], self.dataset):
-                fetched = session.run(fetches(number))
+            try:
+                with naming_bad_files(lambda: self.records[number:number + 1], self.dataset):  # noqa: B023
+                    fetched = session.run(fetches(number))
+            except InputError as error:
+                if skipped is None:
+                    raise
+                skipped(error)
+                continue
             yield fetched
 
 
 @contextlib.contextmanager
 def naming_bad_files(records, dataset):
-    """Turns TensorFlow's error about unreadable data into an InputError naming the file, found among `records`."""
+    """Turns TensorFlow's error about unreadable data into an InputError naming the file, found among `records()`."""
     try:
         yield
     except tf.errors.OpError:
-        fcn_records.find_bad_record(records, dataset)
+        suspects = records()
+        fcn_records.find_bad_record(suspects, dataset)
+        for one in suspects:
+            BatchDatSetReader.check_decodes(one)
         raise
 
 

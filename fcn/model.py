@@ -1,7 +1,12 @@
 """The network with what training and prediction add to it: loss, train operation, counts. Both share one build path."""
+import contextlib
+import re
+
+from fcn.errors import Diverged
 from nets import inception_v3_fcn as network
 from TensorflowUtils import slim, tf
 
+FINITE = 'loss_and_gradient_are_finite'
 CLASSIFICATION_SCOPES = ('InceptionV3/Logits', 'InceptionV3/AuxLogits')
 
 
@@ -118,10 +123,11 @@ def scheduled_learning_rate(schedule, learning_rate, step, max_iterations):
 
 
 def training_operation(loss, learning_rate, global_step, variables):
-    """Returns (train_op, gradient_norm, gradients_and_variables).
+    """Returns (train_op, gradients_and_variables).
 
-    Minimizes loss plus weight decay by Adam over `variables`, and updates the batch-norm moving averages. The
-    gradient's norm, a float32 scalar, is not finite when any gradient isn't.
+    Minimizes loss plus weight decay by Adam over `variables`, and updates the batch-norm moving averages. When the
+    loss, the norm of its gradient or an average is not finite, no weight is touched: the train_op fails, see
+    `stopping_at_divergence`. Raises ValueError when the loss depends on none of the variables.
     """
     total = tf.add_n([loss] + tf.losses.get_regularization_losses())
     optimizer = tf.train.AdamOptimizer(learning_rate)
@@ -130,5 +136,29 @@ def training_operation(loss, learning_rate, global_step, variables):
     if not pairs:
         raise ValueError('the loss does not depend on these scopes. Name InceptionV3/Upsampling too.')
     norm = tf.global_norm([gradient for gradient, _ in pairs])
-    with tf.control_dependencies(tf.get_collection(network.BATCH_NORM_UPDATES)):
-        return optimizer.apply_gradients(pairs, global_step), norm, pairs
+    updates = tf.get_collection(network.BATCH_NORM_UPDATES)
+    # A NaN may show in the averages alone: TensorFlow 1.15's relu makes 0 of it.
+    averages = tf.reduce_sum(tf.concat(updates, 0)) if updates else tf.constant(0.0)
+    finite = tf.Assert(tf.reduce_all(tf.is_finite([total, norm, averages])), [total, norm, averages], name=FINITE)
+    with tf.control_dependencies(updates + [finite]):
+        return optimizer.apply_gradients(pairs, global_step), pairs
+
+
+@contextlib.contextmanager
+def stopping_at_divergence(step, records, learning_rate, logs_dir):
+    """Turns the train_op's refusal of a loss or gradient that is not finite into Diverged.
+
+    `records()` gives those of the step's batch; the other arguments go into the message too.
+    """
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        if FINITE not in error.message and 'in summary histogram' not in error.message:  # --debug may see it first
+            raise
+        told = re.search(r'assertion failed: \[(.*?)\] \[(.*?)\] \[(.*?)\]', error.message)
+        figures = told.groups() if told else ('not finite', 'not known', 'not known')
+        images = ', '.join(one['image'] for one in records())
+        raise Diverged('At step %d the loss is %s, the norm of its gradient %s and the sum of the batch-norm averages '
+                       '%s, so training stops before they reach the weights; the last checkpoint in %s stands. Try a '
+                       'smaller --learning_rate (it is %g), or look at the images of the batch: %s.'
+                       % ((step,) + figures + (logs_dir, learning_rate, images))) from None

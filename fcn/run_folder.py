@@ -1,19 +1,40 @@
-"""The folder of a run, `logs_dir`: its configuration, one run at a time, and a tidy stop."""
+"""The folder of a run, `logs_dir`: its checkpoints' names, its configuration, one run at a time, and a tidy stop."""
 import contextlib
 import fcntl
+import glob
 import json
 import os
+import re
 import signal
+import threading
 
 from fcn.errors import InputError
+from fcn.files import writing
+
+
+def saved(logs_dir):
+    """Lists the prefixes of the checkpoints in `logs_dir`, by step."""
+    steps = []
+    for name in glob.glob(os.path.join(glob.escape(logs_dir), 'model.ckpt-*.index')):
+        match = re.search(r'model\.ckpt-(\d+)\.index$', name)
+        if match:
+            steps.append((int(match.group(1)), name[:-len('.index')]))
+    return [prefix for _, prefix in sorted(steps)]
+
+
+def step_of(prefix):
+    """Returns the step in a checkpoint's name, 0 when it has none."""
+    match = re.search(r'-(\d+)$', prefix)
+    return int(match.group(1)) if match else 0
 
 
 def write_config(logs_dir, config):
-    """Writes the run's configuration, a dict, to `logs_dir`/config.json: whole or not at all."""
+    """Writes the run's configuration, a dict, to `logs_dir`/config.json: whole or not at all. Raises InputError."""
     path = os.path.join(logs_dir, 'config.json')
-    with open(path + '.part', 'w', encoding='utf-8') as file:
-        json.dump(config, file, indent=1, sort_keys=True)
-    os.replace(path + '.part', path)
+    with writing(path):
+        with open(path + '.part', 'w', encoding='utf-8') as file:
+            json.dump(config, file, indent=1, sort_keys=True)
+        os.replace(path + '.part', path)
 
 
 def read_config(logs_dir):
@@ -24,9 +45,12 @@ def read_config(logs_dir):
     try:
         with open(path, encoding='utf-8') as file:
             config = json.load(file)
-        if not isinstance(config, dict):
-            raise ValueError('it is no JSON object')
-    except ValueError as error:
+        if not isinstance(config, dict) or not isinstance(config.get('flags', {}), dict):
+            raise ValueError('it is no JSON object with flags')
+        names = config.get('class_names', ['', ''])
+        if not isinstance(names, list) or len(names) < 2 or not all(isinstance(name, str) for name in names):
+            raise ValueError('its class_names are no list of names')
+    except (ValueError, RecursionError) as error:
         raise InputError('%s is damaged: %s. Delete it, and give the run\'s flags on the command line.'
                          % (path, error)) from None
     return config
@@ -38,7 +62,7 @@ def locked(logs_dir):
     try:
         os.makedirs(logs_dir, exist_ok=True)
         file = open(os.path.join(logs_dir, '.lock'), 'a')  # noqa: SIM115
-    except OSError as error:
+    except (OSError, RecursionError) as error:  # the latter: a path of a thousand folders
         raise InputError('--logs_dir=%s cannot be written: %s. Name a folder that can.' % (logs_dir, error)) from None
     with file:
         try:
@@ -52,23 +76,37 @@ def locked(logs_dir):
 
 
 class Signals:
-    """Within it, the first SIGTERM, SIGINT or SIGUSR1 is only noted in `received`; a second one acts as ever."""
+    """Within it, the first SIGTERM, SIGINT or SIGUSR1 is only noted in `received`; a second one ends the process.
+
+    That one acts at once, without waiting for TensorFlow to return to Python: Python's own C handler writes the
+    number of each signal to a pipe, which a thread reads.
+    """
+    HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
     def __init__(self):
-        self.received = None
+        self.received = None  # the signal's name
 
     def __enter__(self):
-        self._before = {number: signal.signal(number, self._note)
-                        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)}
+        reader, self._writer = os.pipe()
+        os.set_blocking(self._writer, False)
+        self._before_fd = signal.set_wakeup_fd(self._writer)
+        self._before = {number: signal.signal(number, lambda *_: None) for number in self.HANDLED}
+        threading.Thread(target=self._listen, args=(reader,), daemon=True).start()
         return self
 
-    def _note(self, number, _):
-        self.received = signal.Signals(number).name
-        self._restore()
-
-    def _restore(self):
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+    def _listen(self, reader):
+        with open(reader, 'rb', buffering=0) as pipe:
+            for byte in iter(lambda: pipe.read(1), b''):
+                name = signal.Signals(byte[0]).name
+                if self.received:
+                    os.write(2, ('\n%s after %s: stopped at once\n' % (name, self.received)).encode())
+                    os._exit(128 + byte[0])
+                self.received = name
+                os.write(2, ('\n%s: finishing the step and saving; another signal stops at once, without saving\n'
+                             % name).encode())
 
     def __exit__(self, *_):
-        self._restore()
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(self._before_fd)
+        os.close(self._writer)

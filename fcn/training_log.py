@@ -7,6 +7,8 @@ import time
 
 from tqdm import tqdm
 
+from fcn import tensorboard_texts
+from fcn.files import writing
 from TensorflowUtils import tf
 
 
@@ -18,10 +20,12 @@ class TrainingLog:
       step: where the run begins; what an interrupted run logged beyond it is dropped, since it is done again.
       max_iterations: where it ends.
       graph: shown by TensorBoard.
+      flags: dict, shown by TensorBoard.
     """
 
-    def __init__(self, logs_dir, step, max_iterations, graph):
+    def __init__(self, logs_dir, step, max_iterations, graph, flags):
         self.seconds = 0.0  # of training, those before an interruption included
+        self.best = None  # (validation mean IoU, step), the best so far
         self._path = os.path.join(logs_dir, 'progress.jsonl')
         self._max_iterations = max_iterations
         self._unlogged = (0, 0.0)  # images and seconds since the last line
@@ -31,6 +35,8 @@ class TrainingLog:
         for writer in self._writers.values():  # TensorBoard forgets what lies at or beyond this step
             writer.add_session_log(tf.SessionLog(status=tf.SessionLog.START), global_step=step + 1)
         self._writers['train'].add_graph(graph)
+        self.summary('train', step, tensorboard_texts.flags_summary(flags))
+        self.summary('train', step, tensorboard_texts.layout_summary())
         self._bar = tqdm(total=max_iterations, initial=step, unit='step', dynamic_ncols=True, disable=None)
 
     def _keep_lines(self, step):
@@ -41,14 +47,16 @@ class TrainingLog:
             for line in file:
                 try:
                     values = json.loads(line)
-                except ValueError:  # the line that was being written when the run was killed
+                    if values['step'] <= step:
+                        self.seconds = values['seconds']
+                        self._remember(values)
+                        kept.append(line)
+                except (ValueError, TypeError, KeyError):  # the line being written when the run was killed
                     continue
-                if values['step'] <= step:
-                    kept.append(line)
-                    self.seconds = values['seconds']
-        with open(self._path + '.part', 'w', encoding='utf-8') as file:
-            file.writelines(kept)
-        os.replace(self._path + '.part', self._path)
+        with writing(self._path):
+            with open(self._path + '.part', 'w', encoding='utf-8') as file:
+                file.writelines(kept)
+            os.replace(self._path + '.part', self._path)
 
     @contextlib.contextmanager
     def timing(self, images):
@@ -62,6 +70,14 @@ class TrainingLog:
                                   refresh=False)
         self._bar.update()
 
+    def _remember(self, values):
+        """Keeps the best validation. Returns whether these values are the best so far."""
+        measured = values.get('validation_mean_iou')
+        if measured is None or (self.best and self.best[0] >= measured):
+            return False
+        self.best = measured, values['step']
+        return True
+
     def say(self, text):
         """Prints a line without breaking the progress bar."""
         tqdm.write(text, file=sys.stdout)
@@ -70,12 +86,13 @@ class TrainingLog:
     def write(self, values):
         """Logs one line: a dict of 'step', 'loss', 'learning_rate', and the validation's figures where measured.
 
-        `images_per_s` since the last line and `seconds` of training since the very first step are added.
+        `images_per_s` since the last line and `seconds` of training since the very first step are added. Returns
+        whether the validation's mean IoU is the best so far. Raises InputError when the file cannot be written.
         """
         images, seconds = self._unlogged
         self._unlogged = (0, 0.0)
         values = dict(values, images_per_s=round(images / max(seconds, 1e-9), 3), seconds=round(self.seconds, 2))
-        with open(self._path, 'a', encoding='utf-8') as file:
+        with writing(self._path), open(self._path, 'a', encoding='utf-8') as file:
             file.write(json.dumps(values) + '\n')
         step, text = values['step'], 'loss %.4f' % values['loss']
         self.scalars('train', step, pixelwise_loss=values['loss'], learning_rate=values['learning_rate'],
@@ -90,6 +107,7 @@ class TrainingLog:
             left = (self._max_iterations - step) * self.seconds / max(step, 1)
             self.say('step %d of %d: %s, %.1f images/s, %s left' % (
                 step, self._max_iterations, text, values['images_per_s'], tqdm.format_interval(left)))
+        return self._remember(values)
 
     def scalars(self, run, step, **values):
         """Adds scalars to a TensorBoard run, 'train' or 'validation'."""

@@ -351,6 +351,15 @@ def test_image_of_any_kind_arrives_as_rgb(tmp_path, name):
         assert rows, 'the crop is nowhere in the image'
 
 
+def test_jpeg_is_decoded_as_pillow_does(tmp_path):
+    """To the bit, so that an exported model labels a picture from any program as the checkpoint does."""
+    noise = np.random.RandomState(0).randint(0, 256, (10, 14, 3)).astype('uint8').repeat(7, 0).repeat(5, 1)
+    one = pair(tmp_path, 'x', noise, noise[..., 0] // 80, '.jpg', quality=75)
+    expected = np.asarray(Image.open(one['image']))
+    assert (expected != noise).any()
+    np.testing.assert_array_equal(evaluated([one])[0]['image'][0], expected)
+
+
 def test_palette_annotation_gives_labels(tmp_path):
     with_palette().save(str(tmp_path / 'labels.png'))
     one = record(save(tmp_path / 'x.png', ramp(12, 20)), str(tmp_path / 'labels.png'))

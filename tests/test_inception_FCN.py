@@ -1,4 +1,5 @@
 """The commands of the README, end to end, as a user calls them."""
+import csv
 import glob
 import json
 import os
@@ -125,29 +126,68 @@ def test_test_and_visualize_agree(two_steps, shapes, tmp_path):
         labels = fcn_records.open_annotation(record['annotation'])
         confusion += metrics.confusion_matrix(labels, np.asarray(predicted), 7, 255)
         assert Image.open(os.path.join(results, 'overlays', record['filename'] + '.png')).size == predicted.size
-    assert metrics.scores(confusion, read_ShapesData.CLASS_NAMES, 3, 255) == pytest.approx(result)
+    assert metrics.scores(confusion, read_ShapesData.CLASS_NAMES, 3, 255) == result
     panels = [Image.open(os.path.join(results, 'pic_%d.png' % number)) for number in range(3)]
     assert all(panel.size[0] > 400 for panel in panels)
     assert not os.path.exists(os.path.join(results, 'pic_3.png'))
 
 
 def test_photos_of_any_kind(two_steps, tmp_path):
-    photos = tmp_path / 'my photos'
-    photos.mkdir()
+    """All outputs have the photo's own size, names and folders; bad ones are named; a second run does nothing again."""
+    photos, results = tmp_path / 'my photos', str(tmp_path / 'out')
+    (photos / 'sub').mkdir(parents=True)
     random = np.random.RandomState(0)
     kinds = {'grey.png': ('L', (90, 120)), 'tiny.png': ('RGB', (40, 50)), 'alpha é.png': ('RGBA', (120, 80)),
-             'press.jpg': ('CMYK', (100, 100)), 'scan.tif': ('RGB', (77, 130))}
+             'press.jpg': ('CMYK', (100, 100)), 'sub/scan.tif': ('RGB', (77, 130)), 'turned.jpg': ('RGB', (90, 120)),
+             'wide.png': ('RGB', (1200, 100))}
     for name, (mode, size) in kinds.items():
-        pixels = random.randint(0, 256, size[::-1] + (3,)).astype('uint8')
-        Image.fromarray(pixels).convert(mode).save(str(photos / name))
+        image = Image.fromarray(random.randint(0, 256, size[::-1] + (3,)).astype('uint8')).convert(mode)
+        if name == 'turned.jpg':
+            exif = Image.Exif()
+            exif[0x0112] = 6  # the camera was turned by 90 degrees
+            image.save(str(photos / name), exif=exif)
+            kinds[name] = (mode, size[::-1])
+        else:
+            image.save(str(photos / name))
+    (photos / 'bad.jpg').write_bytes(b'404 not found')
+    flags = ('--mode=visualize', '--logs_dir=' + two_steps[0], '--results_dir=' + results, '--tile_size=1024',
+             '--image_dir=%s' % photos, '--save_probabilities')
     # From another folder than the data set, which need not be there.
-    run_well('--mode=visualize', '--logs_dir=' + two_steps[0], '--results_dir=' + str(tmp_path / 'out'),
-             '--image_dir=' + str(photos))
+    output = run_well(*flags)
+    assert 'skipped: %s cannot be read' % (photos / 'bad.jpg') in output and 'wrote 7 pictures (1 skipped)' in output
     for name, (_, size) in kinds.items():
-        stem = os.path.splitext(name)[0] + '.png'
-        assert Image.open(str(tmp_path / 'out' / 'labels' / stem)).size == size
-        assert Image.open(str(tmp_path / 'out' / 'overlays' / stem)).size == size
-    assert len(glob.glob(str(tmp_path / 'out' / 'pic_*.png'))) == len(kinds)
+        stem = os.path.splitext(name)[0]
+        labels = Image.open('%s/labels/%s.png' % (results, stem))
+        assert labels.size == size and labels.mode == 'P'
+        assert Image.open('%s/overlays/%s.png' % (results, stem)).size == size
+        with np.load('%s/probabilities/%s.npz' % (results, stem)) as file:
+            assert file['probabilities'].shape == size[::-1] + (7,)
+            assert (file['probabilities'].argmax(2) == np.asarray(labels)).mean() > 0.99  # rounded to 16 bits
+    assert len(glob.glob(results + '/pic_*.png')) == len(kinds)
+    with open(results + '/classes.csv', encoding='utf-8') as file:
+        table = list(csv.reader(file))
+    assert table[0] == ['name'] + read_ShapesData.CLASS_NAMES and len(table) == 1 + len(kinds)
+    assert all(sum(map(float, row[1:])) == pytest.approx(1, abs=1e-4) for row in table[1:])
+    assert os.path.exists(results + '/index.html')
+
+    written = os.path.getmtime(results + '/labels/tiny.png')
+    os.utime(str(photos / 'grey.png'))  # changed since
+    output = run_well(*flags)
+    assert '6 of 8 are done already' in output and 'wrote 1 pictures (1 skipped)' in output
+    assert os.path.getmtime(results + '/labels/tiny.png') == written
+    assert len(glob.glob(results + '/pic_*.png')) == len(kinds)
+
+
+def test_comparison_of_runs(two_steps, shapes, tmp_path):
+    one, other = two_steps[0], str(tmp_path / '32s')
+    run_well('--mode=train', '--data_dir=' + shapes, '--max_iterations=1', '--skip_layers=32s', '--checkpoint_path=',
+             STEP_ONE, '--logs_dir=' + other, *SMALL)
+    flags = ('--mode=visualize', '--num_images=2', '--results_dir=%s' % tmp_path)
+    output = run_well('--compare=%s,%s' % (other, one), '--logs_dir=' + one, *flags)
+    assert 'comparison.png: 2 images, 2 runs' in output
+    assert Image.open(str(tmp_path / 'comparison.png')).size[1] > 400
+    done = run('--compare=%s,%s' % (one, tmp_path), '--logs_dir=' + one, *flags)
+    assert done.returncode == 2 and '%s is no folder of a run' % tmp_path in done.stderr
 
 
 def test_export_is_reloaded_and_compared(two_steps, tmp_path):
@@ -164,32 +204,6 @@ def test_export_is_reloaded_and_compared(two_steps, tmp_path):
         assert file.read().split() == read_ShapesData.CLASS_NAMES
     done = run('--mode=export', '--logs_dir=' + two_steps[0], '--export_dir=' + export_dir)
     assert done.returncode == 2 and 'is not empty' in done.stderr
-
-
-def test_killed_and_resumed_equals_never_killed(shapes, tmp_path):
-    """kill -9 after a checkpoint, then the same command: the weights are those of a run that was left alone."""
-    flags = SMALL + ('--mode=train', '--data_dir=' + shapes, '--checkpoint_path=', '--deterministic', '--seed=3',
-                     '--validate_every=0')
-    run_well('--max_iterations=4', '--logs_dir=%s/whole' % tmp_path, *flags)
-    killed = subprocess.Popen(command('--max_iterations=100000', '--logs_dir=%s/killed' % tmp_path, *flags),
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    deadline = time.time() + 300
-    while not (tmp_path / 'killed' / 'model.ckpt-2.index').exists():
-        assert killed.poll() is None and time.time() < deadline, killed.communicate()[0]
-        time.sleep(0.02)
-    killed.send_signal(signal.SIGKILL)
-    killed.communicate()
-    for prefix in glob.glob('%s/killed/model.ckpt-*' % tmp_path):  # it may have come further than step 2
-        if not re.search(r'model\.ckpt-2\.', prefix):
-            os.remove(prefix)
-    output = run_well('--max_iterations=4', '--logs_dir=%s/killed' % tmp_path, *flags)
-    assert 'model.ckpt-2' in output
-    whole, resumed = (variables('%s/%s/model.ckpt-4' % (tmp_path, name)) for name in ('whole', 'killed'))
-    assert set(whole) == set(resumed) and len(whole) > 700
-    assert [name for name in whole if not np.array_equal(whole[name], resumed[name])] == []
-    assert [line['step'] for line in progress('%s/killed' % tmp_path)] == [1, 2, 3, 4]
-    losses = [[line['loss'] for line in progress('%s/%s' % (tmp_path, name))] for name in ('whole', 'killed')]
-    assert losses[0] == losses[1]
 
 
 def test_signal_stops_with_a_checkpoint_and_one_run_a_folder(shapes, tmp_path):
@@ -268,7 +282,7 @@ BAD_INPUT = [
     (['--data_dir=SHAPES', '--class_names=absent.txt'], 'absent.txt cannot be read'),
     (['--data_dir=SHAPES', '--checkpoint_path=absent.ckpt'], 'no checkpoint --checkpoint_path=absent.ckpt'),
     (['--mode=test', '--data_dir=SHAPES'], 'no checkpoint in logs/all'),
-    (['--mode=visualize', '--image_dir=absent'], '--image_dir=absent is not a folder'),
+    (['--mode=visualize', '--image_dir=absent'], '--image_dir=absent is no folder and no picture'),
     (['--dataset=mit_scene_parsing', '--data_dir=ADE', '--void_class'], '--void_class'),
     (['train'], 'train is no flag'),
     (['--mode=fly'], 'mode'),

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from fcn import metrics, model
+from fcn.errors import Diverged
 from TensorflowUtils import slim, tf
 
 
@@ -77,13 +78,29 @@ def test_train_operation_adds_weight_decay_and_runs_batch_norm_updates(session):
     unused = tf.get_variable('weights', [3], initializer=tf.ones_initializer())
     tf.losses.add_loss(slim.l2_regularizer(0.1)(unused), tf.GraphKeys.REGULARIZATION_LOSSES)
     step = tf.train.get_or_create_global_step()
-    train_op, norm, pairs = model.training_operation(tf.reduce_mean(net), 0.01, step, tf.trainable_variables())
+    train_op, pairs = model.training_operation(tf.reduce_mean(net), 0.01, step, tf.trainable_variables())
     session.run(tf.global_variables_initializer())
     session.run(train_op)
     values = {one.op.name: session.run(one) for one in tf.global_variables()}
     np.testing.assert_allclose(values['norm/moving_mean'], 0.5 * session.run(inputs).mean(0), rtol=1e-5)
     np.testing.assert_allclose(values['weights'], 1 - 0.01, rtol=1e-4)
-    assert values['global_step'] == 1 and np.isfinite(session.run(norm)) and len(pairs) == 2
+    assert values['global_step'] == 1 and len(pairs) == 2
+
+
+@pytest.mark.parametrize('value', [np.nan, np.inf])
+def test_what_is_not_finite_never_reaches_the_weights(session, value):
+    image = tf.placeholder(tf.float32, [2])
+    weights = tf.get_variable('weights', [2], initializer=tf.ones_initializer())
+    step = tf.train.get_or_create_global_step()
+    train_op, _ = model.training_operation(tf.reduce_sum(weights * image), 0.1, step, [weights])
+    session.run(tf.global_variables_initializer())
+    session.run(train_op, {image: [1, 2]})
+    before = session.run(tf.global_variables())
+    with pytest.raises(Diverged, match=r'At step 2 the loss is (nan|inf), .*rate \(it is 0.1\).* a.jpg, b.jpg\.'), \
+            model.stopping_at_divergence(2, lambda: [{'image': 'a.jpg'}, {'image': 'b.jpg'}], 0.1, 'logs/all'):
+        session.run(train_op, {image: [1, value]})
+    for old, new in zip(before, session.run(tf.global_variables())):  # Adam's slots and the step too
+        np.testing.assert_array_equal(old, new)
 
 
 def test_prediction_takes_images_smaller_than_the_network(session):

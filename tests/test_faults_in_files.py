@@ -1,0 +1,244 @@
+"""Faults in files and disks, on purpose, and what a run makes of them. docs/reliability.md is the table."""
+import contextlib
+import ctypes
+import glob
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from conftest import ROOT, run, run_well
+from fcn import run_folder
+from fcn.errors import EXIT_INPUT
+from small_runs import STEP_ONE, refused, steps, training
+
+DROP_CAPABILITY, OVERRIDE_PERMISSIONS = 24, 1  # prctl's PR_CAPBSET_DROP, CAP_DAC_OVERRIDE
+
+
+@pytest.fixture(scope='module')
+def saved_run(shapes, tmp_path_factory):
+    """The logs_dir of a run of six steps, with checkpoints of 2, 4 and 6; tests take copies."""
+    logs_dir = str(tmp_path_factory.mktemp('reliability') / 'logs')
+    run_well(*training(shapes, logs_dir, STEP_ONE, '--max_iterations=6'))
+    return logs_dir
+
+
+@pytest.fixture
+def logs_dir(saved_run, tmp_path):
+    return shutil.copytree(saved_run, str(tmp_path / 'logs'))
+
+
+@pytest.fixture
+def voc(shapes, tmp_path):
+    """A copy of the data set, to be spoilt: (data_dir, its innermost folder)."""
+    return (shutil.copytree(shapes, str(tmp_path / 'data')), str(tmp_path / 'data' / 'VOCdevkit' / 'VOC2012'))
+
+
+# ---- checkpoints and disks
+
+def spoil_by_cutting(prefix):
+    path = prefix + '.data-00000-of-00001'
+    with open(path, 'r+b') as file:
+        file.truncate(os.path.getsize(path) // 2)
+
+
+def spoil_a_byte(prefix):
+    with open(prefix + '.data-00000-of-00001', 'r+b') as file:
+        file.seek(1000000)
+        byte = file.read(1)
+        file.seek(1000000)
+        file.write(bytes([byte[0] ^ 255]))
+
+
+def spoil_the_index(prefix):
+    with open(prefix + '.index', 'r+b') as file:
+        file.truncate(10)
+
+
+def test_damaged_checkpoints_are_passed_over(shapes, logs_dir, tmp_path):
+    """Six is damaged: the run goes on from four, says so, and ends as it would have."""
+    spoil_by_cutting(logs_dir + '/model.ckpt-6')
+    copy = shutil.copytree(logs_dir, str(tmp_path / 'copy'))
+    spoil_the_index(copy + '/model.ckpt-4')
+    for place, newest in ((logs_dir, 4), (copy, 2)):
+        output = run_well(*training(shapes, place, STEP_ONE, '--max_iterations=%d' % (newest + 1)))
+        assert 'model.ckpt-6 is damaged and passed over' in output and 'resumed from %s/model.ckpt-%d' % (place, newest)
+        assert steps(place)[-1] == newest + 1  # the damaged ones are gone, lest they be kept in place of good ones
+    spoil_a_byte(copy + '/model.ckpt-3')
+    (prefix,) = [one for one in run_folder.saved(copy) if one.endswith('-2')]
+    spoil_a_byte(prefix)
+    refused(run(*training(shapes, copy, STEP_ONE)), 'All checkpoints in', 'are damaged')
+
+
+@contextlib.contextmanager
+def small_disk(path, size):
+    """A disk of its own, in memory."""
+    os.makedirs(path)
+    if subprocess.call(['mount', '-t', 'tmpfs', '-o', 'size=%s' % size, 'tmpfs', path], stderr=subprocess.DEVNULL):
+        pytest.skip('no file system can be mounted here: a limit on the size of files stands in, in the test below')
+    try:
+        yield
+    finally:
+        subprocess.call(['umount', '-l', path])
+
+
+def test_full_disk(shapes, tmp_path):
+    """A disk with room for one checkpoint: the second can't be saved, the first stands; with more room it goes on."""
+    disk = str(tmp_path / 'disk')
+    flags = training(shapes, disk + '/logs', STEP_ONE, '--keep_checkpoints=1', '--max_iterations=4')
+    with small_disk(disk, '150m'):
+        refused(run(*flags), 'Step 4 cannot be saved to', 'No space left', 'model.ckpt-2, stands')
+        assert steps(disk + '/logs') == [2] and not os.path.exists(disk + '/logs/.saving')
+        with open(disk + '/filler', 'wb', buffering=0) as file, contextlib.suppress(OSError):
+            while file.write(bytes(1000)):
+                pass
+        refused(run(*flags), disk + '/logs/config.json', 'No space left', 'disk is full')
+        os.remove(disk + '/filler')
+        subprocess.check_call(['mount', '-o', 'remount,size=400m', disk])
+        assert 'resumed from %s/logs/model.ckpt-2' % disk in run_well(*flags)
+        assert steps(disk + '/logs') == [4]
+
+
+LIMITED = '''
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (50 << 20, 50 << 20))
+sys.argv = sys.argv[1:]
+sys.path.insert(0, %r)
+import inception_FCN
+from absl import app
+app.run(inception_FCN.main)
+''' % ROOT
+
+
+def test_checkpoint_that_cannot_be_written(shapes, logs_dir):
+    """As a full disk, where no file system may be mounted: no file of more than 50 MB can be written."""
+    flags = training(shapes, logs_dir, STEP_ONE, '--max_iterations=8')
+    done = subprocess.run([sys.executable, '-c', LIMITED, 'inception_FCN.py'] + list(flags), stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, universal_newlines=True)
+    refused(done, 'Step 8 cannot be saved to', 'model.ckpt-6, stands')
+    assert steps(logs_dir) == [2, 4, 6] and not os.path.exists(logs_dir + '/.saving')
+
+
+def without_override():
+    """Root may write anywhere; this takes that from it."""
+    if os.getuid() == 0:
+        ctypes.CDLL(None).prctl(DROP_CAPABILITY, OVERRIDE_PERMISSIONS, 0, 0, 0)
+
+
+def test_folders_that_cannot_be_written(shapes, logs_dir, tmp_path):
+    os.chmod(logs_dir, 0o555)
+    closed = tmp_path / 'closed'
+    closed.mkdir(mode=0o555)
+    for mode, place, words in (('train', logs_dir, logs_dir), ('train', str(closed / 'logs'), '--logs_dir='),
+                               ('test', logs_dir, str(closed / 'results'))):
+        done = run(*training(shapes, place, STEP_ONE) + ('--mode=' + mode, '--results_dir=%s' % (closed / 'results')),
+                   preexec_fn=without_override)
+        refused(done, words, 'Permission denied')
+    assert steps(logs_dir) == [2, 4, 6]
+    os.chmod(logs_dir, 0o755)
+    refused(run(*training(shapes, os.path.join(logs_dir, 'config.json'))), '--logs_dir=')
+
+
+def test_damaged_configuration(shapes, logs_dir):
+    for text in ('{"flags": ', '[]', '{"flags": {"skip_layers": "7s"}}'):
+        with open(logs_dir + '/config.json', 'w') as file:
+            file.write(text)
+        refused(run(*training(shapes, logs_dir)), 'config.json is damaged')
+
+
+def test_contradicting_resume_is_refused(shapes, logs_dir, tmp_path):
+    names = tmp_path / 'names.txt'
+    names.write_text('one\ntwo\nthree')
+    for flag, difference in (('--upsampling=features', 'upsampling is features here, but was scores'),
+                             ('--skip_layers=32s', 'skip_layers is 32s here, but was 8s'),
+                             ('--void_class', 'void_class is True here, but was False'),
+                             ('--dataset=pascal_voc', 'dataset is pascal_voc here, but was shapes')):
+        refused(run(*training(shapes, logs_dir, flag)), difference)
+    output = run_well(*training(shapes, logs_dir, STEP_ONE, '--seed=1', '--max_iterations=7'))
+    assert 'note: seed is 1, but was 0 until now' in output
+
+
+# ---- data
+
+def path_of(root, split, number, extension):
+    folder = {'jpg': 'JPEGImages', 'png': 'SegmentationClass'}[extension]
+    return os.path.join(root, folder, 'shapes_%s_%04d.%s' % (split, number, extension))
+
+
+def cut(path, share=0.6):
+    with open(path, 'r+b') as file:
+        file.truncate(int(os.path.getsize(path) * share))
+    return path
+
+
+def test_check_names_every_fault_and_training_can_skip_them(voc, tmp_path):
+    data_dir, root = voc
+    run_well('--mode=check', '--dataset=shapes', '--data_dir=' + data_dir, '--results_dir=%s/good' % tmp_path)
+    truncated = cut(path_of(root, 'train', 1, 'jpg'))
+    # Its header is whole: training meets it only as it decodes it, names it, and keeps what it saved.
+    logs_dir = str(tmp_path / 'logs')
+    refused(run(*training(data_dir, logs_dir, STEP_ONE, '--checkpoint_every=1')), truncated, 'cannot be read')
+    empty = path_of(root, 'train', 2, 'jpg')
+    open(empty, 'w').close()
+    text = path_of(root, 'val', 1, 'jpg')
+    with open(text, 'w') as file:
+        file.write('404 not found')
+    label = path_of(root, 'train', 3, 'png')
+    labels = np.array(Image.open(label))
+    labels[3, 4] = 250
+    Image.fromarray(labels).save(label)
+    png = cut(path_of(root, 'val', 2, 'png'))
+    done = run('--mode=check', '--dataset=shapes', '--data_dir=' + data_dir, '--results_dir=%s/bad' % tmp_path)
+    assert done.returncode == EXIT_INPUT and done.stderr == ''
+    with open(str(tmp_path / 'bad' / 'check.json')) as file:
+        found = json.load(file)['problems']
+    for path in (truncated, empty, text, label, png):
+        assert path in done.stdout and path in [one['file'] for one in found]
+    assert 'the label 250' in done.stdout and len(found) == 5
+    refused(run(*training(data_dir, logs_dir, STEP_ONE)), 'mode=check')
+    output = run_well(*training(data_dir, logs_dir, STEP_ONE, '--skip_bad_images', '--max_iterations=4',
+                                '--validate_every=2'))
+    assert output.count('left out: ') == 5 and '3 training and 1 validation images stay' in output
+
+
+def test_odd_names_and_bad_photos(saved_run, tmp_path):
+    photos = tmp_path / 'photos'
+    photos.mkdir()
+    picture = Image.fromarray(np.random.RandomState(0).randint(0, 256, (80, 90, 3)).astype('uint8'))
+    odd = ['two words.png', "quote' and \" one.png", 'accent é.png', 'line\nbreak.png', 'dollar $x$.png',
+           os.fsdecode(b'not utf-8 \xff.png'), '\x1b[31mred.png', '<b>&amp;.png']
+    for name in odd:
+        picture.save(str(photos / name))
+    bad = str(photos / 'bad\nphoto.jpg')
+    picture.save(bad)
+    cut(bad)
+    Image.fromarray(np.full((80, 90), np.nan, 'float32')).save(str(photos / 'float.tif'))
+    output = run_well('--mode=visualize', '--logs_dir=' + saved_run, '--image_dir=%s' % photos,
+                      '--results_dir=%s' % (tmp_path / 'results'), '--nocrf')
+    assert output.count('skipped: ') == 2 and 'bad\\nphoto.jpg cannot be read' in output
+    assert 'floating-point' in output and '\x1b' not in output
+    for name in odd:
+        assert Image.open(str(tmp_path / 'results' / 'labels' / name)).size == (90, 80)
+        assert Image.open(str(tmp_path / 'results' / 'overlays' / name)).size == (90, 80)
+    assert len(glob.glob(str(tmp_path / 'results' / 'pic_*.png'))) == len(odd)
+
+
+# ---- the table
+
+def test_every_row_of_the_table_is_a_test():
+    with open(os.path.join(ROOT, 'docs', 'reliability.md'), encoding='utf-8') as file:
+        table = file.read().split('## The table')[1].split('##')[0]
+    rows = [row for row in table.splitlines()[4:] if row.startswith('| ') and not row.startswith('| **')]
+    assert len(rows) >= 35
+    for row in rows:
+        named = re.findall(r'`tests/(test_\w+\.py)::(test_\w+)`', row)
+        assert named, row
+        for file, name in named:
+            with open(os.path.join(ROOT, 'tests', file), encoding='utf-8') as source:
+                assert 'def %s(' % name in source.read(), row
