@@ -15,8 +15,6 @@ command goes on; 130 interrupted elsewhere.
 import contextlib
 import functools
 import os
-import sys
-import traceback
 
 from absl import app, flags
 
@@ -25,7 +23,7 @@ import read_PascalVocData
 import read_ShapesData
 from fcn import command_line, photos, run_folder
 from fcn import records as fcn_records
-from fcn.errors import EXIT_INPUT, EXIT_STOPPED, InputError, explain
+from fcn.errors import EXIT_INPUT, EXIT_STOPPED, InputError
 from fcn.files import make_folder
 
 FLAGS = flags.FLAGS
@@ -128,7 +126,8 @@ def train(dataset):
         return 0
     best_dir = os.path.join(FLAGS.logs_dir, 'best')
     weights = checkpoints.find(FLAGS.checkpoint_path) if FLAGS.checkpoint_path and not newest else None
-    fcn_records.check_records(dataset.training + dataset.validation, dataset)
+    if not FLAGS.skip_bad_images:  # which has read them all
+        fcn_records.check_records(dataset.training + dataset.validation, dataset)
     both = {one['image'] for one in dataset.training} & {one['image'] for one in dataset.validation}
     if both:
         print('note: %d validation images are training images too, so that their scores are too good; --mode=check '
@@ -235,7 +234,7 @@ def trained_model(records, dataset, prefix, settings=None):
     """Builds the network for prediction and restores a checkpoint. Yields (session, Evaluation)."""
     from fcn import checkpoints, evaluation, model
     from TensorflowUtils import session_config, tf
-    if records and records[0]['annotation']:
+    if records and records[0]['annotation'] and not FLAGS.skip_bad_images:
         fcn_records.check_records(records, dataset)
     with tf.Graph().as_default() as graph:
         predictions = evaluation.Evaluation(records, dataset, settings or network_settings(dataset), squash_to())
@@ -406,34 +405,29 @@ def own_flags():
     return {flag.name: flag.value for flag in FLAGS.get_key_flags_for_module(FLAGS.find_module_defining_flag('mode'))}
 
 
+def run(argv):
+    """Does what --mode says. Returns the exit status."""
+    if len(argv) > 1:
+        raise InputError('%s is no flag. Flags begin with --, and their values follow after =.' % argv[1])
+    # A run that was killed before its first checkpoint binds nobody.
+    config = run_folder.read_config(run_dir()) if run_folder.saved(run_dir()) else {}
+    command_line.recall(FLAGS, config, run_dir(), NETWORK_FLAGS, REMEMBERED_FLAGS,
+                        STREAM_FLAGS if FLAGS.mode == 'train' else ())
+    with contextlib.ExitStack() as stack:
+        if FLAGS.mode == 'train':
+            stack.enter_context(run_folder.locked(FLAGS.logs_dir))
+        problems = []
+        dataset = load_dataset(config, problems.append if FLAGS.mode == 'check' or FLAGS.skip_bad_images else None)
+        if FLAGS.mode == 'check':
+            return check(dataset, problems)
+        if FLAGS.skip_bad_images:
+            from fcn import doctor
+            dataset = doctor.leave_out_bad(dataset, problems, FLAGS.mode == 'train')
+        return {'train': train, 'test': test, 'visualize': visualize, 'export': export}[FLAGS.mode](dataset)
+
+
 def main(argv):
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors='backslashreplace')  # a file name may hold what the terminal's encoding doesn't
-    try:
-        if len(argv) > 1:
-            raise InputError('%s is no flag. Flags begin with --, and their values follow after =.' % argv[1])
-        # A run that was killed before its first checkpoint binds nobody.
-        config = run_folder.read_config(run_dir()) if run_folder.saved(run_dir()) else {}
-        command_line.recall(FLAGS, config, run_dir(), NETWORK_FLAGS, REMEMBERED_FLAGS,
-                            STREAM_FLAGS if FLAGS.mode == 'train' else ())
-        with contextlib.ExitStack() as stack:
-            if FLAGS.mode == 'train':
-                stack.enter_context(run_folder.locked(FLAGS.logs_dir))
-            problems = []
-            dataset = load_dataset(config, problems.append if FLAGS.mode == 'check' or FLAGS.skip_bad_images else None)
-            if FLAGS.mode == 'check':
-                return check(dataset, problems)
-            run = {'train': train, 'test': test, 'visualize': visualize, 'export': export}[FLAGS.mode]
-            if FLAGS.skip_bad_images:
-                from fcn import doctor
-                dataset = doctor.leave_out_bad(dataset, problems, FLAGS.mode == 'train')
-            return run(dataset)
-    except (Exception, KeyboardInterrupt) as error:
-        if FLAGS.debug:
-            traceback.print_exc()
-        status, message = explain(error)
-        print('inception_FCN.py: ' + message, file=sys.stderr)
-        return status
+    return command_line.run('inception_FCN.py', lambda: run(argv), FLAGS.debug)
 
 
 if __name__ == '__main__':

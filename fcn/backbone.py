@@ -10,15 +10,13 @@ and shapes, moving statistics included; no heads, no optimizer, no step. Images 
 
 Exit status: 0 done; 1 unknown flag or value; 2 bad input.
 """
-import argparse
 import os
 import shutil
 import sys
 import tempfile
-import traceback
 
-from fcn import run_folder
-from fcn.errors import EXIT_FLAG, InputError, explain, printable, reason
+from fcn import command_line, run_folder
+from fcn.errors import InputError, printable, reason
 from fcn.files import make_folder
 
 
@@ -102,28 +100,18 @@ def report_lines(prefix, variables, out):
                     % out, 'here: python inception_FCN.py --mode=train --checkpoint_path=%s' % out]
 
 
-class Parser(argparse.ArgumentParser):
-    def error(self, message):
-        self.exit(EXIT_FLAG, 'fcn.backbone: %s (--help lists all flags.)\n' % printable(message))
-
-
 def main(argv=None):
     """Runs the command. Returns its exit status."""
-    parser = Parser('python -m fcn.backbone', allow_abbrev=False, description=__doc__.split('\n')[0])
+    parser = command_line.Parser('python -m fcn.backbone', allow_abbrev=False, description=__doc__.split('\n')[0])
     parser.add_argument('--checkpoint', required=True, help='A run\'s folder, a checkpoint\'s prefix or a .tar.gz.')
     parser.add_argument('--out', required=True, help='Prefix of the checkpoint to write: backbone/inception_v3.ckpt.')
     parser.add_argument('--debug', action='store_true', help='Stack traces.')
     options = parser.parse_args(argv)
-    try:
+
+    def work():
         prefix, variables = write(options.checkpoint, options.out)
         print('\n'.join(map(printable, report_lines(prefix, variables, options.out))))
-        return 0
-    except (Exception, KeyboardInterrupt) as error:
-        if options.debug:
-            traceback.print_exc()
-        status, message = explain(error)
-        print('fcn.backbone: ' + message, file=sys.stderr)
-        return status
+    return command_line.run('fcn.backbone', work, options.debug)
 
 
 if __name__ == '__main__':

@@ -1,12 +1,38 @@
-"""What is done with the command line's flags before any of them is used."""
+"""What is done with the command line's flags before any of them is used, and with what a command ends on."""
+import argparse
 import contextlib
 import math
 import sys
 import textwrap
+import traceback
 
 from absl import flags
 
-from fcn.errors import EXIT_FLAG, InputError, printable
+from fcn.errors import EXIT_FLAG, InputError, explain, printable
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse's, which says and exits as `parse` does when the command line is bad."""
+
+    def error(self, message):
+        self.exit(EXIT_FLAG, '%s: %s (--help lists all flags.)\n' % (self.prog.split()[-1], printable(message)))
+
+
+def run(name, work, debug):
+    """Returns the exit status of `work()` (None: 0), or of what it raises, which is printed as one paragraph.
+
+    name: of the program, to begin the paragraph with. debug: print the stack trace too.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors='backslashreplace')  # a file name may hold what the terminal's encoding doesn't
+    try:
+        return work() or 0
+    except (Exception, KeyboardInterrupt) as error:
+        if debug:
+            traceback.print_exc()
+        status, message = explain(error)
+        print('%s: %s' % (name, message), file=sys.stderr)
+        return status
 
 
 def help_text(values, doc, groups):

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from fcn import records
 from fcn.errors import InputError, printable
-from fcn.files import remove, writing
+from fcn.files import make_folder, write_whole
 
 SPLITS = ('training', 'validation')
 UNUSABLE = ('missing file', 'unreadable image', 'unreadable annotation', 'too large a picture',
@@ -76,11 +76,6 @@ def examine(dataset, found=(), threads=None, progress='checking'):
     return Examination(counts['training'], counts['validation'], problems + _empty_splits(dataset, problems), bad)
 
 
-def bad_records(examination):
-    """Returns the set of (image, annotation), the paths of the records that cannot be used."""
-    return examination.bad
-
-
 def without_bad(dataset, found=(), progress='checking'):
     """Examines a data set. Returns (the data set without the records that cannot be used, the problems why).
 
@@ -88,7 +83,7 @@ def without_bad(dataset, found=(), progress='checking'):
     """
     examination = examine(dataset, progress=progress)
     problems = list(found) + [problem for problem in examination.problems if problem.kind in UNUSABLE]
-    kept = {split: [one for one in getattr(dataset, split) if _identity(one) not in bad_records(examination)]
+    kept = {split: [one for one in getattr(dataset, split) if _identity(one) not in examination.bad]
             for split in SPLITS}
     for split in SPLITS:
         reasons = [problem.message for problem in problems if problem.split == split]
@@ -137,16 +132,8 @@ def write(examination, dataset, folder):
     result = {split: {'images': getattr(examination, split).images} for split in SPLITS}
     result['classes'] = _classes(examination, dataset)
     result['problems'] = [dict(problem._asdict()) for problem in examination.problems]
-    path = os.path.join(folder, 'check.json')
-    with writing(path):
-        os.makedirs(folder, exist_ok=True)
-        try:
-            with open(path + '.part', 'w', encoding='utf-8') as file:
-                file.write(json.dumps(result, indent=1) + '\n')
-            os.replace(path + '.part', path)
-        except BaseException:
-            remove(path + '.part')
-            raise
+    path = os.path.join(make_folder(folder), 'check.json')
+    write_whole(path, json.dumps(result, indent=1) + '\n')
     return path
 
 

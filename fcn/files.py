@@ -1,7 +1,9 @@
 """What downloads and archives share: writing files while other processes may, and saying in words what fails."""
 import contextlib
+import csv
 import errno
 import fcntl
+import io
 import os
 
 from fcn.errors import InputError
@@ -42,6 +44,24 @@ def writing(path):
             advice = 'The disk is full: free some space, or choose a folder on another disk'
         raise InputError('Cannot write %s: %s. %s, and run again.'
                          % (path, getattr(error, 'strerror', None) or error, advice)) from error
+
+
+def write_whole(path, data):
+    """Writes a file, of bytes or of text as UTF-8, whole or not at all. Raises InputError."""
+    with writing(path):
+        try:
+            with open(path + '.part', 'wb') as file:
+                file.write(data.encode('utf-8') if isinstance(data, str) else data)
+            os.replace(path + '.part', path)
+        finally:
+            remove(path + '.part')
+
+
+def write_csv(path, rows):
+    """Writes lists of cells as CSV, whole or not at all. Raises InputError."""
+    file = io.StringIO(newline='')
+    csv.writer(file).writerows(rows)
+    write_whole(path, file.getvalue().encode('utf-8', 'surrogatepass'))
 
 
 @contextlib.contextmanager

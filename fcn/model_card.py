@@ -11,7 +11,7 @@ import string
 
 from fcn import run_folder
 from fcn.errors import InputError, printable
-from fcn.files import make_folder, remove, writing
+from fcn.files import make_folder, write_whole
 from fcn.metrics import FIGURES, TITLES
 
 TEMPLATE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'docs', 'model-card.md')
@@ -72,14 +72,7 @@ def write(results_dir, dataset, metrics, checkpoint, config=None, defaults=None,
     except (OSError, UnicodeDecodeError) as error:
         raise InputError('%s, an earlier card whose texts would be kept, cannot be read: %s. Mend it or move it away.'
                          % (path, error)) from None
-    with writing(path):
-        try:
-            with open(path + '.part', 'w', encoding='utf-8') as file:
-                file.write(text)
-            os.replace(path + '.part', path)
-        except BaseException:
-            remove(path + '.part')
-            raise
+    write_whole(path, text)
     return path
 
 

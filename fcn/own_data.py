@@ -7,23 +7,21 @@ line: aside, and moved into place when all is whole. docs/own-data.md shows the 
 
 Exit status: 0 done; 1 unknown flag or value; 2 bad input, or a table of colours to fill in.
 """
-import argparse
 import collections
 import os
 import shlex
 import shutil
 import sys
 import tempfile
-import traceback
 
 import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from fcn import colour_masks, doctor, image_pairs, records
+from fcn import colour_masks, command_line, doctor, image_pairs, records
 from fcn.colorize import save_labels, voc_palette
 from fcn.colour_masks import MOST_CLASSES, VOID
-from fcn.errors import EXIT_FLAG, InputError, explain, printable
+from fcn.errors import InputError, printable
 from fcn.files import make_folder
 from fcn.image_pairs import SPLITS, complain, print_list
 
@@ -239,14 +237,9 @@ def share(text):
     return value
 
 
-class Parser(argparse.ArgumentParser):
-    def error(self, message):
-        self.exit(EXIT_FLAG, 'fcn.own_data: %s (--help lists all flags.)\n' % printable(message))
-
-
 def parser():
     """Returns the command line's parser."""
-    flags = Parser('python -m fcn.own_data', allow_abbrev=False, description=__doc__.split('\n')[0])
+    flags = command_line.Parser('python -m fcn.own_data', allow_abbrev=False, description=__doc__.split('\n')[0])
     add = flags.add_argument
     add('--images', required=True, metavar='FOLDER', help='Images; sub-folders count.')
     add('--masks', required=True, metavar='FOLDER', help='Masks; the same sub-folders and names.')
@@ -268,20 +261,10 @@ def parser():
 
 def main(argv=None):
     """Runs the command. Returns its exit status."""
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors='backslashreplace')  # a file name may hold what the terminal's encoding doesn't
     options = parser().parse_args(argv)
     if bool(options.split_train) != bool(options.split_val):
         parser().error('--split_train and --split_val go together')
-    try:
-        convert(options)
-        return 0
-    except (Exception, KeyboardInterrupt) as error:
-        if options.debug:
-            traceback.print_exc()
-        status, message = explain(error)
-        print('fcn.own_data: ' + message, file=sys.stderr)
-        return status
+    return command_line.run('fcn.own_data', lambda: convert(options), options.debug)
 
 
 if __name__ == '__main__':

@@ -38,10 +38,11 @@ def list_photos(image_dir):
             raise InputError('--image_dir=%s is no folder and no picture, and matches none (as a pattern, in quotes: '
                              '\'photos/*.jpg\').' % image_dir)
         root = os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in paths])
-    names = [os.path.relpath(os.path.abspath(path), os.path.abspath(root)) for path in sorted(paths)]
+    paths.sort()
+    names = [os.path.relpath(path, root) for path in paths]
     times = collections.Counter(os.path.splitext(name)[0] for name in names)
     return [dict(record(path), filename=name if times[os.path.splitext(name)[0]] > 1 else os.path.splitext(name)[0])
-            for path, name in zip(sorted(paths), names)]  # a.jpg and a.png must not become the same a.png
+            for path, name in zip(paths, names)]  # a.jpg and a.png must not become the same a.png
 
 
 def _files(root):

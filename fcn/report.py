@@ -18,7 +18,7 @@ from PIL import Image
 
 from fcn import figures, gallery, plots
 from fcn.errors import InputError
-from fcn.files import make_folder, remove, writing
+from fcn.files import make_folder, write_csv, write_whole
 from fcn.gallery import class_name, number, text
 
 TEMPLATE = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'report_template.html')
@@ -32,7 +32,7 @@ def write_confusion(path, confusion, class_names):
     """Writes a confusion matrix, int [C, C], as CSV: a header of an empty cell and the C names, then a row a class."""
     rows = [[''] + list(class_names)] + [[name] + [int(count) for count in counts]
                                          for name, counts in zip(class_names, confusion)]
-    _write_csv(path, rows)
+    write_csv(path, rows)
 
 
 def read_confusion(path):
@@ -47,7 +47,7 @@ def read_confusion(path):
 
 def write_image_scores(path, rows):
     """Writes a row an image: (name, pixel accuracy, mean IoU), fractions or None for n/a, which is an empty cell."""
-    _write_csv(path, [['name', 'pixel_accuracy', 'mean_iou']] + [list(row) for row in rows])
+    write_csv(path, [['name', 'pixel_accuracy', 'mean_iou']] + [list(row) for row in rows])
 
 
 def read_image_scores(path):
@@ -100,7 +100,7 @@ def write(results_dir, logs_dir, title, class_names, palette, recipe=None, ignor
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     page = string.Template(page).substitute(sections, title=text(title), script_hash=digest)
     path = os.path.join(results_dir, 'index.html')
-    _write_whole(path, page.encode('utf-8'))
+    write_whole(path, page)
     return path
 
 
@@ -171,23 +171,6 @@ def _read_csv(path):
         return list(csv.reader(file))
 
 
-def _write_csv(path, rows):
-    file = io.StringIO(newline='')
-    csv.writer(file).writerows(rows)
-    _write_whole(path, file.getvalue().encode('utf-8', 'surrogatepass'))
-
-
-def _write_whole(path, data):
-    """Writes a file whole or not at all. Raises InputError."""
-    with writing(path):
-        try:
-            with open(path + '.part', 'wb') as file:
-                file.write(data)
-            os.replace(path + '.part', path)
-        finally:
-            remove(path + '.part')
-
-
 def _keep_sections(template, sections):
     """Removes what stands between <!-- NAME --> and <!-- /NAME --> where that section is empty."""
     for name, content in sections.items():
@@ -222,7 +205,7 @@ def _plot(results_dir, name, words, draw, *data):
         shown[dark] = file
     with Image.open(shown[False]) as image:
         width, height = image.size
-    _write_whole(os.path.join(results_dir, name), shown[False].getvalue())
+    write_whole(os.path.join(results_dir, name), shown[False].getvalue())
     urls = ['data:image/png;base64,' + base64.b64encode(shown[dark].getvalue()).decode() for dark in (True, False)]
     return ('<div class="plot" tabindex="0" role="group" aria-label="%s"><a href="%s" class="zoom"><picture>'
             '<source media="screen and (prefers-color-scheme: dark)" srcset="%s"><img src="%s" width="%d" height="%d" '

@@ -9,7 +9,7 @@ import signal
 import threading
 
 from fcn.errors import InputError
-from fcn.files import writing
+from fcn.files import write_whole
 
 
 def saved(logs_dir):
@@ -30,11 +30,7 @@ def step_of(prefix):
 
 def write_config(logs_dir, config):
     """Writes the run's configuration, a dict, to `logs_dir`/config.json: whole or not at all. Raises InputError."""
-    path = os.path.join(logs_dir, 'config.json')
-    with writing(path):
-        with open(path + '.part', 'w', encoding='utf-8') as file:
-            json.dump(config, file, indent=1, sort_keys=True)
-        os.replace(path + '.part', path)
+    write_whole(os.path.join(logs_dir, 'config.json'), json.dumps(config, indent=1, sort_keys=True))
 
 
 def read_config(logs_dir):

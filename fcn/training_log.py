@@ -8,7 +8,7 @@ import time
 from tqdm import tqdm
 
 from fcn import tensorboard_texts
-from fcn.files import writing
+from fcn.files import write_whole, writing
 from TensorflowUtils import tf
 
 
@@ -53,10 +53,7 @@ class TrainingLog:
                         kept.append(line)
                 except (ValueError, TypeError, KeyError):  # the line being written when the run was killed
                     continue
-        with writing(self._path):
-            with open(self._path + '.part', 'w', encoding='utf-8') as file:
-                file.writelines(kept)
-            os.replace(self._path + '.part', self._path)
+        write_whole(self._path, ''.join(kept))
 
     @contextlib.contextmanager
     def timing(self, images):

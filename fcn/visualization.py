@@ -7,7 +7,6 @@
     classes.csv           share of each class in each picture
     pictures.json         all of it, for `fcn.report` and for the next run, which skips what is done
 """
-import csv
 import json
 import os
 
@@ -16,7 +15,7 @@ import numpy as np
 
 from fcn import colorize, metrics, run_folder
 from fcn.errors import InputError, printable
-from fcn.files import make_folder, writing
+from fcn.files import make_folder, write_csv, write_whole, writing
 
 
 def with_best_and_worst(records, others, scores, count=3):
@@ -161,21 +160,14 @@ class Gallery:
         return self
 
     def __exit__(self, *_):
-        self._write('pictures.json', lambda file: json.dump(
-            {'checkpoint': self.checkpoint, 'pictures': self.pictures}, file, indent=1))
-        self._write('classes.csv', self._write_classes)
+        write_whole(os.path.join(self.folder, 'pictures.json'), json.dumps(
+            {'checkpoint': self.checkpoint, 'pictures': self.pictures}, indent=1))
+        write_csv(os.path.join(self.folder, 'classes.csv'), self._class_rows())
 
-    def _write(self, name, write):
-        path = os.path.join(self.folder, name)
-        with writing(path):
-            with open(path + '.part', 'w', encoding='utf-8', newline='') as file:
-                write(file)
-            os.replace(path + '.part', path)
-
-    def _write_classes(self, file):
+    def _class_rows(self):
         names = self.dataset.class_names
-        table = csv.writer(file)
-        table.writerow(['name'] + [printable(name) for name in names])
+        rows = [['name'] + [printable(name) for name in names]]
         for one in self.pictures:
             shares = {each['name']: each['share'] for each in one['classes']}
-            table.writerow([printable(one['name'])] + ['%.6f' % shares.get(name, 0) for name in names])
+            rows.append([printable(one['name'])] + ['%.6f' % shares.get(name, 0) for name in names])
+        return rows

@@ -165,7 +165,7 @@ def test_fault(good, fault, split):
     message = examination.problems[0].message
     assert message.startswith(one[fault.file]) and all(word in message for word in fault.words), message
     unusable = fault.kind != 'no labelled pixel'
-    assert doctor.bad_records(examination) == ({(one['image'], one['annotation'])} if unusable else set())
+    assert examination.bad == ({(one['image'], one['annotation'])} if unusable else set())
     kept, problems = doctor.without_bad(good, progress=None)
     assert problems == (examination.problems if unusable else [])
     assert getattr(kept, split) == [other for other in getattr(good, split) if other is not one or not unusable]

@@ -21,21 +21,12 @@ from conftest import command, run, run_well
 from fcn import export, metrics
 from fcn import records as fcn_records
 from fcn.errors import EXIT_STOPPED
+from small_runs import logged, variables
 from TensorflowUtils import inception_v3, slim, tf
 
 SMALL = ('--dataset=shapes', '--image_size=75', '--batch_size=2', '--log_every=1', '--checkpoint_every=2',
          '--validate_every=2', '--validation_images=2')
 STEP_ONE = '--trainable_scopes=InceptionV3/Logits,InceptionV3/Upsampling'
-
-
-def variables(prefix):
-    reader = tf.train.load_checkpoint(prefix)
-    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
-
-
-def progress(logs_dir):
-    with open(os.path.join(logs_dir, 'progress.jsonl')) as file:
-        return [json.loads(line) for line in file]
 
 
 @pytest.fixture(scope='module')
@@ -86,7 +77,7 @@ def test_step_two_resumes_and_trains_all(two_steps):
 
 def test_training_log(two_steps):
     logs_dir = two_steps[0]
-    lines = progress(logs_dir)
+    lines = logged(logs_dir)
     assert [line['step'] for line in lines] == [1, 2, 3, 4]
     for line in lines:
         assert {'step', 'loss', 'learning_rate', 'images_per_s', 'seconds'} <= set(line)
@@ -212,7 +203,7 @@ def test_signal_stops_with_a_checkpoint_and_one_run_a_folder(shapes, tmp_path):
                      '--checkpoint_every=100000', '--validate_every=0')
     first = subprocess.Popen(command(*flags), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
     deadline = time.time() + 300
-    while not (os.path.exists(logs_dir + '/progress.jsonl') and progress(logs_dir)):
+    while not (os.path.exists(logs_dir + '/progress.jsonl') and logged(logs_dir)):
         assert first.poll() is None and time.time() < deadline, first.communicate()[0]
         time.sleep(0.05)
     second = run(*flags)
@@ -222,7 +213,7 @@ def test_signal_stops_with_a_checkpoint_and_one_run_a_folder(shapes, tmp_path):
     assert first.returncode == EXIT_STOPPED, output
     step = int(re.search(r'stopped by SIGTERM at step (\d+)', output).group(1))
     assert os.path.exists('%s/model.ckpt-%d.index' % (logs_dir, step))
-    assert progress(logs_dir)[-1]['step'] == step
+    assert logged(logs_dir)[-1]['step'] == step
 
 
 def test_original_flagfile_builds_the_original_graph(shapes, tmp_path):
