@@ -49,10 +49,9 @@ def _permutation(seed, epoch, count):
     return np.random.RandomState([seed, 0, epoch]).permutation(count)
 
 
-def records_of_step(records, seed, batch_size, step):
-    """Returns the records of a step's batch (the first step is 1), with one worker."""
-    return [records[draw(seed, number, len(records)).index]
-            for number in range((step - 1) * batch_size, step * batch_size)]
+def records_of_samples(records, seed, first, count):
+    """Returns the records of `count` samples of the stream, from number `first` on."""
+    return [records[draw(seed, number, len(records)).index] for number in range(first, first + count)]
 
 
 def training_batches(records, dataset, batch_size, image_size, seed=0, first_sample=0, resize='crop', augment=True,
@@ -65,12 +64,12 @@ def training_batches(records, dataset, batch_size, image_size, seed=0, first_sam
       batch_size: N, of this worker.
       image_size: side of the square that is cut, in pixels.
       seed: of the stream.
-      first_sample: sample number to begin with; N · workers times the number of steps done.
+      first_sample: sample number to begin with, of the first worker; those before it were seen.
       resize: 'crop' cuts a square out of the image, which keeps its proportions and is padded (with the ignored
         label) where it is smaller; 'squash' resizes the whole image to the square by nearest neighbour, as the
         original does.
       augment: draw a scale from 0.5 to 2 ('crop' only) and a flip. Where a crop lies is drawn in any case.
-      worker, workers: of each `workers` batches this worker takes the one numbered `worker`.
+      worker, workers: of each `workers` batches this worker (or replica) takes the one numbered `worker`.
 
     Returns:
       Dataset of dicts: 'image' uint8 [N, S, S, 3]; 'annotation' uint8 [N, S, S, 1]; 'number' int64 [N], sample numbers.
@@ -142,8 +141,9 @@ def evaluation_images(records, dataset, squash_to=None):
 
     labelled = all(one['annotation'] for one in records)
     names = tf.data.Dataset.from_tensor_slices((
-        np.arange(len(records), dtype='int64'), [os.fsencode(one['image']) for one in records],
-        [os.fsencode(one['annotation'] or '') for one in records]))
+        np.arange(len(records), dtype='int64'),
+        tf.constant([os.fsencode(one['image']) for one in records], tf.string),
+        tf.constant([os.fsencode(one['annotation'] or '') for one in records], tf.string)))
     images = names.map(load, num_parallel_calls=tf.data.experimental.AUTOTUNE)
     return images.batch(1).prefetch(4)
 

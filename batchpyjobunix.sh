@@ -1,30 +1,71 @@
 #!/bin/bash
-# One SLURM job that runs inception_FCN.py. Submit it from the clone:
-#     sbatch batchpyjobunix.sh                                    trains with the default flags
-#     sbatch batchpyjobunix.sh --dataset=mit_scene_parsing        any flags are passed on
-#     sbatch --time=01:00:00 batchpyjobunix.sh --mode=test        sbatch's own options go first
-# Make the environment on the login node before: make .venv/installed REQUIREMENTS=requirements-gpu.txt
+# A SLURM job that runs inception_FCN.py, on one GPU or on many nodes. Submit it from the clone:
+#     sbatch batchpyjobunix.sh                                      trains with the default flags
+#     sbatch batchpyjobunix.sh --dataset=mit_scene_parsing          any flags are passed on
+#     sbatch --nodes=2 --ntasks-per-node=4 batchpyjobunix.sh        trains on 8 GPUs; sbatch's own options go first
+#     sbatch --array=8,16,32 batchpyjobunix.sh                      FCN-8s, 16s and 32s side by side, in logs/8s, ...
+#     bash batchpyjobunix.sh --mode=train                           makes .venv where there is none, then submits itself
+# docs/cluster.md tells more: other clusters, what the logs say, what several GPUs bring.
 
-# The name in squeue, and the file that gets all output: name and job number.
-#SBATCH --job-name=fcn-googlenet
-#SBATCH --output=%x-%j.out
-# Time limit. USR1 comes five minutes before it: the run writes a checkpoint, and the same command goes on from it.
-#SBATCH --time=24:00:00
-#SBATCH --signal=USR1@300
-# One node, one task, and cores that decode images beside it: 4 to 8 for each GPU are usual.
-#SBATCH --nodes=1
-#SBATCH --ntasks=1
-#SBATCH --cpus-per-task=2
-# Most clusters want these two as well: take one # away and fill in your own.
+# ---- What to fill in. Most clusters want an account and GPUs: take one # away.
 ##SBATCH --account=YOUR_ACCOUNT
-##SBATCH --gres=gpu:1
+##SBATCH --partition=gpu
+##SBATCH --gpus-per-task=1
+# Nodes, and tasks on each: one task for each GPU.
+#SBATCH --nodes=1
+#SBATCH --ntasks-per-node=1
+# Cores of a task, which decode images beside the GPU: 4 to 8 are usual.
+#SBATCH --cpus-per-task=2
+#SBATCH --time=24:00:00
 
-# SLURM runs a copy of this file, so the clone is where sbatch was called.
-cd "${SLURM_SUBMIT_DIR:-$(dirname "$0")}" || exit 1
-if [ ! -x .venv/bin/python ]; then
-    echo 'There is no .venv here. On the login node: make .venv/installed REQUIREMENTS=requirements-gpu.txt' >&2
+# ---- What need not change.
+#SBATCH --job-name=fcn-googlenet
+# All output goes to one file, named by job and number (of an array: its number and index). A requeued job adds to it.
+#SBATCH --output=%x-%j.out
+#SBATCH --open-mode=append
+# This script gets USR1 five minutes before the time limit; the job then saves, and queues itself again.
+#SBATCH --signal=B:USR1@300
+#SBATCH --requeue
+
+VENV=${VENV:-.venv}
+environment="make $VENV/installed VENV=$VENV REQUIREMENTS=requirements-gpu.txt"
+
+# Outside a job, on the login node, which reaches the network: make the environment, and submit.
+if [ -z "$SLURM_JOB_ID" ]; then
+    cd "$(dirname "$0")" && { [ -x "$VENV/bin/python" ] || $environment; } && exec sbatch "$(basename "$0")" "$@"
     exit 1
 fi
 
-# The signal goes to the tasks that srun starts.
-exec srun --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}" .venv/bin/python inception_FCN.py "$@"
+# In a job SLURM runs a copy of this file: the clone is where sbatch was called.
+cd "$SLURM_SUBMIT_DIR" || exit 1
+# Clusters that keep software in modules may want some here; TensorFlow 2.21 brings its own CUDA.
+#     module load PDC
+if [ ! -x "$VENV/bin/python" ]; then
+    echo "There is no $VENV in $PWD. On the login node: $environment" >&2
+    exit 1
+fi
+if [ -n "$SLURM_ARRAY_TASK_ID" ]; then
+    set -- "$@" --skip_layers="${SLURM_ARRAY_TASK_ID}s" --logs_dir="logs/${SLURM_ARRAY_TASK_ID}s" \
+        --results_dir="results/${SLURM_ARRAY_TASK_ID}s"
+fi
+
+# srun starts the tasks, which find each other; when one is lost it ends the others, if they have not said so themselves.
+# A job with more memory or cores than a task uses is not split: each task sees what SLURM gives it.
+srun --kill-on-bad-exit=1 --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}" \
+    "$VENV/bin/python" -u inception_FCN.py "$@" &
+tasks=$!
+
+# The warning goes on to all tasks. They finish the step, save, and end with status 75.
+trap 'warned=yes; kill -USR1 $tasks' USR1
+wait $tasks
+status=$?
+while kill -0 $tasks 2>/dev/null; do  # wait returns when a signal comes, too
+    wait $tasks
+    status=$?
+done
+
+if [ "$warned" ] && [ $status -eq 75 ]; then
+    echo "$(date '+%F %T'): job $SLURM_JOB_ID reached its time limit; it is queued again and goes on from its checkpoint"
+    scontrol requeue "$SLURM_JOB_ID"
+fi
+exit $status

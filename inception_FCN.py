@@ -9,8 +9,8 @@ The README walks through the data sets and the two training steps. A finished or
 `--logs_dir` with the same command; test and visualize find there what was trained, and its flags.
 
 Exit status: 0 done; 1 unknown flag or value; 2 bad input, one paragraph says which; 3 the loss stopped being finite;
-70 a defect of the program; 75 training was stopped by SIGTERM, SIGINT or SIGUSR1 after writing a checkpoint: the same
-command goes on; 130 interrupted elsewhere.
+69 another worker of the job was lost, or did not come; 70 a defect of the program; 75 training was stopped by SIGTERM,
+SIGINT or SIGUSR1 after writing a checkpoint: the same command goes on; 130 interrupted elsewhere.
 """
 import contextlib
 import functools
@@ -21,10 +21,11 @@ from absl import app, flags
 import read_MITSceneParsingData
 import read_PascalVocData
 import read_ShapesData
-from fcn import command_line, photos, run_folder
+from fcn import command_line, photos, run_folder, workers
 from fcn import records as fcn_records
 from fcn.errors import EXIT_INPUT, EXIT_STOPPED, InputError
 from fcn.files import make_folder
+from fcn.workers import Alone
 
 FLAGS = flags.FLAGS
 READERS = {'pascal_voc': read_PascalVocData, 'mit_scene_parsing': read_MITSceneParsingData, 'shapes': read_ShapesData}
@@ -74,6 +75,11 @@ flags.DEFINE_float('learning_rate', 0.00032, 'Of Adam.', 0, 1e30)
 flags.DEFINE_enum('schedule', 'constant', ['constant', 'poly'], 'Of the learning rate; poly lets it fall to 0.')
 flags.DEFINE_float('weight_decay', 0.00004, "Factor of the weights' L2 norm in the loss.", 0)
 flags.DEFINE_float('batch_norm_decay', 0.99, 'Of the moving averages; longer runs can take 0.9997.', 0, 1)
+flags.DEFINE_boolean('freeze_batch_norm', False, 'Train with the moving averages as they are, for small batches from '
+                     'pretrained weights.')
+flags.DEFINE_enum('learning_rate_scaling', 'none', ['none', 'sqrt', 'linear'], 'How the learning rate grows with the '
+                  'number of replicas (GPUs), whose images together make the global batch.')
+flags.DEFINE_float('cluster_timeout', 300, 'Seconds to wait for the other workers of a job at its beginning.', 1)
 flags.DEFINE_integer('seed', 0, 'Of weights, order, crops and dropout.', 0, 2 ** 31 - 1)
 flags.DEFINE_boolean('deterministic', False, 'Same weights every time, bit for bit, from the same flags (CPU); slower.')
 
@@ -109,23 +115,26 @@ HELP_GROUPS = {  # first flag: title
 NETWORK_FLAGS = ('dataset', 'void_class', 'skip_layers', 'upsampling', 'use_batch_norm', 'scale_input')
 REMEMBERED_FLAGS = ('data_dir', 'image_size', 'resize')
 # Flags whose change makes a resumed run another than one never stopped.
-STREAM_FLAGS = ('seed', 'batch_size', 'augment', 'image_size', 'resize', 'skip_bad_images')
+STREAM_FLAGS = ('seed', 'augment', 'image_size', 'resize', 'skip_bad_images')
 
 
-def train(dataset):
+def train(dataset, crew, config):
     """Trains from --logs_dir, or from --checkpoint_path when that is empty, to --max_iterations."""
     import BatchDatSetReader
-    from fcn import checkpoints, evaluation, model, training_log
-    from TensorflowUtils import describe_devices, histogram_summaries, session_config, tf
+    from fcn import checkpoints, evaluation, model, training, training_log
+    from fcn.cluster import Cluster
+    from TensorflowUtils import describe_devices, tf
 
-    newest = checkpoints.newest_intact(FLAGS.logs_dir)
+    def starting_point():
+        newest = checkpoints.newest_intact(FLAGS.logs_dir)
+        return [newest, checkpoints.find(FLAGS.checkpoint_path) if FLAGS.checkpoint_path and not newest else None]
+    newest, weights = crew.share(starting_point)
     first_step = run_folder.step_of(newest) if newest else 0
     if first_step >= FLAGS.max_iterations:
         print('%s is at step %d already, and --max_iterations=%d asks for no more. Give a larger one to go on, or '
               'another --logs_dir to begin anew.' % (newest, first_step, FLAGS.max_iterations))
         return 0
     best_dir = os.path.join(FLAGS.logs_dir, 'best')
-    weights = checkpoints.find(FLAGS.checkpoint_path) if FLAGS.checkpoint_path and not newest else None
     if not FLAGS.skip_bad_images:  # which has read them all
         fcn_records.check_records(dataset.training + dataset.validation, dataset)
     both = {one['image'] for one in dataset.training} & {one['image'] for one in dataset.validation}
@@ -133,72 +142,80 @@ def train(dataset):
         print('note: %d validation images are training images too, so that their scores are too good; --mode=check '
               'names them' % len(both))
 
-    with tf.Graph().as_default() as graph:
+    cluster = Cluster(crew, FLAGS.deterministic)
+    global_batch = FLAGS.batch_size * cluster.replicas
+    first_sample, batches = run_folder.samples_before(config, first_step, global_batch)
+    with tf.Graph().as_default() as graph, cluster.scope():
         tf.set_random_seed(FLAGS.seed)
-        global_step = tf.train.get_or_create_global_step()
-        with tf.name_scope('input'):
-            batch = tf.data.make_one_shot_iterator(BatchDatSetReader.training_batches(
-                dataset.training, dataset, FLAGS.batch_size, FLAGS.image_size, FLAGS.seed,
-                first_step * FLAGS.batch_size, FLAGS.resize, FLAGS.augment)).get_next()
-        _, logits, end_points = model.build(batch['image'], network_settings(dataset), True,
-                                            dropout_seed=tf.stack([FLAGS.seed, tf.cast(global_step, tf.int32)]))
-        with tf.name_scope('loss'):
-            loss = model.mean_loss(logits, batch['annotation'], dataset.ignore_label)
+        scale = training.SCALINGS[FLAGS.learning_rate_scaling](cluster.replicas)
         try:
-            variables = model.variables_to_train(FLAGS.trainable_scopes)
-            with tf.name_scope('training'):
-                rate = model.scheduled_learning_rate(
-                    FLAGS.schedule, FLAGS.learning_rate, global_step, FLAGS.max_iterations)
-                train_op, gradients = model.training_operation(loss, rate, global_step, variables)
-        except ValueError as error:
+            one_step = training.Step(
+                cluster, dataset, network_settings(dataset),
+                dict({name: FLAGS[name].value for name in ('batch_size', 'image_size', 'seed', 'resize', 'augment')},
+                     first_sample=first_sample), FLAGS.trainable_scopes,
+                lambda global_step: scale * model.scheduled_learning_rate(
+                    FLAGS.schedule, FLAGS.learning_rate, global_step, FLAGS.max_iterations), FLAGS.debug)
+        except model.NothingToTrain as error:
             raise InputError('--trainable_scopes: %s' % error) from None
-        fetches = {'train_op': train_op, 'loss': loss, 'learning_rate': rate}
-        histograms = {'histograms': histogram_summaries(gradients, end_points)} if FLAGS.debug else {}
+        histograms = {'histograms': one_step.histograms} if FLAGS.debug else {}
         if FLAGS.validate_every:
             with tf.name_scope('validation'):
                 validation = evaluation.Evaluation(
                     evaluation.evenly(dataset.validation, FLAGS.validation_images), dataset, network_settings(dataset),
-                    squash_to(), reuse=True)
+                    squash_to(), reuse=True, cluster=cluster)
         saver = tf.train.Saver(max_to_keep=0)
-        best_saver = tf.train.Saver(tf.model_variables() + [global_step], max_to_keep=0)
+        best_saver = tf.train.Saver(tf.model_variables() + [one_step.global_step], max_to_keep=0)
 
-        with tf.Session(config=session_config(deterministic=FLAGS.deterministic)) as session:
+        with cluster.session() as session:
             session.run(tf.global_variables_initializer())
             if newest:
                 checkpoints.resume(session, newest)
             elif weights:
                 checkpoints.start_from(session, weights, FLAGS.checkpoint_exclude_scopes, FLAGS.ignore_missing_vars)
             graph.finalize()
-            save_config(FLAGS.logs_dir, dataset)
             print('training %d of %d variables with %d images, step %d to %d, %s' % (
-                len(variables), len(tf.trainable_variables()), len(dataset.training), first_step, FLAGS.max_iterations,
-                describe_devices(session)))
-            log = training_log.TrainingLog(FLAGS.logs_dir, first_step, FLAGS.max_iterations, graph, own_flags())
+                len(one_step.variables), len(tf.trainable_variables()), len(dataset.training), first_step,
+                FLAGS.max_iterations, describe_devices(session)))
+            if cluster.replicas > 1:
+                print('global batch %d: %d images on each of %d replicas, %d worker%s; learning rate times %g' % (
+                    global_batch, FLAGS.batch_size, cluster.replicas, crew.count, 's' if crew.count > 1 else '', scale))
+            log = training_log.NoLog()
+            if crew.chief:
+                save_config(FLAGS.logs_dir, dataset, batches)
+                log = training_log.TrainingLog(FLAGS.logs_dir, first_step, FLAGS.max_iterations, graph, own_flags())
             with contextlib.closing(log), run_folder.Signals() as signals:
                 step, last = first_step, False
                 while not last:
                     step += 1
                     due = step == FLAGS.max_iterations or step % FLAGS.log_every == 0
-                    records = functools.partial(BatchDatSetReader.records_of_step, dataset.training, FLAGS.seed,
-                                                FLAGS.batch_size, step)
-                    with log.timing(FLAGS.batch_size), evaluation.naming_bad_files(records, dataset), \
+                    records = functools.partial(
+                        BatchDatSetReader.records_of_samples, dataset.training, FLAGS.seed,
+                        first_sample + (step - first_step - 1) * global_batch
+                        + cluster.first_replica * FLAGS.batch_size, cluster.local_replicas * FLAGS.batch_size)
+                    with log.timing(global_batch), evaluation.naming_bad_files(records, dataset), \
                             model.stopping_at_divergence(step, records, FLAGS.learning_rate, FLAGS.logs_dir):
-                        done = session.run(dict(fetches, **(histograms if due else {})))
-                    last = step == FLAGS.max_iterations or bool(signals.received)
+                        done = session.run(dict(one_step.fetches, **(histograms if due else {})),
+                                           {one_step.stop: 1.0} if signals.received else {})
+                    # Of several workers all must stop after the same step.
+                    stopped = done['stop'] > 0 or crew.count == 1 and bool(signals.received)
+                    last = step == FLAGS.max_iterations or stopped
                     values = {'step': step, 'loss': float(done['loss']), 'learning_rate': float(done['learning_rate'])}
                     if FLAGS.validate_every and (step == FLAGS.max_iterations or step % FLAGS.validate_every == 0):
                         values.update(validation.validate(session, log, step))
+                    if not crew.chief:
+                        continue
                     best = (due or last or 'validation_loss' in values) and log.write(values)
                     if 'histograms' in done:
                         log.summary('train', step, done['histograms'])
                     if best:
                         checkpoints.save(best_saver, session, best_dir, step, keep=1)
-                        save_config(best_dir, dataset)
+                        save_config(best_dir, dataset, batches)
                     if last or step % FLAGS.checkpoint_every == 0:
                         newest = checkpoints.save(saver, session, FLAGS.logs_dir, step, FLAGS.keep_checkpoints)
                         log.flush()
-    if signals.received and step < FLAGS.max_iterations:
-        print('stopped by %s at step %d, saved; the same command goes on' % (signals.received, step))
+    if stopped and step < FLAGS.max_iterations:
+        print('stopped by %s at step %d, saved; the same command goes on'
+              % (signals.received or 'a signal to another worker', step))
         return EXIT_STOPPED
     if log.best:
         print('best validation: mean IoU %.4f at step %d, kept in %s' % (log.best + (best_dir,)))
@@ -230,38 +247,40 @@ def trained_checkpoint():
 
 
 @contextlib.contextmanager
-def trained_model(records, dataset, prefix, settings=None):
+def trained_model(records, dataset, prefix, settings=None, crew=None):
     """Builds the network for prediction and restores a checkpoint. Yields (session, Evaluation)."""
     from fcn import checkpoints, evaluation, model
-    from TensorflowUtils import session_config, tf
+    from fcn.cluster import Cluster
+    from TensorflowUtils import tf
     if records and records[0]['annotation'] and not FLAGS.skip_bad_images:
         fcn_records.check_records(records, dataset)
     with tf.Graph().as_default() as graph:
-        predictions = evaluation.Evaluation(records, dataset, settings or network_settings(dataset), squash_to())
-        with tf.Session(config=session_config(deterministic=FLAGS.deterministic)) as session:
+        cluster = Cluster(crew or Alone(), FLAGS.deterministic)
+        predictions = evaluation.Evaluation(records, dataset, settings or network_settings(dataset), squash_to(),
+                                            cluster=cluster)
+        with cluster.session() as session:
             checkpoints.restore(session, prefix, model.used_variables())
             graph.finalize()
             yield session, predictions
 
 
-def test(dataset):
+def test(dataset, crew):
     """Scores the whole validation split; writes the scores, the confusion matrix, each image's scores, and the page."""
     from fcn import metrics, model_card, report
     make_folder(FLAGS.results_dir)
-    prefix, rows = trained_checkpoint(), []
-
-    def note(number, confusion):
-        scores = metrics.scores(confusion, dataset.class_names, 1, dataset.ignore_label)
-        rows.append((dataset.validation[number]['filename'], scores['pixel_accuracy'], scores['mean_iou']))
-    with trained_model(dataset.validation, dataset, prefix) as (session, predictions):
+    prefix = crew.share(trained_checkpoint)
+    with trained_model(dataset.validation, dataset, prefix, crew=crew) as (session, predictions):
         print('testing %s on %d images of %s' % (prefix, len(dataset.validation), dataset.name))
-        loss, confusion, _ = predictions.scores(session, progress='testing', each=note)
+        loss, confusion, _, rows = predictions.scores(session, progress='testing' if crew.chief else None)
+    if not crew.chief:
+        return 0
     result = metrics.scores(confusion, dataset.class_names, len(dataset.validation), dataset.ignore_label)
     print('\n'.join(metrics.table_lines(result) + ['']
                     + metrics.summary_lines(result) + ['Pixelwise loss: %.4f' % loss]))
     written = metrics.write(result, FLAGS.results_dir)
     report.write_confusion(os.path.join(FLAGS.results_dir, 'confusion_matrix.csv'), confusion, dataset.class_names)
-    report.write_image_scores(os.path.join(FLAGS.results_dir, 'images.csv'), rows)
+    report.write_image_scores(os.path.join(FLAGS.results_dir, 'images.csv'), [
+        (one['filename'],) + row for one, row in zip(dataset.validation, rows)])
     written.append(model_card.write(
         FLAGS.results_dir, dataset, result, prefix, run_folder.read_config(run_dir()),
         {name: FLAGS[name].default for name in own_flags()}, loss, FLAGS.data_dir))
@@ -352,7 +371,7 @@ def network_settings(dataset, values=None):
     """What `fcn.model.build` needs to know, from the data set and the flags, or other values of them."""
     values = values or FLAGS.flag_values_dict()
     return dict({name: values[name] for name in ('upsampling', 'use_batch_norm', 'scale_input', 'weight_decay',
-                                                 'batch_norm_decay', 'dropout_keep_prob')},
+                                                 'batch_norm_decay', 'freeze_batch_norm', 'dropout_keep_prob')},
                 num_classes=len(dataset.class_names), skip=values['skip_layers'])
 
 
@@ -394,9 +413,9 @@ def run_dir():
     return FLAGS.logs_dir
 
 
-def save_config(folder, dataset):
-    """Keeps the run's flags beside its checkpoints in a folder."""
-    run_folder.write_config(folder, {'flags': own_flags(), 'void_label': dataset.void_label,
+def save_config(folder, dataset, batches):
+    """Keeps the run's flags, and how many images its steps took, beside its checkpoints in a folder."""
+    run_folder.write_config(folder, {'flags': own_flags(), 'void_label': dataset.void_label, 'batches': batches,
                                      'class_names': dataset.class_names[:dataset.void_label]})
 
 
@@ -409,21 +428,31 @@ def run(argv):
     """Does what --mode says. Returns the exit status."""
     if len(argv) > 1:
         raise InputError('%s is no flag. Flags begin with --, and their values follow after =.' % argv[1])
-    # A run that was killed before its first checkpoint binds nobody.
-    config = run_folder.read_config(run_dir()) if run_folder.saved(run_dir()) else {}
-    command_line.recall(FLAGS, config, run_dir(), NETWORK_FLAGS, REMEMBERED_FLAGS,
-                        STREAM_FLAGS if FLAGS.mode == 'train' else ())
+    if FLAGS.mode == 'train':
+        run_folder.expect_warning()
     with contextlib.ExitStack() as stack:
-        if FLAGS.mode == 'train':
+        crew = stack.enter_context(workers.join(os.environ, FLAGS.cluster_timeout))
+        # A run that was killed before its first checkpoint binds nobody.
+        config = run_folder.read_config(run_dir()) if run_folder.saved(run_dir()) else {}
+        command_line.recall(FLAGS, config, run_dir(), NETWORK_FLAGS, REMEMBERED_FLAGS,
+                            STREAM_FLAGS if FLAGS.mode == 'train' else ())
+        if not crew.chief and FLAGS.mode not in ('train', 'test'):
+            return 0  # the chief does it alone
+        if FLAGS.mode == 'train' and crew.chief:
             stack.enter_context(run_folder.locked(FLAGS.logs_dir))
         problems = []
-        dataset = load_dataset(config, problems.append if FLAGS.mode == 'check' or FLAGS.skip_bad_images else None)
+        dataset = crew.chief_first(lambda: load_dataset(
+            config, problems.append if FLAGS.mode == 'check' or FLAGS.skip_bad_images else None))
         if FLAGS.mode == 'check':
             return check(dataset, problems)
         if FLAGS.skip_bad_images:
             from fcn import doctor
             dataset = doctor.leave_out_bad(dataset, problems, FLAGS.mode == 'train')
-        return {'train': train, 'test': test, 'visualize': visualize, 'export': export}[FLAGS.mode](dataset)
+        if FLAGS.mode == 'train':
+            return train(dataset, crew, config)
+        if FLAGS.mode == 'test':
+            return test(dataset, crew)
+        return {'visualize': visualize, 'export': export}[FLAGS.mode](dataset)
 
 
 def main(argv):

@@ -197,7 +197,7 @@ def resume(session, prefix):
     model_variables, step = tf.model_variables(), tf.train.get_global_step()
     others = [one for one in tf.global_variables() if one is not step and one not in set(model_variables)]
     whole = restore(session, prefix, model_variables, others)
-    step.load(step_of(prefix), session)
+    session.run(step.assign(step_of(prefix)))
     print('resumed from %s: %d variables%s' % (prefix, len(model_variables), ', and the optimizer\'s %d' % len(others)
           if whole else '; the optimizer begins anew, since other scopes were trained before'))
 

@@ -4,6 +4,7 @@ import re
 EXIT_FLAG = 1
 EXIT_INPUT = 2
 EXIT_DIVERGED = 3
+EXIT_LOST = 69  # sysexits.h: something needed is unavailable
 EXIT_DEFECT = 70  # sysexits.h: an internal error
 EXIT_STOPPED = 75  # sysexits.h: a temporary failure, the user is invited to try again
 EXIT_INTERRUPTED = 130  # as shells say of a program that Ctrl-C ended
@@ -20,6 +21,10 @@ class Diverged(Exception):
     """The loss or a gradient is not finite. The weights are not saved; exits with EXIT_DIVERGED."""
 
 
+class WorkerLost(Exception):
+    """Not all workers of the job came; exits with EXIT_LOST."""
+
+
 def reason(error):
     """Returns the line of an exception's text that says what happened; TensorFlow 2 puts a list of calls before it."""
     text = getattr(error, 'strerror', None) or str(getattr(error, 'message', None) or error)
@@ -33,6 +38,8 @@ def explain(error):
     status, text = EXIT_INPUT, str(error)
     if isinstance(error, Diverged):
         status = EXIT_DIVERGED
+    elif isinstance(error, WorkerLost):
+        status = EXIT_LOST
     elif isinstance(error, InputError):
         pass
     elif isinstance(error, KeyboardInterrupt):

@@ -1,6 +1,7 @@
 """Prediction over a list of records, streaming: what validation, test and visualize share."""
 import contextlib
 import io
+import math
 
 import numpy as np
 from PIL import Image
@@ -24,10 +25,16 @@ class Evaluation:
       settings: of the network, see `fcn.model.build`.
       squash_to: side of the square that images are resized to, as the original does; None keeps their size.
       reuse: True to predict with the variables of the training graph.
+      cluster: the `fcn.cluster.Cluster` whose workers share the records, None: this process has them all.
     """
 
-    def __init__(self, records, dataset, settings, squash_to=None, reuse=None):
-        self.records, self.dataset = records, dataset
+    def __init__(self, records, dataset, settings, squash_to=None, reuse=None, cluster=None):
+        self.dataset, self.total = dataset, len(records)
+        self.first, self.stride = (cluster.workers.index, cluster.workers.count) if cluster else (0, 1)
+        self.records = records = records[self.first::self.stride]
+        size = settings['num_classes']
+        self._sum = (cluster.summing([size, size], tf.int64), cluster.summing([self.total, 4], tf.float64)
+                     ) if cluster else (lambda _, array: array,) * 2
         images = BatchDatSetReader.evaluation_images(records, dataset, squash_to)
         self._iterator = tf.data.make_initializable_iterator(images)
         batch = self._iterator.get_next()
@@ -43,38 +50,42 @@ class Evaluation:
         self._prediction = tf.cast(prediction[0, :, :, 0], tf.uint8)
         self._probabilities = tf.nn.softmax(logits[0])
 
-    def scores(self, session, examples=0, progress=None, each=None):
-        """Runs over all records.
+    def scores(self, session, examples=0, progress=None):
+        """Runs over all records; of several workers each runs over its own, and all have the result.
 
         Args:
           session: with the variables.
-          examples: number of first records whose pictures are returned.
+          examples: number of this worker's first records whose pictures are returned.
           progress: title of a progress bar, or None.
-          each: None, or a function that is handed each image's (number, confusion matrix).
 
         Returns:
           (loss, mean over all labelled pixels, in nats; confusion matrix, int64 [C, C]; examples, as `pictures` gives
-          them).
+          them; list of each image's (pixel accuracy, mean IoU), None where it has none).
         """
-        loss, pixels, confusion, shown = 0.0, 0.0, 0, []
-        for fetched in self._run(session, lambda number: dict(self._counts, number=self._input['number'], **(
-                {'pictures': dict(self._input, prediction=self._prediction)} if number < examples else {})), progress):
-            loss += float(fetched['loss'])
-            pixels += float(fetched['pixels'])
+        table, confusion, shown = np.zeros((self.total, 4)), np.zeros((len(self.dataset.class_names),) * 2, 'int64'), []
+        for place, fetched in enumerate(self._run(session, lambda number: dict(self._counts, **(
+                {'pictures': dict(self._input, prediction=self._prediction)} if number < examples else {})), progress)):
+            figures = metrics.scores(fetched['confusion'], self.dataset.class_names, 1, self.dataset.ignore_label)
+            table[self.first + place * self.stride] = [
+                math.nan if value is None else value for value in (
+                    fetched['loss'], fetched['pixels'], figures['pixel_accuracy'], figures['mean_iou'])]
             confusion += fetched['confusion']
-            if each:
-                each(int(fetched['number']), fetched['confusion'])
             shown += [fetched['pictures']] if 'pictures' in fetched else []
-        return loss / max(pixels, 1.0), confusion, shown
+        confusion, table = self._sum[0](session, confusion), self._sum[1](session, table)
+        rows = [tuple(None if math.isnan(value) else value for value in row) for row in table[:, 2:].tolist()]
+        return math.fsum(table[:, 0]) / max(math.fsum(table[:, 1]), 1.0), confusion, shown, rows
 
     def validate(self, session, log, step):
         """Measures, and shows three images in TensorBoard. Returns the values for `TrainingLog.write`."""
-        loss, confusion, examples = self.scores(session, examples=3)
+        loss, confusion, examples, _ = self.scores(session, examples=3 if log.kept else 0)
+        if not log.kept:
+            return {}
         for one in examples:
             strip = np.concatenate([one['image']] + [colorize.colorize(one[labels], self.dataset.palette)
                                                      for labels in ('annotation', 'prediction')], axis=1)
-            log.summary('validation', step, image_summary('input_truth_prediction/%d' % one['number'], strip))
-        figures = metrics.scores(confusion, self.dataset.class_names, len(self.records), self.dataset.ignore_label)
+            log.summary('validation', step, image_summary('input_truth_prediction/%d' % (
+                self.first + one['number'] * self.stride), strip))
+        figures = metrics.scores(confusion, self.dataset.class_names, self.total, self.dataset.ignore_label)
         log.scalars('validation', step, **{'class_iou/' + printable(one['name']): one['iou']
                                            for one in figures['classes'] if one['iou'] is not None})
         log.summary('validation', step, image_summary('confusion_matrix', self._confusion_picture(confusion)))

@@ -2,6 +2,7 @@
 import contextlib
 import re
 
+from fcn.cluster import sum_over_replicas
 from fcn.errors import Diverged
 from nets import inception_v3_fcn as network
 from TensorflowUtils import slim, tf
@@ -10,14 +11,19 @@ FINITE = 'loss_and_gradient_are_finite'
 CLASSIFICATION_SCOPES = ('InceptionV3/Logits', 'InceptionV3/AuxLogits')
 
 
-def build(images, settings, is_training, reuse=None, dropout_seed=None):
+class NothingToTrain(ValueError):
+    """The scopes to train are not the network's, or the loss does not depend on them."""
+
+
+def build(images, settings, is_training, reuse=None, dropout_seeds=None, updates=network.BATCH_NORM_UPDATES):
     """Builds the network on raw images.
 
     Args:
       images: uint8 [N, H, W, 3]. For prediction any size; below 75 pixels they are padded, and the logits cut again.
       settings: dict of 'num_classes', 'skip', 'upsampling', 'use_batch_norm', 'scale_input', 'weight_decay',
-        'batch_norm_decay', 'dropout_keep_prob'; see `nets.inception_v3_fcn`.
-      is_training, reuse, dropout_seed: as there.
+        'batch_norm_decay', 'freeze_batch_norm', 'dropout_keep_prob'; see `nets.inception_v3_fcn`.
+      is_training, reuse, dropout_seeds: as there.
+      updates: collection that gets the updates of batch norm's moving averages.
 
     Returns:
       annotation_pred int64 [N, H, W, 1], logits float32 [N, H, W, C], end_points.
@@ -36,11 +42,11 @@ def build(images, settings, is_training, reuse=None, dropout_seed=None):
         step = tf.cast(tf.train.get_or_create_global_step(), tf.float32)
         decay = tf.minimum(decay, (1 + step) / (10 + step))
     with slim.arg_scope(network.inception_v3_fcn_arg_scope(
-            settings['use_batch_norm'], settings['weight_decay'], decay)):
+            settings['use_batch_norm'], settings['weight_decay'], decay, updates=updates)):
         prediction, logits, end_points = network.inception_v3_fcn(
             inputs, settings['num_classes'], is_training=is_training, skip=settings['skip'],
             dropout_keep_prob=settings['dropout_keep_prob'], upsampling=settings['upsampling'], reuse=reuse,
-            dropout_seed=dropout_seed)
+            dropout_seeds=dropout_seeds, freeze_batch_norm=settings['freeze_batch_norm'])
     if small:
         prediction, logits = (tensor[:, :size[0], :size[1]] for tensor in (prediction, logits))
     return prediction, logits, end_points
@@ -90,8 +96,8 @@ def _labelled(annotation, ignore_label):
 def variables_to_train(trainable_scopes):
     """Returns the trainable variables below the scopes (a list of names; None or empty: all).
 
-    Raises ValueError for a scope that holds none. slim's classification scopes are let pass: the original's first step
-    names InceptionV3/Logits, which the 'scores' head doesn't build.
+    Raises NothingToTrain for a scope that holds none. slim's classification scopes are let pass: the original's first
+    step names InceptionV3/Logits, which the 'scores' head doesn't build.
     """
     variables = tf.trainable_variables()
     if not trainable_scopes:
@@ -101,11 +107,11 @@ def variables_to_train(trainable_scopes):
         found = [one for one in variables if (one.op.name + '/').startswith(scope.rstrip('/') + '/')]
         if not found and scope not in CLASSIFICATION_SCOPES:
             known = sorted({'/'.join(one.op.name.split('/')[:2]) for one in variables})
-            raise ValueError('%s is no scope of this network. Its scopes are InceptionV3 and %s.'
+            raise NothingToTrain('%s is no scope of this network. Its scopes are InceptionV3 and %s.'
                              % (scope, ', '.join(known)))
         selected += [one for one in found if one not in selected]
     if not selected:
-        raise ValueError('%s: these scopes hold nothing to train in this network. Name InceptionV3/Upsampling too.'
+        raise NothingToTrain('%s: these scopes hold nothing to train in this network. Name InceptionV3/Upsampling too.'
                          % ','.join(trainable_scopes))
     return selected
 
@@ -122,26 +128,44 @@ def scheduled_learning_rate(schedule, learning_rate, step, max_iterations):
     return learning_rate * tf.maximum(left, 0) ** 0.9
 
 
-def training_operation(loss, learning_rate, global_step, variables):
-    """Returns (train_op, gradients_and_variables).
+def training_operation(loss, learning_rate, global_step, variables, updates=network.BATCH_NORM_UPDATES,
+                       decay_share=1.0, stop=0.0):
+    """Minimizes the loss, summed over all replicas, plus weight decay by Adam, and updates the batch-norm averages.
 
-    Minimizes loss plus weight decay by Adam over `variables`, and updates the batch-norm moving averages. When the
-    loss, the norm of its gradient or an average is not finite, no weight is touched: the train_op fails, see
-    `stopping_at_divergence`. Raises ValueError when the loss depends on none of the variables.
+    When the loss, the norm of its gradient or an average is not finite, on whatever replica, no weight is touched: the
+    train_op fails, see `stopping_at_divergence`.
+
+    Args:
+      loss: this replica's part of it, a float32 scalar.
+      learning_rate, global_step: tensor, and variable.
+      variables: list, to be trained.
+      updates: collection of this replica's batch-norm updates.
+      decay_share: of the weight decay, this replica's part: over all replicas, 1.
+      stop: a float32 scalar, summed over all replicas too.
+
+    Returns:
+      (train_op, list of (gradient, variable), summed loss, summed stop).
+
+    Raises:
+      NothingToTrain: the loss depends on none of the variables.
     """
-    total = tf.add_n([loss] + tf.losses.get_regularization_losses())
-    optimizer = tf.train.AdamOptimizer(learning_rate)
+    decay = tf.losses.get_regularization_losses() if decay_share else []
+    total = tf.add_n([loss] + [decay_share * one for one in decay])
+    optimizer = tf.train.AdamOptimizer(lambda: guarded_rate)
     # Those of the original's unused classification layers have no gradient.
-    pairs = [pair for pair in optimizer.compute_gradients(total, variables) if pair[0] is not None]
+    pairs = [pair for pair in optimizer.compute_gradients(total, variables)
+             if pair[0] is not None]
     if not pairs:
-        raise ValueError('the loss does not depend on these scopes. Name InceptionV3/Upsampling too.')
+        raise NothingToTrain('the loss does not depend on these scopes. Name InceptionV3/Upsampling too.')
     norm = tf.global_norm([gradient for gradient, _ in pairs])
-    updates = tf.get_collection(network.BATCH_NORM_UPDATES)
+    updates = tf.get_collection(updates)
     # A NaN may show in the averages alone: TensorFlow 1.15's relu makes 0 of it.
     averages = tf.reduce_sum(tf.concat(updates, 0)) if updates else tf.constant(0.0)
-    finite = tf.Assert(tf.reduce_all(tf.is_finite([total, norm, averages])), [total, norm, averages], name=FINITE)
-    with tf.control_dependencies(updates + [finite]):
-        return optimizer.apply_gradients(pairs, global_step), pairs
+    sums = sum_over_replicas(tf.stack([total, norm, averages, loss, tf.convert_to_tensor(stop)]))
+    finite = tf.Assert(tf.reduce_all(tf.is_finite(sums[:3])), [sums[0], sums[1], sums[2]], name=FINITE)
+    with tf.control_dependencies([finite]):  # the updates of weights wait for it, the sums of gradients do not
+        guarded_rate = tf.identity(learning_rate)
+    return tf.group(optimizer.apply_gradients(pairs, global_step), *updates), pairs, sums[3], sums[4]
 
 
 @contextlib.contextmanager

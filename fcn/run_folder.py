@@ -46,10 +46,33 @@ def read_config(logs_dir):
         names = config.get('class_names', ['', ''])
         if not isinstance(names, list) or len(names) < 2 or not all(isinstance(name, str) for name in names):
             raise ValueError('its class_names are no list of names')
+        batches = config.get('batches', [])
+        if not (isinstance(batches, list) and all(isinstance(pair, list) and [type(one) for one in pair] == [int, int]
+                                                  and 0 <= pair[0] < 1e12 and 0 < pair[1] < 1e9 for pair in batches)
+                and sorted(batches) == batches and not (batches and batches[0][0])):
+            raise ValueError('its batches are no list of [step, images a step] from step 0 on')
     except (ValueError, RecursionError) as error:
         raise InputError('%s is damaged: %s. Delete it, and give the run\'s flags on the command line.'
                          % (path, error)) from None
     return config
+
+
+def samples_before(config, step, batch):
+    """Counts the images that a run has seen, whatever its batch was.
+
+    Args:
+      config: of the run, as `read_config` gives it.
+      step: the run's last.
+      batch: images a step, of all replicas, from there on.
+
+    Returns:
+      (their number, the list of [step, images a step from there on] to keep as 'batches' in the configuration).
+    """
+    known = config.get('batches') or [[0, config.get('flags', {}).get('batch_size', batch)]]
+    known = [pair for pair in known if pair[0] < step]
+    ends = [pair[0] for pair in known[1:]] + [step]
+    seen = sum((end - begin) * images for (begin, images), end in zip(known, ends))
+    return seen, known if known and known[-1][1] == batch else known + [[step, batch]]
 
 
 @contextlib.contextmanager
@@ -71,6 +94,14 @@ def locked(logs_dir):
         yield  # closing the file gives the folder back, also when the process is killed
 
 
+_warnings = []
+
+
+def expect_warning():
+    """From here on SIGUSR1, SLURM's warning before the time limit, is kept for `Signals`, and ends nothing."""
+    signal.signal(signal.SIGUSR1, lambda number, _: _warnings.append(signal.Signals(number).name))
+
+
 class Signals:
     """Within it, the first SIGTERM, SIGINT or SIGUSR1 is only noted in `received`; a second one ends the process.
 
@@ -80,7 +111,7 @@ class Signals:
     HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
     def __init__(self):
-        self.received = None  # the signal's name
+        self.received = _warnings[0] if _warnings else None  # the signal's name
 
     def __enter__(self):
         reader, self._writer = os.pipe()

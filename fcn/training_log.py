@@ -12,6 +12,21 @@ from fcn.files import write_whole, writing
 from TensorflowUtils import tf
 
 
+class NoLog:
+    """What `TrainingLog` does, for a worker whose chief keeps the log: nothing."""
+    kept, best = False, None
+
+    @contextlib.contextmanager
+    def timing(self, images):
+        yield
+
+    def write(self, values):
+        return False
+
+    def close(self):
+        pass
+
+
 class TrainingLog:
     """The log of a training run in `logs_dir`.
 
@@ -22,6 +37,8 @@ class TrainingLog:
       graph: shown by TensorBoard.
       flags: dict, shown by TensorBoard.
     """
+
+    kept = True
 
     def __init__(self, logs_dir, step, max_iterations, graph, flags):
         self.seconds = 0.0  # of training, those before an interruption included

@@ -31,7 +31,7 @@ def scale_images(images):
 
 
 def inception_v3_fcn_arg_scope(use_batch_norm=True, weight_decay=0.00004, batch_norm_decay=0.99,
-                               batch_norm_epsilon=0.001):
+                               batch_norm_epsilon=0.001, updates=BATCH_NORM_UPDATES):
     """Returns the arg scope to build `inception_v3_fcn` in.
 
     Args:
@@ -40,11 +40,12 @@ def inception_v3_fcn_arg_scope(use_batch_norm=True, weight_decay=0.00004, batch_
       weight_decay: factor of the L2 regularizer on every convolution's weights, transposed ones included.
       batch_norm_decay: of the moving averages. slim's own 0.9997 needs tens of thousands of steps to settle.
       batch_norm_epsilon: added to the variance.
+      updates: collection that gets the updates of the moving averages.
     """
     if use_batch_norm:
         scope = inception_v3.inception_v3_arg_scope(
             weight_decay=weight_decay, batch_norm_decay=batch_norm_decay, batch_norm_epsilon=batch_norm_epsilon,
-            updates_collections=BATCH_NORM_UPDATES)
+            updates_collections=updates)
     else:
         with slim.arg_scope([slim.conv2d], weights_regularizer=slim.l2_regularizer(weight_decay)) as scope:
             pass
@@ -54,7 +55,7 @@ def inception_v3_fcn_arg_scope(use_batch_norm=True, weight_decay=0.00004, batch_
 
 
 def inception_v3_fcn(inputs, num_classes=21, is_training=True, dropout_keep_prob=0.85, skip='8s', upsampling='scores',
-                     reuse=None, dropout_seed=None, scope='InceptionV3'):
+                     reuse=None, dropout_seeds=None, freeze_batch_norm=False, scope='InceptionV3'):
     """Builds the network.
 
     Args:
@@ -66,7 +67,9 @@ def inception_v3_fcn(inputs, num_classes=21, is_training=True, dropout_keep_prob
       upsampling: 'features', the original's head, which upsamples features and classifies in its last layer; or
         'scores', the paper's head, which classifies each end point and upsamples the scores.
       reuse: True to build the network once more on the same variables.
-      dropout_seed: optional int32 [2] tensor; dropout is then a pure function of it (`tf.random.stateless_uniform`).
+      dropout_seeds: optional integer [N, 2] tensor; each image's dropout is then a pure function of its row
+        (`tf.random.stateless_uniform`).
+      freeze_batch_norm: use and keep the moving averages in training too.
       scope: variable scope; anything but 'InceptionV3' breaks the names that checkpoints hold.
 
     Returns:
@@ -86,10 +89,11 @@ def inception_v3_fcn(inputs, num_classes=21, is_training=True, dropout_keep_prob
             raise ValueError('the input is %s pixels, but each side must have %d at least' % (inputs.shape[1:3],
                                                                                              MIN_SIZE))
     with tf.variable_scope(scope, 'InceptionV3', [inputs], reuse=reuse) as scope, \
-            slim.arg_scope([slim.batch_norm, slim.dropout], is_training=is_training):
+            slim.arg_scope([slim.dropout], is_training=is_training), \
+            slim.arg_scope([slim.batch_norm], is_training=is_training and not freeze_batch_norm):
         net, end_points = inception_v3.inception_v3_base(inputs, scope=scope)
         if is_training and dropout_keep_prob < 1:
-            net = _dropout(net, dropout_keep_prob, dropout_seed)
+            net = _dropout(net, dropout_keep_prob, dropout_seeds)
         head = _score_head if upsampling == 'scores' else _feature_head
         with tf.variable_scope('Upsampling'):
             logits = head(inputs, net, end_points, num_classes, skip)
@@ -100,11 +104,11 @@ def inception_v3_fcn(inputs, num_classes=21, is_training=True, dropout_keep_prob
     return annotation_pred, logits, end_points
 
 
-def _dropout(net, keep_prob, seed):
-    if seed is None:
+def _dropout(net, keep_prob, seeds):
+    if seeds is None:
         return slim.dropout(net, keep_prob, scope='Dropout')
-    kept = tf.random.stateless_uniform(tf.shape(net), seed) < keep_prob
-    return net * tf.cast(kept, net.dtype) / keep_prob
+    drawn = tf.map_fn(lambda seed: tf.random.stateless_uniform(tf.shape(net)[1:], seed), seeds, tf.float32)
+    return net * tf.cast(drawn < keep_prob, net.dtype) / keep_prob
 
 
 def _feature_head(inputs, net, end_points, num_classes, skip):

@@ -11,7 +11,8 @@ from nets import inception_v3_fcn
 from TensorflowUtils import inception_v3, slim, tf
 
 SETTINGS = {'num_classes': 3, 'skip': '8s', 'upsampling': 'scores', 'use_batch_norm': True, 'scale_input': True,
-            'weight_decay': 0.0, 'batch_norm_decay': 0.99, 'dropout_keep_prob': 1.0}
+            'weight_decay': 0.0, 'batch_norm_decay': 0.99, 'dropout_keep_prob': 1.0,
+                'freeze_batch_norm': False}
 IMAGE = np.random.RandomState(0).randint(0, 256, (1, 96, 112, 3)).astype('uint8')
 
 

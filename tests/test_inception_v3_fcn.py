@@ -124,7 +124,7 @@ def test_unknown_values_raise():
 
 def test_is_training_reaches_every_layer(session):
     images = tf.constant(np.random.RandomState(0).uniform(-1, 1, (2, 75, 75, 3)).astype('float32'))
-    build(images, is_training=True, dropout_seed=tf.constant([0, 0]))
+    build(images, is_training=True, dropout_seeds=tf.zeros([2, 2], tf.int64))
     updates = tf.get_collection(network.BATCH_NORM_UPDATES)
     assert len(updates) == 2 * 94  # mean and variance of each of the backbone's layers
     build(images, is_training=False, reuse=True)
@@ -133,14 +133,18 @@ def test_is_training_reaches_every_layer(session):
     assert sum(op.get_attr('is_training') for op in norms) == 94 and len(norms) == 188
 
 
-def test_dropout_is_a_function_of_its_seed(session):
-    images = tf.constant(np.random.RandomState(0).uniform(-1, 1, (2, 75, 75, 3)).astype('float32'))
-    seed = tf.placeholder(tf.int32, [2])
-    logits = build(images, dropout_keep_prob=0.5, dropout_seed=seed)[1]
+def test_dropout_is_a_function_of_each_images_seed(session):
+    image = np.random.RandomState(0).uniform(-1, 1, (1, 75, 75, 3)).astype('float32')
+    seeds = tf.placeholder(tf.int64, [3, 2])
+    logits = build(tf.constant(np.repeat(image, 3, 0)), dropout_keep_prob=0.5, dropout_seeds=seeds,
+                   freeze_batch_norm=True)[1]
+    assert not tf.get_collection(network.BATCH_NORM_UPDATES)
     session.run(tf.global_variables_initializer())
-    first, again, other = (session.run(logits, {seed: value}) for value in ([1, 2], [1, 2], [1, 3]))
-    np.testing.assert_allclose(first, again, atol=1e-5)
-    assert np.abs(first - other).max() > 1e-4
+    one, same, other = session.run(logits, {seeds: [[1, 2], [1, 2], [1, 3]]})
+    np.testing.assert_allclose(one, same, atol=1e-5)
+    assert np.abs(one - other).max() > 1e-4
+    _, moved, _ = session.run(logits, {seeds: [[5, 2], [1, 3], [1, 2]]})
+    np.testing.assert_allclose(moved, other, atol=1e-5)
 
 
 def test_skip_scores_start_at_zero(session):

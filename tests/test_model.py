@@ -78,7 +78,7 @@ def test_train_operation_adds_weight_decay_and_runs_batch_norm_updates(session):
     unused = tf.get_variable('weights', [3], initializer=tf.ones_initializer())
     tf.losses.add_loss(slim.l2_regularizer(0.1)(unused), tf.GraphKeys.REGULARIZATION_LOSSES)
     step = tf.train.get_or_create_global_step()
-    train_op, pairs = model.training_operation(tf.reduce_mean(net), 0.01, step, tf.trainable_variables())
+    train_op, pairs, _, _ = model.training_operation(tf.reduce_mean(net), 0.01, step, tf.trainable_variables())
     session.run(tf.global_variables_initializer())
     session.run(train_op)
     values = {one.op.name: session.run(one) for one in tf.global_variables()}
@@ -92,7 +92,7 @@ def test_what_is_not_finite_never_reaches_the_weights(session, value):
     image = tf.placeholder(tf.float32, [2])
     weights = tf.get_variable('weights', [2], initializer=tf.ones_initializer())
     step = tf.train.get_or_create_global_step()
-    train_op, _ = model.training_operation(tf.reduce_sum(weights * image), 0.1, step, [weights])
+    train_op = model.training_operation(tf.reduce_sum(weights * image), 0.1, step, [weights])[0]
     session.run(tf.global_variables_initializer())
     session.run(train_op, {image: [1, 2]})
     before = session.run(tf.global_variables())
@@ -105,7 +105,8 @@ def test_what_is_not_finite_never_reaches_the_weights(session, value):
 
 def test_prediction_takes_images_smaller_than_the_network(session):
     settings = {'num_classes': 3, 'skip': '8s', 'upsampling': 'scores', 'use_batch_norm': True, 'scale_input': True,
-                'weight_decay': 0.0, 'batch_norm_decay': 0.9, 'dropout_keep_prob': 1.0}
+                'weight_decay': 0.0, 'batch_norm_decay': 0.9, 'dropout_keep_prob': 1.0,
+                'freeze_batch_norm': False}
     images = tf.placeholder(tf.uint8, [None, None, None, 3])
     prediction, logits, _ = model.build(images, settings, False)
     session.run(tf.global_variables_initializer())

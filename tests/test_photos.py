@@ -65,7 +65,8 @@ def test_tiled_prediction_equals_whole(tmp_path, monkeypatch):
     Image.fromarray(np.clip(ramp + noise, 0, 255).astype('uint8')).save(path)
     dataset = records.Dataset('test', [], [], ['class %d' % label for label in range(7)], 255, None, None)
     settings = {'num_classes': 7, 'skip': '8s', 'upsampling': 'scores', 'use_batch_norm': True, 'scale_input': True,
-                'weight_decay': 0.0, 'batch_norm_decay': 0.9, 'dropout_keep_prob': 1.0}
+                'weight_decay': 0.0, 'batch_norm_decay': 0.9, 'dropout_keep_prob': 1.0,
+                'freeze_batch_norm': False}
     monkeypatch.setattr(evaluation, 'MARGIN', 192)
     with tf.Graph().as_default(), tf.Session() as session:
         tf.set_random_seed(0)

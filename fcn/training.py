@@ -1,0 +1,63 @@
+"""The training graph: what each replica computes of a step, and what the step returns."""
+import math
+
+import BatchDatSetReader
+from fcn import model
+from fcn.cluster import sum_over_replicas
+from nets.inception_v3_fcn import BATCH_NORM_UPDATES
+from TensorflowUtils import histogram_summaries, tf
+
+# With n times the batch the gradient is less noisy: how much longer the steps may be.
+SCALINGS = {'none': lambda replicas: 1.0, 'sqrt': math.sqrt, 'linear': float}
+
+
+class Step:
+    """One training step of a cluster, in the default graph.
+
+    Args:
+      cluster: the `fcn.cluster.Cluster`, in whose scope this is called.
+      dataset: the `fcn.records.Dataset`.
+      settings: of the network, see `fcn.model.build`.
+      stream: dict of `BatchDatSetReader.training_batches`' batch_size, image_size, seed, first_sample, resize, augment.
+      scopes: names of those to train, see `fcn.model.variables_to_train`.
+      learning_rate: function of the global step that gives the rate, a float32 scalar.
+      histograms: add them.
+
+    Attributes:
+      global_step, variables: variable, and list of those that are trained.
+      fetches: dict of 'loss', of all replicas, 'learning_rate', 'stop' and 'train_op'.
+      stop: placeholder; a worker that feeds 1 makes all workers' fetched 'stop' more than 0 in the same step.
+      histograms: a summary, or None.
+
+    Raises:
+      fcn.model.NothingToTrain: the scopes hold nothing to train.
+    """
+
+    def __init__(self, cluster, dataset, settings, stream, scopes, learning_rate, histograms=False):
+        self.global_step = tf.train.get_or_create_global_step()
+        self.stop, self.histograms, self.variables = tf.placeholder_with_default(0.0, [], name='stop'), None, []
+        with tf.name_scope('input'):
+            batches = [tf.data.make_one_shot_iterator(BatchDatSetReader.training_batches(
+                dataset.training, dataset, worker=cluster.first_replica + number, workers=cluster.replicas, **stream)
+            ).get_next() for number in range(cluster.local_replicas)]
+        rate = learning_rate(self.global_step)
+
+        def replica(number):
+            batch, updates = batches[number], BATCH_NORM_UPDATES + ('_%d' % number if number else '')
+            seeds = tf.stack([tf.fill(tf.shape(batch['number']), tf.constant(stream['seed'], tf.int64)),
+                              batch['number']], 1)
+            _, logits, end_points = model.build(batch['image'], settings, True, dropout_seeds=seeds, updates=updates)
+            with tf.name_scope('loss'):
+                total, pixels = model.pixelwise_loss(logits, batch['annotation'], dataset.ignore_label)
+                loss = total / tf.maximum(sum_over_replicas(pixels), 1)
+            self.variables = model.variables_to_train(scopes)
+            with tf.name_scope('training'):
+                # One replica of each worker adds its part of the weight decay.
+                train_op, gradients, loss, stop = model.training_operation(
+                    loss, rate, self.global_step, self.variables, updates,
+                    0.0 if number else 1.0 / cluster.workers.count, 0.0 if number else self.stop)
+            if histograms and number == 0:
+                self.histograms = histogram_summaries(gradients, end_points)
+            return {'train_op': train_op, 'loss': loss, 'stop': stop}
+        replicas = cluster.on_replicas(replica)
+        self.fetches = dict(replicas[0], learning_rate=rate, train_op=tf.group(*[one['train_op'] for one in replicas]))
