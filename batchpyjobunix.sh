@@ -49,22 +49,23 @@ if [ -n "$SLURM_ARRAY_TASK_ID" ]; then
         --results_dir="results/${SLURM_ARRAY_TASK_ID}s"
 fi
 
-# srun starts the tasks, which find each other; when one is lost it ends the others, if they have not said so themselves.
-# A job with more memory or cores than a task uses is not split: each task sees what SLURM gives it.
+# The warning goes on to all tasks. They finish the step, save, and end with status 75.
+warnings=0
+trap 'warnings=$((warnings + 1)); [ -z "$tasks" ] || kill -USR1 $tasks' USR1
+
+# srun starts the tasks, which find each other; when one is lost, the others end.
 srun --kill-on-bad-exit=1 --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}" \
     "$VENV/bin/python" -u inception_FCN.py "$@" &
 tasks=$!
-
-# The warning goes on to all tasks. They finish the step, save, and end with status 75.
-trap 'warned=yes; kill -USR1 $tasks' USR1
-wait $tasks
-status=$?
-while kill -0 $tasks 2>/dev/null; do  # wait returns when a signal comes, too
+[ $warnings -eq 0 ] || kill -USR1 $tasks
+while true; do
+    before=$warnings
     wait $tasks
     status=$?
+    if [ $warnings -eq $before ]; then break; fi  # else the warning ended the wait, not the tasks
 done
 
-if [ "$warned" ] && [ $status -eq 75 ]; then
+if [ $warnings -gt 0 ] && [ $status -eq 75 ]; then
     echo "$(date '+%F %T'): job $SLURM_JOB_ID reached its time limit; it is queued again and goes on from its checkpoint"
     scontrol requeue "$SLURM_JOB_ID"
 fi

@@ -1,0 +1,63 @@
+"""batchpyjobunix.sh with SLURM's commands replaced by ones that tell what they got; on a real SLURM: test_slurm.py."""
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from conftest import ROOT
+
+SRUN = '''#!/bin/bash
+trap 'kill %1; exit 75' USR1
+printf 'srun:'; printf ' <%s>' "$@"; echo
+[ -z "$WAIT" ] || { sleep 60 >/dev/null 2>&1 & wait; }
+exit ${STATUS:-0}
+'''
+
+
+@pytest.fixture
+def script(tmp_path):
+    """Returns a function that starts the script with arguments, in an environment."""
+    for name, text in (('srun', SRUN), ('sbatch', '#!/bin/sh\necho "sbatch: $*"\n'),
+                       ('scontrol', '#!/bin/sh\necho "scontrol: $*"\n')):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+
+    def start(*arguments, **environment):
+        base = {name: value for name, value in os.environ.items() if not name.startswith('SLURM_')}
+        base.update({'PATH': '%s:%s' % (tmp_path, os.environ['PATH']), 'VENV': sys.prefix}, **environment)
+        return subprocess.Popen(['bash', 'batchpyjobunix.sh'] + list(arguments), stdout=subprocess.PIPE, cwd=ROOT,
+                                stderr=subprocess.STDOUT, universal_newlines=True, env=base)
+    return start
+
+
+def test_on_the_login_node_it_submits_itself(script):
+    process = script('--mode=test', '--seed=1')
+    assert process.communicate()[0] == 'sbatch: batchpyjobunix.sh --mode=test --seed=1\n' and process.returncode == 0
+
+
+def test_arguments_and_status_are_passed_on(script):
+    process = script('--data_dir=a b', '--checkpoint_path=', SLURM_JOB_ID='5', SLURM_SUBMIT_DIR=ROOT, STATUS='3',
+                     SLURM_CPUS_PER_TASK='4')
+    out = process.communicate()[0]
+    assert out.endswith(' <--cpus-per-task=4> <%s/bin/python> <-u> <inception_FCN.py> <--data_dir=a b> '
+                        '<--checkpoint_path=>\n' % sys.prefix) and process.returncode == 3
+
+
+def test_array_trains_a_network_each(script):
+    out = script('--seed=1', SLURM_JOB_ID='5', SLURM_SUBMIT_DIR=ROOT, SLURM_ARRAY_TASK_ID='16').communicate()[0]
+    assert out.endswith('<--seed=1> <--skip_layers=16s> <--logs_dir=logs/16s> <--results_dir=results/16s>\n')
+
+
+def test_warning_is_passed_on_and_the_job_queued_again(script):
+    process = script(SLURM_JOB_ID='5', SLURM_SUBMIT_DIR=ROOT, WAIT='1')
+    assert process.stdout.readline().startswith('srun:')
+    process.send_signal(signal.SIGUSR1)
+    out = process.communicate(timeout=30)[0]
+    assert 'job 5 reached its time limit' in out and 'scontrol: requeue 5' in out and process.returncode == 75
+
+
+def test_no_environment(script):
+    process = script(SLURM_JOB_ID='5', SLURM_SUBMIT_DIR=ROOT, VENV='absent')
+    assert 'make absent/installed' in process.communicate()[0] and process.returncode == 1
