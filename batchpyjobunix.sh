@@ -20,7 +20,7 @@
 
 # ---- What need not change.
 #SBATCH --job-name=fcn-googlenet
-# All output goes to one file, named by job and number (of an array: its number and index). A requeued job adds to it.
+# All output goes to one file, named by job and number. A requeued job adds to it.
 #SBATCH --output=%x-%j.out
 #SBATCH --open-mode=append
 # This script gets USR1 five minutes before the time limit; the job then saves, and queues itself again.

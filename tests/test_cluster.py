@@ -14,10 +14,24 @@ from clusters import ends, start_workers
 from conftest import ROOT, command, run_well
 from fcn import run_folder
 from fcn.errors import EXIT_DIVERGED, EXIT_INPUT, EXIT_LOST, EXIT_STOPPED
-from small_runs import STEP_ONE, logged, steps, training, wait_until
+from small_runs import STEP_ONE, logged, steps, training, variables, wait_until
 
-# A smaller rate: Adam's first steps make much of rounding errors in gradients near zero.
-FROZEN = ('--freeze_batch_norm', '--learning_rate=0.0001', '--validate_every=0')
+# A tiny rate: Adam makes steps of full length of gradients that are mere rounding errors, so that equal runs drift
+# apart. So the gradients are compared too, in Adam's averages of them.
+FROZEN = ('--freeze_batch_norm', '--learning_rate=0.000001', '--validate_every=0')
+
+
+def gradients(prefix):
+    """Adam's averages of the gradients in a checkpoint, in one vector."""
+    values = variables(prefix)
+    return np.concatenate([values[name].ravel() for name in sorted(values) if name.endswith('/Adam')])
+
+
+def assert_same_gradients(prefix, other):
+    one, two = gradients(prefix), gradients(other)
+    difference = np.linalg.norm(one - two) / np.linalg.norm(one)
+    print('gradients: relative difference %.1e' % difference)
+    assert len(one) > 2e7 and difference < 1e-2
 
 
 def losses(logs_dir, first):
@@ -37,7 +51,8 @@ def gone_on(shapes, begun):
     """The same, gone on for 20 steps with its batch norm frozen."""
     logs_dir = begun + '-one'
     shutil.copytree(begun, logs_dir)
-    run_well(*training(shapes, logs_dir, '--batch_size=4', '--checkpoint_every=20', '--max_iterations=22', *FROZEN))
+    run_well(*training(shapes, logs_dir, '--batch_size=4', '--checkpoint_every=4', '--keep_checkpoints=6',
+                       '--max_iterations=22', *FROZEN))
     return logs_dir
 
 
@@ -55,7 +70,8 @@ def test_two_workers_equal_one_and_lose_nothing_when_one_is_killed(shapes, begun
     assert 'global batch 4: 2 images on each of 2 replicas, 2 workers' in out and 'resumed from' in out
     assert 'images/s' not in quiet
     np.testing.assert_allclose(losses(logs_dir, 3)[:20], losses(gone_on, 3), rtol=0, atol=1e-4)
-    print('largest difference %.1e' % np.abs(np.subtract(losses(logs_dir, 3)[:20], losses(gone_on, 3))).max())
+    print('losses: largest difference %.1e' % np.abs(np.subtract(losses(logs_dir, 3)[:20], losses(gone_on, 3))).max())
+    assert_same_gradients(gone_on + '/model.ckpt-20', logs_dir + '/model.ckpt-20')
 
     # One process goes on from what two have saved, with the images that come next.
     saved = logged(logs_dir)[-1]['step'] // 20 * 20  # --checkpoint_every
@@ -87,11 +103,12 @@ def test_two_replicas_in_one_process_equal_one(shapes, begun, gone_on, tmp_path)
     logs_dir = str(tmp_path / 'logs')
     shutil.copytree(begun, logs_dir)
     done = subprocess.run([sys.executable, '-c', VIRTUAL, 'inception_FCN.py'] + list(training(
-        shapes, logs_dir, '--batch_size=2', '--max_iterations=6', '--debug', *FROZEN)), stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, universal_newlines=True)
+        shapes, logs_dir, '--batch_size=2', '--max_iterations=6', '--checkpoint_every=4', *FROZEN)),
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
     assert done.returncode == 0, done.stderr
     assert 'global batch 4: 2 images on each of 2 replicas, 1 worker;' in done.stdout
     np.testing.assert_allclose(losses(logs_dir, 3), losses(gone_on, 3)[:4], rtol=0, atol=1e-4)
+    assert_same_gradients(begun + '-one/model.ckpt-4', logs_dir + '/model.ckpt-4')
 
 
 def test_test_scores_are_the_same_from_any_number_of_workers(shapes, begun, tmp_path):

@@ -639,7 +639,7 @@ def place_of_run(tmp_path, monkeypatch):
     monkeypatch.chdir(str(folder))
     monkeypatch.setattr(inception_FCN, 'train', None)  # nothing may come that far
 
-    def refuse(*_):
+    def refuse(*_, **__):
         raise InputError('The network would be built here.')
     monkeypatch.setattr('fcn.evaluation.Evaluation', refuse)
     voc = folder / 'DATA' / 'SET' / 'VOC2012'
