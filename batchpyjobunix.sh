@@ -67,6 +67,6 @@ done
 
 if [ $warnings -gt 0 ] && [ $status -eq 75 ]; then
     echo "$(date '+%F %T'): job $SLURM_JOB_ID reached its time limit; it is queued again and goes on from its checkpoint"
-    scontrol requeue "$SLURM_JOB_ID"
+    scontrol requeue "$SLURM_JOB_ID" && sleep 60  # SLURM ends this script; its own end must not count as the next one's
 fi
 exit $status
