@@ -53,8 +53,9 @@ fi
 warnings=0
 trap 'warnings=$((warnings + 1)); [ -z "$tasks" ] || kill -USR1 $tasks' USR1
 
-# srun starts the tasks, which find each other; when one is lost, the others end.
-srun --kill-on-bad-exit=1 --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}" \
+# srun starts the tasks, which find each other; when one is lost, the others end. Status 75 of the first to end must not
+# kill the rest, which are about to.
+srun --kill-on-bad-exit=0 --wait=60 --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}" \
     "$VENV/bin/python" -u inception_FCN.py "$@" &
 tasks=$!
 [ $warnings -eq 0 ] || kill -USR1 $tasks
