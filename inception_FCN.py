@@ -25,7 +25,6 @@ from fcn import command_line, photos, run_folder, workers
 from fcn import records as fcn_records
 from fcn.errors import EXIT_INPUT, EXIT_STOPPED, InputError
 from fcn.files import make_folder
-from fcn.workers import Alone
 
 FLAGS = flags.FLAGS
 READERS = {'pascal_voc': read_PascalVocData, 'mit_scene_parsing': read_MITSceneParsingData, 'shapes': read_ShapesData}
@@ -136,7 +135,7 @@ def train(dataset, crew, config):
         return 0
     best_dir = os.path.join(FLAGS.logs_dir, 'best')
     if not FLAGS.skip_bad_images:  # which has read them all
-        fcn_records.check_records(dataset.training + dataset.validation, dataset)
+        crew.share(lambda: fcn_records.check_records(dataset.training + dataset.validation, dataset))
     both = {one['image'] for one in dataset.training} & {one['image'] for one in dataset.validation}
     if both:
         print('note: %d validation images are training images too, so that their scores are too good; --mode=check '
@@ -162,7 +161,7 @@ def train(dataset, crew, config):
             with tf.name_scope('validation'):
                 validation = evaluation.Evaluation(
                     evaluation.evenly(dataset.validation, FLAGS.validation_images), dataset, network_settings(dataset),
-                    squash_to(), reuse=True, cluster=cluster)
+                    cluster, squash_to(), reuse=True)
         saver = tf.train.Saver(max_to_keep=0)
         best_saver = tf.train.Saver(tf.model_variables() + [one_step.global_step], max_to_keep=0)
 
@@ -252,12 +251,13 @@ def trained_model(records, dataset, prefix, settings=None, crew=None):
     from fcn import checkpoints, evaluation, model
     from fcn.cluster import Cluster
     from TensorflowUtils import tf
+    crew = crew or workers.Alone()
     if records and records[0]['annotation'] and not FLAGS.skip_bad_images:
-        fcn_records.check_records(records, dataset)
+        crew.share(lambda: fcn_records.check_records(records, dataset))
     with tf.Graph().as_default() as graph:
-        cluster = Cluster(crew or Alone(), FLAGS.deterministic)
-        predictions = evaluation.Evaluation(records, dataset, settings or network_settings(dataset), squash_to(),
-                                            cluster=cluster)
+        cluster = Cluster(crew, FLAGS.deterministic)
+        predictions = evaluation.Evaluation(records, dataset, settings or network_settings(dataset), cluster,
+                                            squash_to())
         with cluster.session() as session:
             checkpoints.restore(session, prefix, model.used_variables())
             graph.finalize()

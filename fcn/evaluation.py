@@ -23,18 +23,17 @@ class Evaluation:
       records: list of records.
       dataset: the `fcn.records.Dataset` whose labels they hold.
       settings: of the network, see `fcn.model.build`.
+      cluster: the `fcn.cluster.Cluster` whose workers share the records.
       squash_to: side of the square that images are resized to, as the original does; None keeps their size.
       reuse: True to predict with the variables of the training graph.
-      cluster: the `fcn.cluster.Cluster` whose workers share the records, None: this process has them all.
     """
 
-    def __init__(self, records, dataset, settings, squash_to=None, reuse=None, cluster=None):
+    def __init__(self, records, dataset, settings, cluster, squash_to=None, reuse=None):
         self.dataset, self.total = dataset, len(records)
-        self.first, self.stride = (cluster.workers.index, cluster.workers.count) if cluster else (0, 1)
+        self.first, self.stride = cluster.workers.index, cluster.workers.count
         self.records = records = records[self.first::self.stride]
         size = settings['num_classes']
-        self._sum = (cluster.summing([size, size], tf.int64), cluster.summing([self.total, 4], tf.float64)
-                     ) if cluster else (lambda _, array: array,) * 2
+        self._sum = cluster.summing([size, size], tf.int64), cluster.summing([self.total, 4], tf.float64)
         images = BatchDatSetReader.evaluation_images(records, dataset, squash_to)
         self._iterator = tf.data.make_initializable_iterator(images)
         batch = self._iterator.get_next()

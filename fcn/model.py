@@ -73,9 +73,12 @@ def pixelwise_loss(logits, annotation, ignore_label):
 
 
 def mean_loss(logits, annotation, ignore_label):
-    """Returns the labelled pixels' mean cross-entropy, 0 when there is none; arguments as `pixelwise_loss`."""
+    """Returns this replica's part of the mean cross-entropy over the labelled pixels of all replicas; 0 without any.
+
+    Arguments as `pixelwise_loss`.
+    """
     total, pixels = pixelwise_loss(logits, annotation, ignore_label)
-    return total / tf.maximum(pixels, 1)
+    return total / tf.maximum(sum_over_replicas(pixels), 1)
 
 
 def confusion_matrix(annotation, prediction, num_classes, ignore_label):

@@ -3,7 +3,6 @@ import math
 
 import BatchDatSetReader
 from fcn import model
-from fcn.cluster import sum_over_replicas
 from nets.inception_v3_fcn import BATCH_NORM_UPDATES
 from TensorflowUtils import histogram_summaries, tf
 
@@ -48,8 +47,7 @@ class Step:
                               batch['number']], 1)
             _, logits, end_points = model.build(batch['image'], settings, True, dropout_seeds=seeds, updates=updates)
             with tf.name_scope('loss'):
-                total, pixels = model.pixelwise_loss(logits, batch['annotation'], dataset.ignore_label)
-                loss = total / tf.maximum(sum_over_replicas(pixels), 1)
+                loss = model.mean_loss(logits, batch['annotation'], dataset.ignore_label)
             self.variables = model.variables_to_train(scopes)
             with tf.name_scope('training'):
                 # One replica of each worker adds its part of the weight decay.

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 from fcn import evaluation, photos, records
+from fcn.cluster import Cluster
 from fcn.errors import InputError
+from fcn.workers import Alone
 from TensorflowUtils import tf
 
 
@@ -70,7 +72,7 @@ def test_tiled_prediction_equals_whole(tmp_path, monkeypatch):
     monkeypatch.setattr(evaluation, 'MARGIN', 192)
     with tf.Graph().as_default(), tf.Session() as session:
         tf.set_random_seed(0)
-        predictions = evaluation.Evaluation([records.record(path)], dataset, settings)
+        predictions = evaluation.Evaluation([records.record(path)], dataset, settings, Cluster(Alone()))
         session.run(tf.global_variables_initializer())
         (whole,) = predictions.pictures(session, lambda _: True)
         (tiled,) = predictions.pictures(session, lambda _: True, tile_size=640)
