@@ -14,34 +14,37 @@ from fcn import records as fcn_records
 from fcn.errors import InputError, reason
 from TensorflowUtils import tf
 
-SMALLEST_SCALE, LARGEST_SCALE = 0.5, 2.0
+SCALES = 0.5, 2.0
 # What an image is padded with: the middle of the range, 0 after scaling to [-1, 1].
 PADDING_COLOUR = 128
 
 # As Pillow and OpenCV decode. TensorFlow's default is one grey level off on average, and moved 1 to 2 % of the labels.
 DCT_METHOD = 'INTEGER_ACCURATE'
 
-Sample = collections.namedtuple('Sample', 'index scale flip top left')
+Sample = collections.namedtuple('Sample', 'index scale flip top left brightness contrast saturation')
 Sample.__doc__ = """What is drawn for one sample number.
 
 index: of the record. scale: of the image, before the crop is cut. flip: mirror left and right. top, left: where the
-crop lies, as fractions in [0, 1) of the room there is for it.
+crop lies, as fractions in [0, 1) of the room there is for it. brightness, contrast, saturation: factors of the colours,
+see `jittered`.
 """
 
 
-def draw(seed, number, count, augment=True):
+def draw(seed, number, count, augment=True, scales=SCALES, jitter=0.0):
     """Draws sample `number` (0, 1, ...) of the stream over `count` records. Returns a `Sample`.
 
-    Every epoch, `count` samples, visits each record once, in an order of its own.
+    Every epoch, `count` samples, visits each record once, in an order of its own. The other arguments are those of
+    `training_batches`.
     """
     epoch, position = divmod(number, count)
     index = int(_permutation(seed, epoch, count)[position])
-    scale, flip, top, left = np.random.RandomState([seed, 1, number & 0xffffffff, number >> 32]).uniform(size=4)
+    scale, flip, top, left, *colours = np.random.RandomState(
+        [seed, 1, number & 0xffffffff, number >> 32]).uniform(size=7)
     if not augment:
-        return Sample(index, 1.0, False, top, left)
+        return Sample(index, 1.0, False, top, left, 1.0, 1.0, 1.0)
     # Even in the logarithm: halving is as likely as doubling.
-    scale = SMALLEST_SCALE * (LARGEST_SCALE / SMALLEST_SCALE) ** scale
-    return Sample(index, scale, bool(flip < 0.5), top, left)
+    scale = scales[0] * (scales[1] / scales[0]) ** scale
+    return Sample(index, scale, bool(flip < 0.5), top, left, *[1 + jitter * (2 * one - 1) for one in colours])
 
 
 @functools.lru_cache(maxsize=2)  # the stream is read in order: a remembered shuffle serves a whole epoch
@@ -55,7 +58,7 @@ def records_of_samples(records, seed, first, count):
 
 
 def training_batches(records, dataset, batch_size, image_size, seed=0, first_sample=0, resize='crop', augment=True,
-                     worker=0, workers=1):
+                     scales=SCALES, jitter=0.0, worker=0, workers=1):
     """Returns an endless tf.data.Dataset of training batches.
 
     Args:
@@ -68,7 +71,9 @@ def training_batches(records, dataset, batch_size, image_size, seed=0, first_sam
       resize: 'crop' cuts a square out of the image, which keeps its proportions and is padded (with the ignored
         label) where it is smaller; 'squash' resizes the whole image to the square by nearest neighbour, as the
         original does.
-      augment: draw a scale from 0.5 to 2 ('crop' only) and a flip. Where a crop lies is drawn in any case.
+      augment: draw a scale ('crop' only), a flip and colours. Where a crop lies is drawn in any case.
+      scales: smallest and largest scale.
+      jitter: brightness, contrast and saturation are multiplied by factors from 1 - jitter to 1 + jitter; 0 to 1.
       worker, workers: of each `workers` batches this worker (or replica) takes the one numbered `worker`.
 
     Returns:
@@ -78,14 +83,13 @@ def training_batches(records, dataset, batch_size, image_size, seed=0, first_sam
         first = first_sample + worker * batch_size
         while True:
             for number in range(first, first + batch_size):
-                sample = draw(seed, number, len(records), augment)
+                sample = draw(seed, number, len(records), augment, scales, jitter)
                 one = records[sample.index]
-                yield (os.fsencode(one['image']), os.fsencode(one['annotation']), number, sample.scale, sample.flip,
-                       sample.top, sample.left)
+                yield (os.fsencode(one['image']), os.fsencode(one['annotation']), number) + sample[1:]
             first += batch_size * workers
 
     @tf.autograph.experimental.do_not_convert  # else TensorFlow 1.15 rewrites all of Pillow, which takes half a minute
-    def load(image_path, annotation_path, number, scale, flip, top, left):
+    def load(image_path, annotation_path, number, scale, flip, top, left, *colours):
         contents = tf.io.read_file(image_path)
         annotation = _annotation(annotation_path, dataset)
         if resize == 'squash':
@@ -97,7 +101,7 @@ def training_batches(records, dataset, batch_size, image_size, seed=0, first_sam
             window = tf.stack([y.start, x.start, y.length, x.length])
             image = _decode(contents, image_path, window)
             image = tf.image.resize_bilinear(image[None], [y.size, x.size], half_pixel_centers=True)[0]
-            image = tf.cast(tf.round(image), tf.uint8)
+            image = tf.cast(tf.round(jittered(image, *colours) if augment and jitter else image), tf.uint8)
             annotation = _nearest(_cut(annotation, window), y.size, x.size)
             padding = [[y.offset, image_size - y.size - y.offset], [x.offset, image_size - x.size - x.offset], [0, 0]]
             image = tf.pad(image, padding, constant_values=tf.constant(PADDING_COLOUR, tf.uint8))
@@ -108,10 +112,24 @@ def training_batches(records, dataset, batch_size, image_size, seed=0, first_sam
         return {'image': image, 'annotation': annotation, 'number': number}
 
     stream = tf.data.Dataset.from_generator(
-        numbers, (tf.string, tf.string, tf.int64, tf.float32, tf.bool, tf.float32, tf.float32),
-        tuple(tf.TensorShape([]) for _ in range(7)))
+        numbers, (tf.string, tf.string, tf.int64, tf.float32, tf.bool) + 5 * (tf.float32,), 10 * (tf.TensorShape([]),))
     stream = stream.map(load, num_parallel_calls=tf.data.experimental.AUTOTUNE)
     return stream.batch(batch_size, drop_remainder=True).prefetch(2)
+
+
+def jittered(image, brightness, contrast, saturation):
+    """Returns an image, float32 [h, w, 3] from 0 to 255, in other colours.
+
+    Each factor moves the image away from another one, or for a factor below 1 towards it: brightness from black,
+    contrast from the mean grey, saturation from the grey image (ITU-R BT.601's weights).
+    """
+    def grey(image):
+        return tf.reduce_sum(image * [0.299, 0.587, 0.114], 2, keepdims=True)
+    image *= brightness
+    mean = tf.reduce_mean(grey(image))
+    image = mean + contrast * (image - mean)
+    shades = grey(image)
+    return tf.clip_by_value(shades + saturation * (image - shades), 0, 255)
 
 
 def evaluation_images(records, dataset, squash_to=None):

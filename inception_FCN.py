@@ -21,7 +21,7 @@ from absl import app, flags
 import read_MITSceneParsingData
 import read_PascalVocData
 import read_ShapesData
-from fcn import command_line, photos, run_folder, workers
+from fcn import class_weights, command_line, crf, photos, run_folder, workers
 from fcn import records as fcn_records
 from fcn.errors import EXIT_INPUT, EXIT_STOPPED, InputError
 from fcn.files import make_folder
@@ -45,7 +45,8 @@ flags.DEFINE_boolean('skip_bad_images', False, 'Read the whole data set first an
                      'bad, or whose annotations are. Otherwise they are an error.')
 
 # The network. test, visualize and a resumed run take these from logs_dir.
-flags.DEFINE_enum('skip_layers', '8s', ['32s', '16s', '8s'], 'Finest features that are fused: FCN-32s, 16s or 8s.')
+flags.DEFINE_enum('skip_layers', '8s', ['32s', '16s', '8s', '4s'], 'Finest features that are fused: FCN-32s, 16s, 8s '
+                  'or, of the scores head, 4s.')
 flags.DEFINE_enum('upsampling', 'scores', ['scores', 'features'], "Head: the FCN paper's, which upsamples scores, "
                   "or the original's, which upsamples features.")
 flags.DEFINE_boolean('use_batch_norm', True, 'Batch norm in the backbone. The 2017 checkpoints have none.')
@@ -69,9 +70,23 @@ flags.DEFINE_integer('batch_size', 10, 'Images a step.', 1, 65536)
 flags.DEFINE_integer('image_size', 224, 'Side of the training images, in pixels.', 75, 16384)
 flags.DEFINE_enum('resize', 'crop', ['crop', 'squash'], 'crop: train on squares cut out of the images, test at native '
                   "size. squash: resize whole images to the square in training and testing, as the original does.")
-flags.DEFINE_boolean('augment', True, 'Random scale from 0.5 to 2 (with crop) and flips.')
-flags.DEFINE_float('learning_rate', 0.00032, 'Of Adam.', 0, 1e30)
+flags.DEFINE_boolean('augment', True, 'Random flips, and with crop random scales and colours.')
+flags.DEFINE_list('random_scale', '0.5,2', 'Smallest and largest scale of the training images.')
+flags.register_validator('random_scale', lambda texts: command_line.are_numbers(texts, 0.1, 10)
+                         and len(texts) == 2 and float(texts[0]) <= float(texts[1]),
+                         'must be two numbers from 0.1 to 10, the smaller first')
+flags.DEFINE_float('color_jitter', 0, 'Brightness, contrast and saturation change by up to this share.', 0, 1)
+flags.DEFINE_enum('optimizer', 'adam', ['adam', 'momentum'], 'momentum: stochastic gradient descent with --momentum.')
+flags.DEFINE_float('momentum', 0.9, 'Of that optimizer.', 0, 1)
+flags.DEFINE_float('learning_rate', 0.00032, 'At its highest.', 0, 1e30)
 flags.DEFINE_enum('schedule', 'constant', ['constant', 'poly'], 'Of the learning rate; poly lets it fall to 0.')
+flags.DEFINE_integer('warm_up', 0, 'Steps over which the learning rate grows to its highest.', 0)
+flags.DEFINE_float('new_layers_rate', 1, "Factor of the learning rate for the layers that are not the backbone's.", 0,
+                   1e6)
+flags.DEFINE_float('clip_gradient_norm', 0, 'Longest gradient, all variables together; longer ones are shortened. 0: '
+                   'any.', 0)
+flags.DEFINE_enum('class_weights', 'none', class_weights.KINDS, 'In the loss: rare classes count more.')
+flags.DEFINE_float('auxiliary_loss', 0, "Weight of the loss of Mixed_6e's own scores, in training only.", 0, 100)
 flags.DEFINE_float('weight_decay', 0.00004, "Factor of the weights' L2 norm in the loss.", 0)
 flags.DEFINE_float('batch_norm_decay', 0.99, 'Of the moving averages; longer runs can take 0.9997.', 0, 1)
 flags.DEFINE_boolean('freeze_batch_norm', False, 'Train with the moving averages as they are, for small batches from '
@@ -90,7 +105,16 @@ flags.DEFINE_integer('validation_images', 50, 'Images of a validation, evenly sp
 flags.DEFINE_integer('keep_checkpoints', 5, 'Newest checkpoints that are kept.', 1)
 flags.DEFINE_boolean('debug', False, 'Histograms of variables, gradients and activations; stack traces.')
 
-# Visualize and export.
+# Test, visualize and export.
+flags.DEFINE_list('test_scales', '1', 'Predict at these factors of the image size, and average the probabilities.')
+flags.register_validator('test_scales', lambda texts: command_line.are_numbers(texts, 0.1, 10),
+                         'must be numbers from 0.1 to 10')
+flags.DEFINE_boolean('test_flip', False, 'Predict mirror images too, and average the probabilities.')
+flags.DEFINE_boolean('crf', None, 'Refine predictions by a dense CRF: visualize draws a panel of it, test scores it '
+                     'too. Default: visualize does where pydensecrf is installed.')
+flags.DEFINE_list('crf_parameters', '', 'Other values for it, e.g. iterations=5,bilateral_sxy=30. Defaults: '
+                  + ', '.join('%s=%s' % pair for pair in crf.PARAMETERS.items()))
+flags.register_validator('crf_parameters', command_line.valid(crf.parameters))
 flags.DEFINE_string('image_dir', None, 'Photos to segment, instead of validation images: a folder, a file, or a '
                     "pattern in quotes such as 'photos/*.jpg'. What is done already is skipped.")
 flags.DEFINE_list('image_names', None, 'Validation images to show, without extension. Default: a random choice, and '
@@ -103,18 +127,17 @@ flags.DEFINE_integer('tile_size', 2048, 'Larger photos are predicted in tiles of
 flags.register_validator('tile_size', lambda size: size == 0 or (size >= 1024 and size % 32 == 0),
                          'must be 0, or a multiple of 32 from 1024 up')
 flags.DEFINE_boolean('save_probabilities', False, 'Write the probabilities of all classes too, compressed.')
-flags.DEFINE_boolean('crf', None, 'Dense-CRF panel. Default: where pydensecrf is installed.')
 flags.DEFINE_string('export_dir', 'results/saved_model', 'New folder that export writes a SavedModel to.')
 
 HELP_GROUPS = {  # first flag: title
     'mode': 'What to do, with what, where', 'skip_layers': 'The network; all modes take it from a run\'s logs_dir',
     'checkpoint_path': 'Starting weights', 'trainable_scopes': 'Training', 'log_every': 'Log',
-    'image_dir': 'Visualize and export'}
+    'test_scales': 'Test, visualize and export'}
 # Flags that checkpoints depend on, and flags that save repeating; kept in logs_dir/config.json.
 NETWORK_FLAGS = ('dataset', 'void_class', 'skip_layers', 'upsampling', 'use_batch_norm', 'scale_input')
 REMEMBERED_FLAGS = ('data_dir', 'image_size', 'resize')
 # Flags whose change makes a resumed run another than one never stopped.
-STREAM_FLAGS = ('seed', 'augment', 'image_size', 'resize', 'skip_bad_images')
+STREAM_FLAGS = ('seed', 'augment', 'random_scale', 'color_jitter', 'image_size', 'resize', 'skip_bad_images')
 
 
 def train(dataset, crew, config):
@@ -141,6 +164,9 @@ def train(dataset, crew, config):
         print('note: %d validation images are training images too, so that their scores are too good; --mode=check '
               'names them' % len(both))
 
+    weights_of_classes = crew.share(lambda: class_weights.class_weights(
+        FLAGS.class_weights, dataset.training, dataset))
+
     cluster = Cluster(crew, FLAGS.deterministic)
     global_batch = FLAGS.batch_size * cluster.replicas
     first_sample, batches = run_folder.samples_before(config, first_step, global_batch)
@@ -151,16 +177,21 @@ def train(dataset, crew, config):
             one_step = training.Step(
                 cluster, dataset, network_settings(dataset),
                 dict({name: FLAGS[name].value for name in ('batch_size', 'image_size', 'seed', 'resize', 'augment')},
-                     first_sample=first_sample), FLAGS.trainable_scopes,
+                     first_sample=first_sample, scales=tuple(map(float, FLAGS.random_scale)),
+                     jitter=FLAGS.color_jitter),
+                FLAGS.trainable_scopes,
                 lambda global_step: scale * model.scheduled_learning_rate(
-                    FLAGS.schedule, FLAGS.learning_rate, global_step, FLAGS.max_iterations), FLAGS.debug)
+                    FLAGS.schedule, FLAGS.learning_rate, global_step, FLAGS.max_iterations, FLAGS.warm_up),
+                {name: FLAGS[name].value for name in ('optimizer', 'momentum', 'clip_gradient_norm',
+                                                      'new_layers_rate')},
+                weights_of_classes, FLAGS.auxiliary_loss, FLAGS.debug)
         except model.NothingToTrain as error:
             raise InputError('--trainable_scopes: %s' % error) from None
         histograms = {'histograms': one_step.histograms} if FLAGS.debug else {}
         if FLAGS.validate_every:
             with tf.name_scope('validation'):
                 validation = evaluation.Evaluation(
-                    evaluation.evenly(dataset.validation, FLAGS.validation_images), dataset, network_settings(dataset),
+                    fcn_records.evenly(dataset.validation, FLAGS.validation_images), dataset, network_settings(dataset),
                     cluster, squash_to(), reuse=True)
         saver = tf.train.Saver(max_to_keep=0)
         best_saver = tf.train.Saver(tf.model_variables() + [one_step.global_step], max_to_keep=0)
@@ -256,8 +287,9 @@ def trained_model(records, dataset, prefix, settings=None, crew=None):
         crew.share(lambda: fcn_records.check_records(records, dataset))
     with tf.Graph().as_default() as graph:
         cluster = Cluster(crew, FLAGS.deterministic)
-        predictions = evaluation.Evaluation(records, dataset, settings or network_settings(dataset), cluster,
-                                            squash_to())
+        predictions = evaluation.Evaluation(
+            records, dataset, settings or network_settings(dataset), cluster, squash_to(),
+            scales=[float(scale) for scale in FLAGS.test_scales], flip=FLAGS.test_flip)
         with cluster.session() as session:
             checkpoints.restore(session, prefix, model.used_variables())
             graph.finalize()
@@ -271,21 +303,36 @@ def test(dataset, crew):
     prefix = crew.share(trained_checkpoint)
     with trained_model(dataset.validation, dataset, prefix, crew=crew) as (session, predictions):
         print('testing %s on %d images of %s' % (prefix, len(dataset.validation), dataset.name))
-        loss, confusion, _, rows = predictions.scores(session, progress='testing' if crew.chief else None)
+        found = predictions.scores(session, progress='testing' if crew.chief else None,
+                                   refine=refinement() if FLAGS.crf else None)
     if not crew.chief:
         return 0
-    result = metrics.scores(confusion, dataset.class_names, len(dataset.validation), dataset.ignore_label)
+
+    def result_of(confusion):
+        return metrics.scores(confusion, dataset.class_names, len(dataset.validation), dataset.ignore_label)
+    result = result_of(found.confusion)
     print('\n'.join(metrics.table_lines(result) + ['']
-                    + metrics.summary_lines(result) + ['Pixelwise loss: %.4f' % loss]))
+                    + metrics.summary_lines(result) + ['Pixelwise loss: %.4f' % found.loss]))
     written = metrics.write(result, FLAGS.results_dir)
-    report.write_confusion(os.path.join(FLAGS.results_dir, 'confusion_matrix.csv'), confusion, dataset.class_names)
+    if found.refined is not None:
+        refined = result_of(found.refined)
+        print('\n'.join(['', 'With the dense CRF:'] + metrics.summary_lines(refined)))
+        written += metrics.write(refined, os.path.join(FLAGS.results_dir, 'crf'))
+    report.write_confusion(os.path.join(FLAGS.results_dir, 'confusion_matrix.csv'), found.confusion,
+                           dataset.class_names)
     report.write_image_scores(os.path.join(FLAGS.results_dir, 'images.csv'), [
-        (one['filename'],) + row for one, row in zip(dataset.validation, rows)])
+        (one['filename'],) + row for one, row in zip(dataset.validation, found.rows)])
     written.append(model_card.write(
         FLAGS.results_dir, dataset, result, prefix, run_folder.read_config(run_dir()),
-        {name: FLAGS[name].default for name in own_flags()}, loss, FLAGS.data_dir))
+        {name: FLAGS[name].default for name in own_flags()}, found.loss, FLAGS.data_dir))
     print('wrote %s and %s. Next: --mode=visualize' % (', '.join(written), write_page(dataset)))
     return 0
+
+
+def refinement():
+    """The dense CRF as a function of an image and its probabilities. Raises InputError where its package is missing."""
+    crf.import_densecrf()
+    return functools.partial(crf.dense_crf, **crf.parameters(FLAGS.crf_parameters))
 
 
 def write_page(dataset):
@@ -310,13 +357,12 @@ def shown_records(dataset):
 
 def visualize(dataset):
     """Predicts photos or validation images; writes panels, label maps, overlays, and the page that shows them."""
-    from fcn import crf, doctor, visualization
+    from fcn import doctor, visualization
     if FLAGS.compare:
         return compare(dataset)
     prefix, unreadable = trained_checkpoint(), []
     use_crf = crf.available() if FLAGS.crf is None else FLAGS.crf
-    if use_crf:
-        crf.import_densecrf()
+    refine = refinement() if use_crf else None
 
     def refinable(image):
         return use_crf and image.shape[0] * image.shape[1] <= crf.MOST_PIXELS
@@ -331,7 +377,7 @@ def visualize(dataset):
                 for one in predictions.pictures(
                         session, lambda image: FLAGS.save_probabilities or refinable(image), 'visualizing',
                         FLAGS.tile_size, unreadable.append if FLAGS.image_dir else None):
-                    refined = crf.dense_crf(one['image'], one['probabilities']) if refinable(one['image']) else None
+                    refined = refine(one['image'], one['probabilities']) if refinable(one['image']) else None
                     shown.add(left[one['number']], one, refined, FLAGS.save_probabilities)
     doctor.say('skipped', unreadable)
     if FLAGS.crf is None and not use_crf:

@@ -13,6 +13,7 @@ from fcn import download
 from fcn.errors import InputError, reason
 from fcn.files import sync
 from fcn.run_folder import saved, step_of
+from nets.inception_v3_fcn import AUXILIARY
 from TensorflowUtils import tf
 
 PUBLISHED = 'Data_zoo/inception_v3/inception_v3.ckpt'
@@ -194,12 +195,15 @@ def restore(session, prefix, variables, optional=()):
 
 def resume(session, prefix):
     """Goes on from a run's own checkpoint: restores the default graph's variables, and says so. Raises InputError."""
-    model_variables, step = tf.model_variables(), tf.train.get_global_step()
-    others = [one for one in tf.global_variables() if one is not step and one not in set(model_variables)]
+    shapes, step = open_reader(prefix).get_variable_to_shape_map(), tf.train.get_global_step()
+    # Auxiliary scores may join a run later.
+    model_variables = [one for one in tf.model_variables()
+                       if one.op.name in shapes or AUXILIARY not in one.op.name]
+    others = [one for one in tf.global_variables() if one is not step and one not in set(tf.model_variables())]
     whole = restore(session, prefix, model_variables, others)
     session.run(step.assign(step_of(prefix)))
     print('resumed from %s: %d variables%s' % (prefix, len(model_variables), ', and the optimizer\'s %d' % len(others)
-          if whole else '; the optimizer begins anew, since other scopes were trained before'))
+          if whole else '; the optimizer begins anew, since it was another, or other scopes were trained'))
 
 
 def save(saver, session, logs_dir, step, keep):

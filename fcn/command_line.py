@@ -58,6 +58,25 @@ def help_text(values, doc, groups):
     return '\n'.join(lines + ['', '--flagfile=FILE reads flags from a file; --helpfull lists all flags there are.'])
 
 
+def are_numbers(texts, lowest, highest):
+    """Whether a list flag's texts are numbers, one at least, within these bounds."""
+    try:
+        return bool(texts) and all(lowest <= float(text) <= highest for text in texts)
+    except ValueError:
+        return False
+
+
+def valid(read):
+    """Returns a flag's validator: what `read(value)` raises as ValueError is wrong with it."""
+    def validator(value):
+        try:
+            read(value)
+        except ValueError as error:
+            raise flags.ValidationError(str(error)) from None
+        return True
+    return validator
+
+
 def parse(values, argv, doc='', groups=None):
     """Parses the arguments into absl's FlagValues, and returns those that are no flags. doc, groups: for `help_text`.
 

@@ -1,9 +1,37 @@
 """Refinement of a prediction by a fully connected CRF over its pixels, through the optional package pydensecrf2."""
+import collections
+
 import numpy as np
 
 from fcn.errors import InputError
 
 MOST_PIXELS = 4000000  # of an image that visualize refines: a class and pixel takes some 20 bytes
+
+
+# Of `dense_crf`. The values are those of the 2017 project.
+PARAMETERS = collections.OrderedDict([
+    ('iterations', 10), ('gaussian_sxy', 10), ('gaussian_compat', 3), ('bilateral_sxy', 50), ('bilateral_srgb', 20),
+    ('bilateral_compat', 10)])
+
+
+def parameters(texts):
+    """Returns `PARAMETERS` with others' values in them. texts: list such as ['iterations=5', 'bilateral_sxy=30'].
+
+    Raises ValueError, which says what is wrong.
+    """
+    found = dict(PARAMETERS)
+    for text in texts:
+        name, _, value = text.partition('=')
+        if name not in PARAMETERS:
+            raise ValueError('%r is none of %s' % (name, ', '.join(PARAMETERS)))
+        try:
+            found[name] = int(value) if name == 'iterations' else float(value)
+        except ValueError:
+            raise ValueError('%s=%s is no number' % (name, value)) from None
+        least = {'iterations': 1, 'gaussian_compat': 0, 'bilateral_compat': 0}.get(name, 0.01)
+        if not least <= found[name] <= 10000:
+            raise ValueError('%s=%s is not from %g to 10000' % (name, value, least))
+    return found
 
 
 def available():

@@ -1,4 +1,5 @@
 """Prediction over a list of records, streaming: what validation, test and visualize share."""
+import collections
 import contextlib
 import io
 import math
@@ -13,7 +14,20 @@ from fcn import records as fcn_records
 from fcn.errors import InputError, printable
 from TensorflowUtils import image_summary, tf
 
+COLLAPSE = ('warning: at step %d the network predicts %s nearly everywhere. In the first steps, or from few images, '
+            'that is how it begins. If it stays: give a smaller --learning_rate and a --warm_up, '
+            '--class_weights=median_frequency where one class covers most of the pixels, and let --mode=check say what '
+            'the annotations hold.')
 MARGIN = 256  # pixels that a tile sees beyond those it is used for; a multiple of 32
+
+
+Scores = collections.namedtuple('Scores', 'loss confusion refined pictures rows')
+Scores.__doc__ = """What `Evaluation.scores` finds.
+
+loss: mean over all labelled pixels, in nats. confusion: int64 [C, C], rows annotated, columns predicted. refined: the
+same of the refined predictions, or None. pictures: as `Evaluation.pictures` gives them. rows: each image's (pixel
+accuracy, mean IoU), None where it has none.
+"""
 
 
 class Evaluation:
@@ -26,20 +40,21 @@ class Evaluation:
       cluster: the `fcn.cluster.Cluster` whose workers share the records.
       squash_to: side of the square that images are resized to, as the original does; None keeps their size.
       reuse: True to predict with the variables of the training graph.
+      scales, flip: see `fcn.model.averaged_prediction`.
     """
 
-    def __init__(self, records, dataset, settings, cluster, squash_to=None, reuse=None):
+    def __init__(self, records, dataset, settings, cluster, squash_to=None, reuse=None, scales=(1,), flip=False):
         self.dataset, self.total = dataset, len(records)
         self.first, self.stride = cluster.workers.index, cluster.workers.count
         self.records = records = records[self.first::self.stride]
         size = settings['num_classes']
-        self._sum = cluster.summing([size, size], tf.int64), cluster.summing([self.total, 4], tf.float64)
+        self._sum = cluster.summing([2, size, size], tf.int64), cluster.summing([self.total, 4], tf.float64)
         images = BatchDatSetReader.evaluation_images(records, dataset, squash_to)
         self._iterator = tf.data.make_initializable_iterator(images)
         batch = self._iterator.get_next()
         # Large images are fed back in tiles, see `pictures`.
         self._seen = tf.placeholder_with_default(batch['image'], batch['image'].shape)
-        prediction, logits, _ = model.build(self._seen, settings, False, reuse=reuse)
+        prediction, logits = model.averaged_prediction(self._seen, settings, scales, flip, reuse)
         loss, pixels = model.pixelwise_loss(logits, batch['annotation'], dataset.ignore_label)
         confusion = model.confusion_matrix(batch['annotation'], prediction, settings['num_classes'],
                                            dataset.ignore_label)
@@ -49,46 +64,60 @@ class Evaluation:
         self._prediction = tf.cast(prediction[0, :, :, 0], tf.uint8)
         self._probabilities = tf.nn.softmax(logits[0])
 
-    def scores(self, session, examples=0, progress=None):
+    def scores(self, session, examples=0, progress=None, refine=None):
         """Runs over all records; of several workers each runs over its own, and all have the result.
 
         Args:
           session: with the variables.
           examples: number of this worker's first records whose pictures are returned.
           progress: title of a progress bar, or None.
+          refine: None, or a function of the image, uint8 [H, W, 3], and the probabilities, float32 [H, W, C], that
+            gives better labels, uint8 [H, W], to be counted too.
 
         Returns:
-          (loss, mean over all labelled pixels, in nats; confusion matrix, int64 [C, C]; examples, as `pictures` gives
-          them; list of each image's (pixel accuracy, mean IoU), None where it has none).
+          `Scores`.
         """
-        table, confusion, shown = np.zeros((self.total, 4)), np.zeros((len(self.dataset.class_names),) * 2, 'int64'), []
-        for place, fetched in enumerate(self._run(session, lambda number: dict(self._counts, **(
-                {'pictures': dict(self._input, prediction=self._prediction)} if number < examples else {})), progress)):
-            figures = metrics.scores(fetched['confusion'], self.dataset.class_names, 1, self.dataset.ignore_label)
+        classes, ignored = len(self.dataset.class_names), self.dataset.ignore_label
+        table, confusion, shown = np.zeros((self.total, 4)), np.zeros((2, classes, classes), 'int64'), []
+
+        def wanted(number):
+            pictures = dict(self._input, prediction=self._prediction) if number < examples else {}
+            refined = dict(self._input, probabilities=self._probabilities) if refine else {}
+            return dict(self._counts, **({'pictures': dict(pictures, **refined)} if pictures or refined else {}))
+        for place, fetched in enumerate(self._run(session, wanted, progress)):
+            figures = metrics.scores(fetched['confusion'], self.dataset.class_names, 1, ignored)
             table[self.first + place * self.stride] = [
                 math.nan if value is None else value for value in (
                     fetched['loss'], fetched['pixels'], figures['pixel_accuracy'], figures['mean_iou'])]
-            confusion += fetched['confusion']
-            shown += [fetched['pictures']] if 'pictures' in fetched else []
+            confusion[0] += fetched['confusion']
+            shown += [fetched['pictures']] if place < examples else []
+            if refine:
+                one = fetched['pictures']
+                confusion[1] += metrics.confusion_matrix(
+                    one['annotation'], refine(one['image'], one['probabilities']), classes, ignored)
         confusion, table = self._sum[0](session, confusion), self._sum[1](session, table)
         rows = [tuple(None if math.isnan(value) else value for value in row) for row in table[:, 2:].tolist()]
-        return math.fsum(table[:, 0]) / max(math.fsum(table[:, 1]), 1.0), confusion, shown, rows
+        loss = math.fsum(table[:, 0]) / max(math.fsum(table[:, 1]), 1.0)
+        return Scores(loss, confusion[0], confusion[1] if refine else None, shown, rows)
 
     def validate(self, session, log, step):
         """Measures, and shows three images in TensorBoard. Returns the values for `TrainingLog.write`."""
-        loss, confusion, examples, _ = self.scores(session, examples=3 if log.kept else 0)
+        measured = self.scores(session, examples=3 if log.kept else 0)
         if not log.kept:
             return {}
-        for one in examples:
+        for one in measured.pictures:
             strip = np.concatenate([one['image']] + [colorize.colorize(one[labels], self.dataset.palette)
                                                      for labels in ('annotation', 'prediction')], axis=1)
             log.summary('validation', step, image_summary('input_truth_prediction/%d' % (
                 self.first + one['number'] * self.stride), strip))
-        figures = metrics.scores(confusion, self.dataset.class_names, self.total, self.dataset.ignore_label)
+        figures = metrics.scores(measured.confusion, self.dataset.class_names, self.total, self.dataset.ignore_label)
         log.scalars('validation', step, **{'class_iou/' + printable(one['name']): one['iou']
                                            for one in figures['classes'] if one['iou'] is not None})
-        log.summary('validation', step, image_summary('confusion_matrix', self._confusion_picture(confusion)))
-        return {'validation_loss': loss, 'validation_mean_iou': figures['mean_iou']}
+        log.summary('validation', step, image_summary('confusion_matrix', self._confusion_picture(measured.confusion)))
+        label = metrics.collapsed_to(measured.confusion)
+        if label is not None:
+            log.say(COLLAPSE % (step, printable(self.dataset.class_names[label])))
+        return {'validation_loss': measured.loss, 'validation_mean_iou': figures['mean_iou']}
 
     def _confusion_picture(self, confusion):
         """Returns it as uint8 RGB [H, W, 3]: with names, or as mere squares where these would take seconds to draw."""
@@ -158,10 +187,3 @@ def naming_bad_files(records, dataset):
         for one in suspects:
             BatchDatSetReader.check_decodes(one)
         raise
-
-
-def evenly(records, count):
-    """Takes `count` records evenly spread over the list (0: all): neighbours in a split are often alike."""
-    if count == 0 or count >= len(records):
-        return records
-    return [records[index] for index in np.linspace(0, len(records) - 1, count).round().astype(int)]

@@ -75,6 +75,15 @@ def scores(confusion, class_names, images, ignore_label=None):
     return dict(figures, images=int(images), classes=classes)
 
 
+def collapsed_to(confusion):
+    """Returns the label that 99.9 % of the pixels are predicted as though a tenth of them are of others, or None."""
+    confusion = np.asarray(confusion, 'float64')
+    total, label = confusion.sum(), int(confusion.sum(0).argmax())
+    if total and confusion[:, label].sum() > 0.999 * total and confusion[label].sum() < 0.9 * total:
+        return label
+    return None
+
+
 def summary_lines(result):
     """Returns the original's four lines, one a figure."""
     return ['%s: %s' % (title, _number(result[name], '%.4f')) for name, title in zip(FIGURES, TITLES)]

@@ -8,6 +8,8 @@ from nets import inception_v3_fcn as network
 from TensorflowUtils import slim, tf
 
 FINITE = 'loss_and_gradient_are_finite'
+ADAM = {'optimizer': 'adam', 'clip_gradient_norm': 0, 'new_layers_rate': 1}
+NEW_LAYERS = re.compile('InceptionV3/(Upsampling|Logits|AuxLogits)/')
 CLASSIFICATION_SCOPES = ('InceptionV3/Logits', 'InceptionV3/AuxLogits')
 
 
@@ -21,7 +23,8 @@ def build(images, settings, is_training, reuse=None, dropout_seeds=None, updates
     Args:
       images: uint8 [N, H, W, 3]. For prediction any size; below 75 pixels they are padded, and the logits cut again.
       settings: dict of 'num_classes', 'skip', 'upsampling', 'use_batch_norm', 'scale_input', 'weight_decay',
-        'batch_norm_decay', 'freeze_batch_norm', 'dropout_keep_prob'; see `nets.inception_v3_fcn`.
+        'batch_norm_decay', 'freeze_batch_norm', 'dropout_keep_prob', and in training 'auxiliary'; see
+        `nets.inception_v3_fcn`.
       is_training, reuse, dropout_seeds: as there.
       updates: collection that gets the updates of batch norm's moving averages.
 
@@ -46,10 +49,42 @@ def build(images, settings, is_training, reuse=None, dropout_seeds=None, updates
         prediction, logits, end_points = network.inception_v3_fcn(
             inputs, settings['num_classes'], is_training=is_training, skip=settings['skip'],
             dropout_keep_prob=settings['dropout_keep_prob'], upsampling=settings['upsampling'], reuse=reuse,
-            dropout_seeds=dropout_seeds, freeze_batch_norm=settings['freeze_batch_norm'])
+            dropout_seeds=dropout_seeds, freeze_batch_norm=settings['freeze_batch_norm'],
+            auxiliary=settings.get('auxiliary', False))
     if small:
         prediction, logits = (tensor[:, :size[0], :size[1]] for tensor in (prediction, logits))
     return prediction, logits, end_points
+
+
+def averaged_prediction(images, settings, scales, flip, reuse=None):
+    """Builds the network for prediction on the images at several scales, and averages the probabilities.
+
+    Args:
+      images: uint8 [N, H, W, 3].
+      settings, reuse: as `build`.
+      scales: list of factors of their height and width.
+      flip: predict their mirror images too.
+
+    Returns:
+      annotation_pred int64 [N, H, W, 1], logits float32 [N, H, W, C]: of several predictions, the logarithms of the
+      mean probabilities.
+    """
+    if list(scales) == [1] and not flip:
+        return build(images, settings, False, reuse=reuse)[:2]
+    size, probabilities = tf.shape(images)[1:3], []
+    for scale in scales:
+        scaled = images
+        if scale != 1:
+            to = tf.maximum(tf.cast(tf.round(tf.cast(size, tf.float32) * scale), tf.int32), 1)
+            scaled = tf.cast(tf.round(tf.image.resize_bilinear(images, to, half_pixel_centers=True)), tf.uint8)
+        for view in (slice(None), slice(None, None, -1)) if flip else (slice(None),):
+            logits = build(scaled[:, :, view], settings, False, reuse=True if probabilities else reuse)[1][:, :, view]
+            if scale != 1:
+                logits = tf.image.resize_bilinear(logits, size, half_pixel_centers=True)
+            probabilities.append(tf.nn.softmax(logits))
+    logits = tf.log(tf.maximum(tf.add_n(probabilities) / len(probabilities), 1e-30))
+    logits.set_shape(images.shape[:3].concatenate([settings['num_classes']]))
+    return tf.argmax(logits, axis=3)[..., None], logits
 
 
 def used_variables():
@@ -57,28 +92,34 @@ def used_variables():
     return [one for one in tf.model_variables() if not one.op.name.startswith(CLASSIFICATION_SCOPES)]
 
 
-def pixelwise_loss(logits, annotation, ignore_label):
+def pixelwise_loss(logits, annotation, ignore_label, class_weights=None):
     """Returns (sum of the labelled pixels' cross-entropy in nats, their number), float32 scalars.
 
     Args:
       logits: float32 [N, H, W, C].
       annotation: integer [N, H, W, 1].
       ignore_label: pixels that hold it leave the loss; None counts all.
+      class_weights: None, or C factors: a pixel counts as often as its class's says, in both results.
     """
     labels, counted = _labelled(annotation, ignore_label)
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
+    weights = tf.cast(counted, tf.float32)
+    if class_weights is not None:
+        weights *= tf.gather(tf.constant(class_weights, tf.float32), labels)
+        losses *= weights
     # where, not a product: an infinite loss at an ignored pixel would make NaN of 0 · inf
     losses = tf.where(counted, losses, tf.zeros_like(losses))
-    return tf.reduce_sum(losses), tf.reduce_sum(tf.cast(counted, tf.float32))
+    return tf.reduce_sum(losses), tf.reduce_sum(weights)
 
 
-def mean_loss(logits, annotation, ignore_label):
+def mean_loss(logits, annotation, ignore_label, class_weights=None):
     """Returns this replica's part of the mean cross-entropy over the labelled pixels of all replicas; 0 without any.
 
-    Arguments as `pixelwise_loss`.
+    Arguments as `pixelwise_loss`; with class weights it is the weighted mean.
     """
-    total, pixels = pixelwise_loss(logits, annotation, ignore_label)
-    return total / tf.maximum(sum_over_replicas(pixels), 1)
+    total, weights = pixelwise_loss(logits, annotation, ignore_label, class_weights)
+    weights = sum_over_replicas(weights)
+    return total / tf.where(weights > 0, weights, tf.ones_like(weights))
 
 
 def confusion_matrix(annotation, prediction, num_classes, ignore_label):
@@ -119,21 +160,22 @@ def variables_to_train(trainable_scopes):
     return selected
 
 
-def scheduled_learning_rate(schedule, learning_rate, step, max_iterations):
+def scheduled_learning_rate(schedule, learning_rate, step, max_iterations, warm_up=0):
     """Returns the learning rate of a step, a float32 scalar.
 
     'constant' keeps it; 'poly' multiplies it by (1 - step / max_iterations) ** 0.9, so that it ends near zero
-    (Liu et al., ParseNet, 2015).
+    (Liu et al., ParseNet, 2015). Over the first `warm_up` steps it grows in a straight line (Goyal et al., Accurate,
+    Large Minibatch SGD, 2017).
     """
-    if schedule == 'constant':
-        return tf.constant(learning_rate, tf.float32)
-    left = 1 - tf.cast(step, tf.float32) / max_iterations
-    return learning_rate * tf.maximum(left, 0) ** 0.9
+    step, rate = tf.cast(step, tf.float32), tf.constant(learning_rate, tf.float32)
+    if schedule == 'poly':
+        rate *= tf.maximum(1 - step / max_iterations, 0) ** 0.9
+    return rate * tf.minimum((step + 1) / warm_up, 1) if warm_up else rate
 
 
-def training_operation(loss, learning_rate, global_step, variables, updates=network.BATCH_NORM_UPDATES,
-                       decay_share=1.0, stop=0.0):
-    """Minimizes the loss, summed over all replicas, plus weight decay by Adam, and updates the batch-norm averages.
+def training_operation(loss, learning_rate, global_step, variables, optimization=ADAM,
+                       updates=network.BATCH_NORM_UPDATES, decay_share=1.0, sums=()):
+    """Minimizes the loss, summed over all replicas, plus weight decay, and updates the batch-norm averages.
 
     When the loss, the norm of its gradient or an average is not finite, on whatever replica, no weight is touched: the
     train_op fails, see `stopping_at_divergence`.
@@ -142,33 +184,60 @@ def training_operation(loss, learning_rate, global_step, variables, updates=netw
       loss: this replica's part of it, a float32 scalar.
       learning_rate, global_step: tensor, and variable.
       variables: list, to be trained.
+      optimization: dict of 'optimizer', 'adam' or 'momentum'; 'momentum', of the latter; 'clip_gradient_norm', the
+        largest norm of the gradient of all variables together (longer ones are shortened to it), 0: any;
+        'new_layers_rate', factor of the learning rate for the layers that are not the backbone's.
       updates: collection of this replica's batch-norm updates.
       decay_share: of the weight decay, this replica's part: over all replicas, 1.
-      stop: a float32 scalar, summed over all replicas too.
+      sums: float32 scalars to sum over all replicas.
 
     Returns:
-      (train_op, list of (gradient, variable), summed loss, summed stop).
+      (train_op, list of (gradient, variable), the sums).
 
     Raises:
       NothingToTrain: the loss depends on none of the variables.
     """
     decay = tf.losses.get_regularization_losses() if decay_share else []
     total = tf.add_n([loss] + [decay_share * one for one in decay])
-    optimizer = tf.train.AdamOptimizer(lambda: guarded_rate)
     # Those of the original's unused classification layers have no gradient.
-    pairs = [pair for pair in optimizer.compute_gradients(total, variables)
-             if pair[0] is not None]
+    pairs = [pair for pair in _optimizer(None, optimization).compute_gradients(total, variables) if pair[0] is not None]
     if not pairs:
         raise NothingToTrain('the loss does not depend on these scopes. Name InceptionV3/Upsampling too.')
     norm = tf.global_norm([gradient for gradient, _ in pairs])
     updates = tf.get_collection(updates)
     # A NaN may show in the averages alone: TensorFlow 1.15's relu makes 0 of it.
     averages = tf.reduce_sum(tf.concat(updates, 0)) if updates else tf.constant(0.0)
-    sums = sum_over_replicas(tf.stack([total, norm, averages, loss, tf.convert_to_tensor(stop)]))
+    sums = sum_over_replicas(tf.stack([total, norm, averages] + [tf.convert_to_tensor(one) for one in sums]))
     finite = tf.Assert(tf.reduce_all(tf.is_finite(sums[:3])), [sums[0], sums[1], sums[2]], name=FINITE)
     with tf.control_dependencies([finite]):  # the updates of weights wait for it, the sums of gradients do not
         guarded_rate = tf.identity(learning_rate)
-    return tf.group(optimizer.apply_gradients(pairs, global_step), *updates), pairs, sums[3], sums[4]
+    if optimization['clip_gradient_norm']:
+        pairs = _clipped(pairs, optimization['clip_gradient_norm'])
+    factor, groups = optimization['new_layers_rate'], [(1.0, pairs)]
+    if factor != 1:
+        new = [pair for pair in pairs if NEW_LAYERS.match(pair[1].op.name)]
+        groups = [(factor, new), (1.0, [pair for pair in pairs if not NEW_LAYERS.match(pair[1].op.name)])]
+    groups = [(factor, own) for factor, own in groups if own]
+    steps = [_optimizer(guarded_rate * factor, optimization).apply_gradients(
+        own, global_step if own is groups[-1][1] else None) for factor, own in groups]
+    return tf.group(*(steps + updates)), pairs, tf.unstack(sums[3:])
+
+
+def _optimizer(rate, optimization):
+    if optimization['optimizer'] == 'adam':
+        return tf.train.AdamOptimizer(lambda: rate)
+    return tf.train.MomentumOptimizer(lambda: rate, optimization['momentum'])
+
+
+def _clipped(pairs, largest):
+    """Shortens the gradients so that the norm of their sum over all replicas is `largest` at most."""
+    gradients, replicas = [gradient for gradient, _ in pairs], tf.distribute.get_replica_context().num_replicas_in_sync
+    if replicas > 1:  # each replica then adds its share of what all know
+        flat = sum_over_replicas(tf.concat([tf.reshape(one, [-1]) for one in gradients], 0)) / replicas
+        parts = tf.split(flat, [one.shape.num_elements() for one in gradients])
+        gradients = [tf.reshape(part, one.shape) for part, one in zip(parts, gradients)]
+    clipped, _ = tf.clip_by_global_norm(gradients, largest / replicas)
+    return list(zip(clipped, [variable for _, variable in pairs]))
 
 
 @contextlib.contextmanager

@@ -191,9 +191,13 @@ def limit_lines(dataset, metrics, checkpoint, flags):
         lines.append('This checkpoint was chosen by its mean IoU on validation images, the same that are scored here: '
                      'on new images expect a little less.')
     if 'image_size' in flags:
-        how = 'whole images squashed to %d×%d pixels, and tested so' if flags.get('resize') == 'squash' else (
-            'squares of %d×%d pixels' + (' cut out of images scaled by 0.5 to 2' if flags.get('augment', True) else
-                                         ' cut out of the images') + ', and tested at native size')
+        if flags.get('resize') == 'squash':
+            how = 'whole images squashed to %d×%d pixels, and tested so'
+        elif flags.get('augment', True):
+            how = 'squares of %%d×%%d pixels cut out of images scaled by %s to %s, and tested at native size' % tuple(
+                flags.get('random_scale', ('0.5', '2')))
+        else:
+            how = 'squares of %d×%d pixels cut out of the images, and tested at native size'
         lines.append('Trained on %s. Objects that look much larger or smaller than in those may be missed.'
                      % (how % (flags['image_size'], flags['image_size'])))
     if flags.get('checkpoint_path') == '':

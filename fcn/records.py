@@ -309,3 +309,10 @@ def choose(records, names=None, count=5, seed=0):
         return [by_name[name] for name in names]
     chosen = np.random.RandomState(seed).permutation(len(records))[:count]
     return [records[index] for index in sorted(chosen)]
+
+
+def evenly(records, count):
+    """Takes `count` records evenly spread over the list (0: all): neighbours in a split are often alike."""
+    if count == 0 or count >= len(records):
+        return records
+    return [records[index] for index in np.linspace(0, len(records) - 1, count).round().astype(int)]

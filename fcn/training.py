@@ -3,7 +3,7 @@ import math
 
 import BatchDatSetReader
 from fcn import model
-from nets.inception_v3_fcn import BATCH_NORM_UPDATES
+from nets import inception_v3_fcn as network
 from TensorflowUtils import histogram_summaries, tf
 
 # With n times the batch the gradient is less noisy: how much longer the steps may be.
@@ -17,14 +17,19 @@ class Step:
       cluster: the `fcn.cluster.Cluster`, in whose scope this is called.
       dataset: the `fcn.records.Dataset`.
       settings: of the network, see `fcn.model.build`.
-      stream: dict of `BatchDatSetReader.training_batches`' batch_size, image_size, seed, first_sample, resize, augment.
+      stream: dict of `BatchDatSetReader.training_batches`' batch_size, image_size, seed, first_sample, resize, augment,
+        scales, jitter.
       scopes: names of those to train, see `fcn.model.variables_to_train`.
       learning_rate: function of the global step that gives the rate, a float32 scalar.
+      optimization: dict, see `fcn.model.training_operation`.
+      class_weights: factors of the classes in the loss, or None.
+      auxiliary: weight of the auxiliary scores' loss; 0: there are none.
       histograms: add them.
 
     Attributes:
       global_step, variables: variable, and list of those that are trained.
-      fetches: dict of 'loss', of all replicas, 'learning_rate', 'stop' and 'train_op'.
+      fetches: dict of 'loss', of all replicas, neither weighted nor with the auxiliary one, so that it compares with
+        the validation's; 'learning_rate', 'stop' and 'train_op'.
       stop: placeholder; a worker that feeds 1 makes all workers' fetched 'stop' more than 0 in the same step.
       histograms: a summary, or None.
 
@@ -32,7 +37,8 @@ class Step:
       fcn.model.NothingToTrain: the scopes hold nothing to train.
     """
 
-    def __init__(self, cluster, dataset, settings, stream, scopes, learning_rate, histograms=False):
+    def __init__(self, cluster, dataset, settings, stream, scopes, learning_rate, optimization, class_weights=None,
+                 auxiliary=0.0, histograms=False):
         self.global_step = tf.train.get_or_create_global_step()
         self.stop, self.histograms, self.variables = tf.placeholder_with_default(0.0, [], name='stop'), None, []
         with tf.name_scope('input'):
@@ -42,18 +48,25 @@ class Step:
         rate = learning_rate(self.global_step)
 
         def replica(number):
-            batch, updates = batches[number], BATCH_NORM_UPDATES + ('_%d' % number if number else '')
+            batch, updates = batches[number], network.BATCH_NORM_UPDATES + ('_%d' % number if number else '')
             seeds = tf.stack([tf.fill(tf.shape(batch['number']), tf.constant(stream['seed'], tf.int64)),
                               batch['number']], 1)
-            _, logits, end_points = model.build(batch['image'], settings, True, dropout_seeds=seeds, updates=updates)
+            _, logits, end_points = model.build(
+                batch['image'], dict(settings, auxiliary=auxiliary > 0), True, dropout_seeds=seeds, updates=updates)
             with tf.name_scope('loss'):
-                loss = model.mean_loss(logits, batch['annotation'], dataset.ignore_label)
+                def mean_loss(scores, class_weights):
+                    return model.mean_loss(scores, network.cells(batch['annotation'], scores) if scores is not logits
+                                           else batch['annotation'], dataset.ignore_label, class_weights)
+                loss = mean_loss(logits, None)
+                minimized = loss if class_weights is None else mean_loss(logits, class_weights)
+                if auxiliary:
+                    minimized += auxiliary * mean_loss(end_points[network.AUXILIARY], class_weights)
             self.variables = model.variables_to_train(scopes)
             with tf.name_scope('training'):
                 # One replica of each worker adds its part of the weight decay.
-                train_op, gradients, loss, stop = model.training_operation(
-                    loss, rate, self.global_step, self.variables, updates,
-                    0.0 if number else 1.0 / cluster.workers.count, 0.0 if number else self.stop)
+                train_op, gradients, (loss, stop) = model.training_operation(
+                    minimized, rate, self.global_step, self.variables, optimization, updates,
+                    0.0 if number else 1.0 / cluster.workers.count, [loss, 0.0 if number else self.stop])
             if histograms and number == 0:
                 self.histograms = histogram_summaries(gradients, end_points)
             return {'train_op': train_op, 'loss': loss, 'stop': stop}

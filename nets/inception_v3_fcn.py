@@ -1,4 +1,4 @@
-"""FCN-32s, FCN-16s and FCN-8s on slim's InceptionV3.
+"""FCN-32s, FCN-16s, FCN-8s and FCN-4s on slim's InceptionV3.
 
 The backbone is `tf_slim.nets.inception_v3`, unchanged: its variables carry slim's names, so that a published
 `inception_v3.ckpt` restores whole. What is added, the upsampling heads, lives under `InceptionV3/Upsampling`.
@@ -10,19 +10,22 @@ Sources: Szegedy et al., Rethinking the Inception Architecture for Computer Visi
 Shelhamer and Darrell, Fully Convolutional Networks for Semantic Segmentation (2015), for the heads.
 
 Where the backbone's cells lie. Every downsampling layer is 3×3, stride 2, VALID, so that the receptive field of cell i
-is centred on pixel 13 + 8i for Mixed_5x, 21 + 16i for Mixed_6x and 37 + 32i for Mixed_7x. Hence cell i of one grid
-always lies on cell 2i + 1 of the next finer one, whatever the input's size, and grids are aligned at their first cell.
+is centred on pixel 9 + 4i for Conv2d_4a_3x3, 13 + 8i for Mixed_5x, 21 + 16i for Mixed_6x and 37 + 32i for Mixed_7x.
+Hence cell i of one grid always lies on cell 2i + 1 of the next finer one, whatever the input's size, and grids are
+aligned at their first cell.
 """
 import numpy as np
 
 from TensorflowUtils import inception_v3, slim, tf
 
-SKIPS = ('32s', '16s', '8s')
+AUXILIARY = 'Upsampling/Aux_Score_Mixed_6e'  # end point
+SKIPS = ('32s', '16s', '8s', '4s')
 UPSAMPLINGS = ('scores', 'features')
 MIN_SIZE = 75  # below it, InceptionV3's VALID layers leave nothing of the image
 # Not tf.GraphKeys.UPDATE_OPS: with that one slim.batch_norm takes a path that TensorFlow 2.15 and later no longer have.
 BATCH_NORM_UPDATES = 'batch_norm_updates'
-FIRST_CENTRE, STRIDE = 13, 8  # of Mixed_5b, 5c and 5d, in pixels
+# Of cells, in pixels: where the first is centred, and how far apart they are.
+FIRST_CENTRE, STRIDE = {'4s': 9, '8s': 13, '16s': 21}, {'4s': 4, '8s': 8, '16s': 16}
 
 
 def scale_images(images):
@@ -55,7 +58,7 @@ def inception_v3_fcn_arg_scope(use_batch_norm=True, weight_decay=0.00004, batch_
 
 
 def inception_v3_fcn(inputs, num_classes=21, is_training=True, dropout_keep_prob=0.85, skip='8s', upsampling='scores',
-                     reuse=None, dropout_seeds=None, freeze_batch_norm=False, scope='InceptionV3'):
+                     reuse=None, dropout_seeds=None, freeze_batch_norm=False, auxiliary=False, scope='InceptionV3'):
     """Builds the network.
 
     Args:
@@ -63,13 +66,16 @@ def inception_v3_fcn(inputs, num_classes=21, is_training=True, dropout_keep_prob
       num_classes: C.
       is_training: Python bool; batch statistics and dropout if True, moving averages and no dropout if False.
       dropout_keep_prob: share of `Mixed_7c` that is kept in training.
-      skip: '32s', '16s' (adds Mixed_6e) or '8s' (adds Mixed_6e and a Mixed_5 end point).
+      skip: '32s', '16s' (adds Mixed_6e), '8s' (adds Mixed_6e and a Mixed_5 end point) or, of 'scores' only, '4s' (adds
+        Conv2d_4a_3x3 too).
       upsampling: 'features', the original's head, which upsamples features and classifies in its last layer; or
         'scores', the paper's head, which classifies each end point and upsamples the scores.
       reuse: True to build the network once more on the same variables.
       dropout_seeds: optional integer [N, 2] tensor; each image's dropout is then a pure function of its row
         (`tf.random.stateless_uniform`).
       freeze_batch_norm: use and keep the moving averages in training too.
+      auxiliary: in training, add scores of `Mixed_6e` that predict its cells' centres by themselves: end point
+        'Upsampling/Aux_Score_Mixed_6e', float32 [N, h, w, C], see `cells`.
       scope: variable scope; anything but 'InceptionV3' breaks the names that checkpoints hold.
 
     Returns:
@@ -78,12 +84,14 @@ def inception_v3_fcn(inputs, num_classes=21, is_training=True, dropout_keep_prob
       end_points: dict of the backbone's end points and of the head's layers, by name.
 
     Raises:
-      ValueError: unknown `skip` or `upsampling`, or an input known to be smaller than 75 pixels.
+      ValueError: unknown `skip` or `upsampling`, '4s' with 'features', or an input known to be smaller than 75 pixels.
     """
     if skip not in SKIPS:
         raise ValueError('skip is %r, but it must be one of %s' % (skip, ', '.join(SKIPS)))
     if upsampling not in UPSAMPLINGS:
         raise ValueError('upsampling is %r, but it must be one of %s' % (upsampling, ', '.join(UPSAMPLINGS)))
+    if skip == '4s' and upsampling == 'features':
+        raise ValueError("skip '4s' goes with upsampling 'scores': the original's head ends at 8s")
     for size in inputs.shape.as_list()[1:3]:
         if size is not None and size < MIN_SIZE:
             raise ValueError('the input is %s pixels, but each side must have %d at least' % (inputs.shape[1:3],
@@ -97,11 +105,31 @@ def inception_v3_fcn(inputs, num_classes=21, is_training=True, dropout_keep_prob
         head = _score_head if upsampling == 'scores' else _feature_head
         with tf.variable_scope('Upsampling'):
             logits = head(inputs, net, end_points, num_classes, skip)
+            if auxiliary and is_training:
+                end_points[AUXILIARY] = slim.conv2d(
+                    end_points['Mixed_6e'], num_classes, [1, 1], activation_fn=None, normalizer_fn=None,
+                    weights_initializer=tf.truncated_normal_initializer(stddev=0.01), scope='Aux_Score_Mixed_6e')
         if upsampling == 'features':
             _classification_variables(num_classes)
         end_points['Upsampling/Logits'] = logits
         annotation_pred = tf.expand_dims(tf.argmax(logits, axis=3), 3, name='annotation_pred')
     return annotation_pred, logits, end_points
+
+
+def cells(annotation, grid, skip='16s'):
+    """Returns the labels at the centres of an end point's cells.
+
+    Args:
+      annotation: [N, H, W, 1].
+      grid: the end point, [N, h, w, C].
+      skip: whose it is: '16s' for Mixed_6x, '8s' for Mixed_5x, '4s' for Conv2d_4a_3x3.
+
+    Returns:
+      [N, h, w, 1], of the annotation's type.
+    """
+    first, stride = FIRST_CENTRE[skip], STRIDE[skip]
+    size = tf.shape(grid)[1:3]
+    return annotation[:, first::stride, first::stride][:, :size[0], :size[1]]
 
 
 def _dropout(net, keep_prob, seeds):
@@ -144,9 +172,13 @@ def _score_head(inputs, net, end_points, num_classes, skip):
     if skip != '32s':
         net += score(end_points['Mixed_6e'], 'Score_Mixed_6e', zeros)
     net = _upsample(net, 2, end_points['Mixed_5d'], 1, 'Conv2d_Trans_16s')
-    if skip == '8s':
+    if skip in ('8s', '4s'):
         net += score(end_points['Mixed_5d'], 'Score_Mixed_5d', zeros)
-    return _upsample(net, STRIDE, inputs, FIRST_CENTRE, 'Conv2d_Trans_8s')
+    if skip != '4s':
+        return _upsample(net, STRIDE['8s'], inputs, FIRST_CENTRE['8s'], 'Conv2d_Trans_8s')
+    net = _upsample(net, 2, end_points['Conv2d_4a_3x3'], 1, 'Conv2d_Trans_8s_to_4s')
+    net += score(end_points['Conv2d_4a_3x3'], 'Score_Conv2d_4a_3x3', zeros)
+    return _upsample(net, STRIDE['4s'], inputs, FIRST_CENTRE['4s'], 'Conv2d_Trans_4s')
 
 
 def _upsample(scores, factor, target, centre, scope):
@@ -156,14 +188,14 @@ def _upsample(scores, factor, target, centre, scope):
     interpolation. Cells are repeated beyond the border first, or scores would fade out towards it.
     """
     before = -(-centre // factor)  # whole cells between the first target position and the first cell
-    after = 4 if factor == STRIDE else 1  # the image may go on for 25 pixels behind the last cell's centre
+    after = 1 if factor == 2 else 32 // factor  # the image may go on for 25 pixels behind the last cell's centre
     channels = scores.shape.as_list()[3]
     scores = tf.pad(scores, [[0, 0], [before, after], [before, after], [0, 0]], 'SYMMETRIC')
     scores = slim.conv2d_transpose(
         scores, channels, 2 * factor - 1, stride=factor, padding='VALID', activation_fn=None, normalizer_fn=None,
         weights_initializer=bilinear_initializer, scope=scope)
     first = factor * before + factor - 1 - centre
-    return _fit(scores[:, first:, first:], target, 'CONSTANT')
+    return _fit(scores, target, 'CONSTANT', first)
 
 
 def bilinear_initializer(shape, dtype=tf.float32, partition_info=None):
@@ -177,12 +209,14 @@ def bilinear_initializer(shape, dtype=tf.float32, partition_info=None):
     return tf.constant(weights, dtype)
 
 
-def _fit(net, target, mode):
-    """Crops or pads `net` at its bottom and right to the height and width of `target`; grids stay aligned at cell 0."""
-    net = net[:, :tf.shape(target)[1], :tf.shape(target)[2]]
-    missing = tf.shape(target)[1:3] - tf.shape(net)[1:3]
-    net = tf.pad(net, [[0, 0], [0, missing[0]], [0, missing[1]], [0, 0]], mode)
-    net.set_shape(target.shape[:3].concatenate(net.shape[3:]))
+def _fit(net, target, mode, first=0):
+    """Cuts `net` from row and column `first` on to the height and width of `target`; pads it there where it ends."""
+    size, channels = tf.shape(target)[1:3], net.shape[3:]
+    there = tf.minimum(size, tf.shape(net)[1:3] - first)
+    # tf.slice, since the gradient of net[...] is many times slower
+    net = tf.slice(net, [0, first, first, 0], tf.concat([[-1], there, [-1]], 0))
+    net = tf.pad(net, [[0, 0], [0, size[0] - there[0]], [0, size[1] - there[1]], [0, 0]], mode)
+    net.set_shape(target.shape[:3].concatenate(channels))
     return net
 
 

@@ -96,8 +96,8 @@ def test_draw_is_a_pure_function():
     """Whatever was drawn before; the numbers themselves are fixed, or a resumed run would go on with others."""
     forward = [reader.draw(3, number, 7) for number in range(30)]
     assert [reader.draw(3, number, 7) for number in reversed(range(30))] == forward[::-1]
-    np.testing.assert_allclose(reader.draw(0, 0, 10), [8, 1.02178049, False, 0.73183468, 0.32708764])
-    np.testing.assert_allclose(reader.draw(0, 12345, 10), [5, 0.96686142, False, 0.23532430, 0.82342783])
+    np.testing.assert_allclose(reader.draw(0, 0, 10), [8, 1.02178049, False, 0.73183468, 0.32708764, 1, 1, 1])
+    np.testing.assert_allclose(reader.draw(0, 12345, 10), [5, 0.96686142, False, 0.23532430, 0.82342783, 1, 1, 1])
 
 
 @pytest.mark.parametrize('count', [1, 2, 7])
@@ -114,7 +114,7 @@ def test_seeds_draw_different_streams():
 
 def test_draw_is_spread_as_it_should_be():
     samples = [reader.draw(0, number, 10) for number in range(1000)]
-    scale, flip, top, left = (np.array(values, float) for values in list(zip(*samples))[1:])
+    scale, flip, top, left = (np.array(values, float) for values in list(zip(*samples))[1:5])
     assert 0.5 <= scale.min() < 0.52 and 1.95 < scale.max() <= 2
     assert 0.45 < np.mean(scale < 1) < 0.55, 'halving is as likely as doubling'
     assert 0.45 < flip.mean() < 0.55
@@ -127,6 +127,16 @@ def test_draw_without_augmentation():
     for number in range(20):
         plain, sample = reader.draw(1, number, 5, augment=False), reader.draw(1, number, 5)
         assert plain == sample._replace(scale=1.0, flip=False)
+
+
+def test_draw_within_given_limits():
+    samples = [reader.draw(0, number, 10, scales=(0.8, 1.25), jitter=0.4) for number in range(1000)]
+    scale, _, top, _, *colours = (np.array(values, float) for values in list(zip(*samples))[1:])
+    assert 0.8 <= scale.min() < 0.81 and 1.23 < scale.max() <= 1.25
+    for factors in colours:
+        assert 0.6 <= factors.min() < 0.61 and 1.39 < factors.max() <= 1.4 and abs(factors.mean() - 1) < 0.05
+    assert np.abs(np.corrcoef(colours) - np.eye(3)).max() < 0.1
+    assert [one.top for one in samples] == [reader.draw(0, number, 10).top for number in range(1000)]
 
 
 def test_draw_far_into_a_run():
@@ -393,3 +403,32 @@ def test_paths_may_hold_any_letters(tmp_path):
     for extension in ('.png', '.bmp'):  # one for TensorFlow to read, and one for Pillow
         one['image'] = save(folder / ('ñ 雪' + extension), ramp(12, 20))
         np.testing.assert_array_equal(evaluated([one])[0]['image'][0], ramp(12, 20))
+
+
+# ---- colours
+
+def jittered(image, *factors):
+    with tf.Graph().as_default(), tf.Session() as session:
+        return session.run(reader.jittered(tf.constant(image, tf.float32), *factors))
+
+
+def test_colours_change_as_they_are_told():
+    image = np.random.RandomState(0).randint(60, 120, (9, 7, 3)).astype('float32')
+    grey = (image * [0.299, 0.587, 0.114]).sum(2, keepdims=True)
+    np.testing.assert_allclose(jittered(image, 1.0, 1.0, 1.0), image, rtol=1e-5)
+    np.testing.assert_allclose(jittered(image, 1.5, 1.0, 1.0), 1.5 * image, rtol=1e-5)
+    np.testing.assert_allclose(jittered(image, 1.0, 0.0, 1.0), np.full_like(image, grey.mean()), rtol=1e-4)
+    np.testing.assert_allclose(jittered(image, 1.0, 1.0, 0.0), np.repeat(grey, 3, 2), rtol=1e-4)
+    np.testing.assert_allclose(jittered(image, 1.0, 1.0, 1.5), grey + 1.5 * (image - grey), rtol=1e-3)
+    assert jittered(image, 3.0, 1.5, 1.0).max() == 255 and jittered(image, 1.0, 9.0, 1.0).min() == 0
+
+
+def test_jitter_leaves_places_annotations_and_padding(ramps):
+    plain, coloured = batches(ramps, 6), batches(ramps, 6, jitter=0.5)
+    for one, other in zip(plain, coloured):
+        np.testing.assert_array_equal(one['annotation'], other['annotation'])
+        padded = (one['image'] == GREY).all(3) & (one['annotation'][..., 0] == VOID)
+        assert (other['image'][padded] == GREY).all()
+    assert sum((one['image'] != other['image']).any() for one, other in zip(plain, coloured)) == 6
+    assert_same(coloured, batches(ramps, 6, jitter=0.5))
+    assert_same(batches(ramps, 6, jitter=0.5, augment=False), batches(ramps, 6, augment=False))

@@ -57,3 +57,24 @@ def test_missing_package_says_what_to_install(monkeypatch):
     with pytest.raises(InputError, match=r'pip install pydensecrf2==1\.1') as raised:
         crf.dense_crf(np.zeros((4, 4, 3), np.uint8), np.full((4, 4, 2), 0.5, np.float32))
     assert '\n' not in str(raised.value)
+
+
+def test_parameters():
+    assert crf.parameters([]) == crf.PARAMETERS
+    assert crf.parameters(['iterations=5', 'bilateral_sxy=7.5']) == dict(crf.PARAMETERS, iterations=5,
+                                                                         bilateral_sxy=7.5)
+    for text, words in (('iteration=5', "'iteration' is none of iterations, gaussian_sxy"), ('iterations', 'no number'),
+                        ('iterations=2.5', 'no number'), ('iterations=0', 'not from 1'),
+                        ('gaussian_sxy=0', 'not from 0.01'), ('bilateral_compat=nan', 'not from 0'),
+                        ('bilateral_srgb=1e9', 'to 10000')):
+        with pytest.raises(ValueError, match=words):
+            crf.parameters([text])
+
+
+@needs_pydensecrf
+def test_parameters_are_those_of_the_refinement():
+    image, _, probabilities = two_regions()
+    weak = crf.parameters(['gaussian_compat=0', 'bilateral_compat=0'])
+    np.testing.assert_array_equal(crf.dense_crf(image, probabilities, **weak), probabilities.argmax(-1))
+    np.testing.assert_array_equal(crf.dense_crf(image, probabilities, **crf.PARAMETERS),
+                                  crf.dense_crf(image, probabilities))

@@ -18,7 +18,7 @@ from PIL import Image
 
 import read_ShapesData
 from conftest import command, run, run_well
-from fcn import export, metrics
+from fcn import crf, export, metrics
 from fcn import records as fcn_records
 from fcn.errors import EXIT_STOPPED
 from small_runs import logged, variables
@@ -121,6 +121,36 @@ def test_test_and_visualize_agree(two_steps, shapes, tmp_path):
     panels = [Image.open(os.path.join(results, 'pic_%d.png' % number)) for number in range(3)]
     assert all(panel.size[0] > 400 for panel in panels)
     assert not os.path.exists(os.path.join(results, 'pic_3.png'))
+
+
+@pytest.mark.skipif(not crf.available(), reason='pydensecrf2 is not installed')
+def test_the_dense_crf_is_scored_too(two_steps, tmp_path):
+    output = run_well('--mode=test', '--logs_dir=' + two_steps[0], '--results_dir=%s' % tmp_path, '--crf',
+                      '--test_scales=0.75,1', '--test_flip', '--crf_parameters=iterations=2')
+    plain, refined = (json.loads((tmp_path / name).read_text()) for name in ('metrics.json', 'crf/metrics.json'))
+    assert 'With the dense CRF:\nPixel accuracy: %.4f' % refined['pixel_accuracy'] in output
+    pixels = [[one['pixels'] for one in result['classes']] for result in (plain, refined)]
+    assert pixels[0] == pixels[1] and sum(pixels[0]) > 0 and refined['classes'] != plain['classes']
+
+
+def test_every_part_of_the_recipe_trains_and_resumes(shapes, tmp_path):
+    """Together; auxiliary scores and another optimizer may join a run later."""
+    flags = SMALL + ('--mode=train', '--data_dir=' + shapes, '--logs_dir=%s' % tmp_path, '--skip_layers=4s',
+                     '--color_jitter=0.3', '--random_scale=0.8,1.5', '--class_weights=median_frequency', '--warm_up=3',
+                     '--schedule=poly', '--clip_gradient_norm=1')
+    run_well('--max_iterations=2', '--checkpoint_path=', *flags)
+    more = ('--auxiliary_loss=0.4', '--optimizer=momentum', '--new_layers_rate=10')
+    output = run_well('--max_iterations=4', *(flags + more))
+    assert 'the optimizer begins anew' in output and 'training 206 of 206 variables' in output
+    output = run_well('--max_iterations=5', *(flags + more))
+    assert 'the optimizer\'s' in output and 'anew' not in output
+    held = variables('%s/model.ckpt-5' % tmp_path)
+    aux = 'InceptionV3/Upsampling/Aux_Score_Mixed_6e/weights'
+    assert {aux, aux + '/Momentum', 'InceptionV3/Upsampling/Score_Conv2d_4a_3x3/weights'} <= set(held)
+    assert [line['learning_rate'] for line in logged(tmp_path)][:2] == pytest.approx(
+        [0.00032 / 3, 0.00032 * 2 / 3 * 0.5 ** 0.9])
+    assert logged(tmp_path)[-1]['step'] == 5
+    run_well('--mode=test', '--logs_dir=%s' % tmp_path, '--results_dir=%s/results' % tmp_path)
 
 
 def test_photos_of_any_kind(two_steps, tmp_path):

@@ -56,8 +56,9 @@ def test_features_head_is_the_original(session, case, use_batch_norm, is_trainin
     assert np.abs(session.run(logits)[place] - wanted).max() < tolerance * std
 
 
-@pytest.mark.parametrize('upsampling', network.UPSAMPLINGS)
-@pytest.mark.parametrize('skip', network.SKIPS)
+@pytest.mark.parametrize('skip, upsampling', [(skip, upsampling) for skip in network.SKIPS
+                                              for upsampling in network.UPSAMPLINGS if (skip, upsampling) != (
+                                                  '4s', 'features')])
 def test_logits_have_the_size_of_any_input(session, upsampling, skip):
     images = tf.placeholder(tf.float32, [None, None, None, 3])
     prediction, logits, _ = build(images, upsampling=upsampling, skip=skip, is_training=False)
@@ -115,7 +116,8 @@ def test_variables_do_not_depend_on_size_or_skip():
 
 
 def test_unknown_values_raise():
-    for arguments, words in (({'skip': '4s'}, "skip is '4s'"), ({'upsampling': 'bilinear'}, 'upsampling'),):
+    for arguments, words in (({'skip': '2s'}, "skip is '2s'"), ({'upsampling': 'bilinear'}, 'upsampling'),
+                             ({'skip': '4s', 'upsampling': 'features'}, "skip '4s' goes with")):
         with tf.Graph().as_default(), pytest.raises(ValueError, match=words):
             build(tf.zeros([1, 224, 224, 3]), **arguments)
     with tf.Graph().as_default(), pytest.raises(ValueError, match='75'):
@@ -156,14 +158,15 @@ def test_skip_scores_start_at_zero(session):
     assert not scores['Mixed_5d'].any() and not scores['Mixed_6e'].any() and scores['Mixed_7c'].any()
 
 
-@pytest.mark.parametrize('name, first, stride', [('Mixed_5d', 13, 8), ('Mixed_6e', 21, 16), ('Mixed_7c', 37, 32)])
-def test_scores_land_on_the_centre_of_their_receptive_field(session, monkeypatch, name, first, stride):
+@pytest.mark.parametrize('skip, name, first, stride', [
+    ('8s', 'Mixed_5d', 13, 8), ('8s', 'Mixed_7c', 37, 32), ('4s', 'Conv2d_4a_3x3', 9, 4), ('4s', 'Mixed_6e', 21, 16)])
+def test_scores_land_on_the_centre_of_their_receptive_field(session, monkeypatch, skip, name, first, stride):
     """Along the width: where a cell looks, by the gradient of the backbone, and where its score goes, by the head's."""
     # The same geometry as the maximum, with a gradient that shows all of it; and every weight positive, so that nothing
     # cancels out.
     monkeypatch.setattr(inception_v3.layers_lib, 'max_pool2d', inception_v3.layers_lib.avg_pool2d)
     images = tf.ones([1, 75, 1600, 3])
-    _, logits, end_points = build(images, use_batch_norm=False, is_training=False)
+    _, logits, end_points = build(images, use_batch_norm=False, is_training=False, skip=skip)
     for one in tf.trainable_variables():
         if one.op.name.endswith('weights') and '/Upsampling/' not in one.op.name:
             one.initializer.run(feed_dict={}, session=session)
@@ -197,6 +200,18 @@ def test_shifted_image_gives_shifted_logits(session, upsampling):
     np.testing.assert_allclose(here[:, :, border + 32:-border], there[:, :, border:-border - 32],
                                atol=1e-4 * np.abs(here).max())
     assert np.abs(here[:, :, border:-border - 32] - there[:, :, border:-border - 32]).max() > 1e-2 * np.abs(here).max()
+
+
+def test_auxiliary_scores_are_of_training_alone_and_on_their_cells(session):
+    images = tf.constant(np.random.RandomState(0).uniform(-1, 1, (1, 107, 139, 3)).astype('float32'))
+    end_points = build(images, auxiliary=True)[2]
+    scores = end_points[network.AUXILIARY]
+    assert network.AUXILIARY not in build(images, auxiliary=True, is_training=False, reuse=True)[2]
+    assert scores.shape.as_list() == end_points['Mixed_6e'].shape.as_list()[:3] + [5]
+    places = tf.constant(np.arange(107 * 139).reshape(1, 107, 139, 1))
+    rows, columns = np.divmod(session.run(network.cells(places, scores))[0, :, :, 0], 139)
+    np.testing.assert_array_equal(rows[:, 0], 21 + 16 * np.arange(int(scores.shape[1])))
+    np.testing.assert_array_equal(columns[0], 21 + 16 * np.arange(int(scores.shape[2])))
 
 
 def test_weight_decay_covers_the_convolutions_only(session):

@@ -177,3 +177,11 @@ def test_table():
         ['class', 'IoU', 'accuracy', 'share'], ['sky', '0.667', '0.800', '62.5%'],
         ['dining', 'table', '0.667', '0.667', '37.5%'], ['dog', 'n/a', 'n/a', '0.0%']]
     assert len({len(line) for line in lines}) == 1, 'columns are aligned'
+
+
+def test_collapse_is_told():
+    assert metrics.collapsed_to([[40, 0], [60, 0]]) == 0
+    assert metrics.collapsed_to([[0, 99990], [10, 100000]]) == 1
+    assert metrics.collapsed_to([[40, 0], [59, 1]]) is None
+    assert metrics.collapsed_to([[95, 0], [5, 0]]) is None, 'nearly all of it is that class'
+    assert metrics.collapsed_to(np.zeros((3, 3))) is None

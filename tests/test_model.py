@@ -78,7 +78,7 @@ def test_train_operation_adds_weight_decay_and_runs_batch_norm_updates(session):
     unused = tf.get_variable('weights', [3], initializer=tf.ones_initializer())
     tf.losses.add_loss(slim.l2_regularizer(0.1)(unused), tf.GraphKeys.REGULARIZATION_LOSSES)
     step = tf.train.get_or_create_global_step()
-    train_op, pairs, _, _ = model.training_operation(tf.reduce_mean(net), 0.01, step, tf.trainable_variables())
+    train_op, pairs, _ = model.training_operation(tf.reduce_mean(net), 0.01, step, tf.trainable_variables())
     session.run(tf.global_variables_initializer())
     session.run(train_op)
     values = {one.op.name: session.run(one) for one in tf.global_variables()}
@@ -112,6 +112,95 @@ def test_prediction_takes_images_smaller_than_the_network(session):
     session.run(tf.global_variables_initializer())
     labels, scores = session.run([prediction, logits], {images: np.zeros((1, 20, 100, 3))})
     assert labels.shape == (1, 20, 100, 1) and scores.shape == (1, 20, 100, 3)
+
+
+def test_class_weights_make_a_weighted_mean(session):
+    logits = tf.constant([[[[2.0, 0.0], [0.0, 1.0], [1.0, 1.0]]]])
+    annotation = tf.constant([[[[0], [255], [1]]]], tf.uint8)
+    first, last = np.log(1 + np.exp(-2)), np.log(2)
+    assert session.run(model.pixelwise_loss(logits, annotation, 255, [0.5, 3.0])) == pytest.approx(
+        (0.5 * first + 3 * last, 3.5))
+    loss = model.mean_loss(logits, annotation, 255, [0.5, 3.0])
+    assert session.run(loss) == pytest.approx((0.5 * first + 3 * last) / 3.5)
+    gradient = session.run(tf.gradients(loss, logits)[0])
+    assert not gradient[0, 0, 1].any() and gradient[0, 0, 2] == pytest.approx(3 / 3.5 * np.array([0.5, -0.5]))
+
+
+def test_weights_of_classes_that_are_rare_leave_the_mean_a_mean(session):
+    """With weights that add up to less than 1 too."""
+    logits, annotation = tf.zeros([1, 1, 2, 2]), tf.zeros([1, 1, 2, 1], tf.uint8)
+    assert session.run(model.mean_loss(logits, annotation, 255, [0.01, 1.0])) == pytest.approx(np.log(2))
+
+
+def trained(session, steps=1, rate=0.1, **optimization):
+    """Values by name of a backbone's and a new layer's weights, 1 before, whose gradients are 3 and 4."""
+    with tf.variable_scope('InceptionV3'):
+        old, new = (tf.get_variable(name, [], initializer=tf.ones_initializer())
+                    for name in ('Conv2d_1a_3x3/weights', 'Upsampling/weights'))
+    step = tf.train.get_or_create_global_step()
+    train_op = model.training_operation(3 * old + 4 * new, rate, step, [old, new], dict(model.ADAM, **optimization))[0]
+    session.run(tf.global_variables_initializer())
+    for _ in range(steps):
+        session.run(train_op)
+    assert session.run(step) == steps
+    return session.run([old, new])
+
+
+def test_long_gradients_are_shortened(session):
+    sgd = {'optimizer': 'momentum', 'momentum': 0.0}
+    assert trained(session, clip_gradient_norm=1, **sgd) == pytest.approx([1 - 0.1 * 0.6, 1 - 0.1 * 0.8])
+
+
+def test_short_gradients_are_left(session):
+    sgd = {'optimizer': 'momentum', 'momentum': 0.0}
+    assert trained(session, clip_gradient_norm=6, **sgd) == pytest.approx([1 - 0.3, 1 - 0.4])
+
+
+def test_momentum(session):
+    assert trained(session, 2, optimizer='momentum', momentum=0.5) == pytest.approx([1 - 0.3 * 2.5, 1 - 0.4 * 2.5])
+
+
+@pytest.mark.parametrize('optimizer', ['adam', 'momentum'])
+def test_new_layers_have_a_rate_of_their_own(session, optimizer):
+    old, new = trained(session, rate=0.001, optimizer=optimizer, momentum=0.9, new_layers_rate=10)
+    steps = (0.001, 0.01) if optimizer == 'adam' else (0.003, 0.04)
+    assert (1 - old, 1 - new) == pytest.approx(steps, rel=1e-3)
+
+
+def softmax(logits):
+    logits = np.exp(logits - logits.max(3, keepdims=True))
+    return logits / logits.sum(3, keepdims=True)
+
+
+def test_predictions_are_averaged_over_mirror_images_and_scales(session):
+    settings = {'num_classes': 3, 'skip': '8s', 'upsampling': 'scores', 'use_batch_norm': False, 'scale_input': True,
+                'weight_decay': 0.0, 'batch_norm_decay': 0.9, 'dropout_keep_prob': 1.0, 'freeze_batch_norm': False}
+    images = tf.placeholder(tf.uint8, [1, None, None, 3])
+    built = {name: model.averaged_prediction(images, settings, scales, flip, tf.AUTO_REUSE) for name, scales, flip in (
+        ('plain', [1], False), ('flip', [1], True), ('half', [0.5], False), ('two', [0.5, 1], False))}
+    session.run(tf.global_variables_initializer())
+    random = np.random.RandomState(0)
+    for one in tf.trainable_variables():  # else all three classes are alike
+        if 'Score_' in one.op.name:
+            one.load(random.normal(0, 0.3, one.shape.as_list()).astype('float32'), session)
+    image = random.randint(0, 256, (1, 96, 128, 3)).astype('uint8')
+    found, mirrored = (session.run(built, {images: one}) for one in (image, image[:, :, ::-1]))
+    for labels, logits in found.values():
+        np.testing.assert_array_equal(labels[..., 0], logits.argmax(3))
+    assert np.exp(found['two'][1]).sum(3) == pytest.approx(1, abs=1e-5)
+    found, mirrored = ({name: softmax(logits) for name, (_, logits) in one.items()} for one in (found, mirrored))
+    np.testing.assert_allclose(found['flip'], (found['plain'] + mirrored['plain'][:, :, ::-1]) / 2, atol=1e-5)
+    np.testing.assert_allclose(found['two'], (found['plain'] + found['half']) / 2, atol=1e-5)
+    assert np.abs(found['plain'] - found['flip']).max() > 1e-3 < np.abs(found['plain'] - found['half']).max()
+
+
+def test_learning_rate_warms_up(session):
+    step = tf.placeholder(tf.int64, [])
+    rate = model.scheduled_learning_rate('constant', 0.1, step, 100, warm_up=4)
+    assert [session.run(rate, {step: value}) for value in (0, 1, 3, 4, 50)] == pytest.approx(
+        [0.025, 0.05, 0.1, 0.1, 0.1])
+    poly = model.scheduled_learning_rate('poly', 0.1, step, 10, warm_up=4)
+    assert session.run(poly, {step: 1}) == pytest.approx(0.5 * 0.1 * 0.9 ** 0.9)
 
 
 def test_poly_schedule_falls_to_zero(session):

@@ -1,0 +1,45 @@
+"""How much a class's pixels count in the loss, so that large classes do not drown small ones."""
+import numpy as np
+
+from fcn import records as fcn_records
+
+KINDS = ('none', 'median_frequency', 'sqrt_median_frequency')
+MOST_ANNOTATIONS = 1000  # that are counted, evenly spread over the split
+
+
+def class_weights(kind, records, dataset):
+    """Counts the pixels of the annotations, and returns a factor for each class; None when kind is 'none'.
+
+    'median_frequency' gives class c the median of all classes' frequencies over its own, where its frequency is its
+    share of the labelled pixels in the images that it is in (Eigen and Fergus, Predicting Depth, Surface Normals and
+    Semantic Labels, 2015); 'sqrt_median_frequency' the square root of that. A class that is in none of them has 1.
+
+    Args:
+      kind: one of `KINDS`.
+      records: list of records with annotations.
+      dataset: the `fcn.records.Dataset` they belong to.
+
+    Returns:
+      list of C floats, or None.
+
+    Raises:
+      InputError: an annotation cannot be read, or holds a label that is no class.
+    """
+    if kind == 'none':
+        return None
+    classes = len(dataset.class_names)
+    own, labelled = np.zeros(classes), np.zeros(classes)
+    for one in fcn_records.evenly(records, MOST_ANNOTATIONS):
+        labels = fcn_records.read_labels(one['annotation'], dataset)
+        if dataset.ignore_label is not None:
+            labels = labels[labels != dataset.ignore_label]
+        counts = np.bincount(labels.ravel(), minlength=classes)
+        own += counts
+        labelled += np.where(counts, counts.sum(), 0)
+    present = own > 0
+    if not present.any():
+        return [1.0] * classes
+    frequency = own[present] / labelled[present]
+    weights = np.ones(classes)
+    weights[present] = (np.median(frequency) / frequency) ** (0.5 if kind.startswith('sqrt') else 1)
+    return weights.tolist()

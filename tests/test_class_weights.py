@@ -1,0 +1,46 @@
+"""Class weights, from annotations with known counts."""
+import numpy as np
+import pytest
+from PIL import Image
+
+from fcn import class_weights
+from fcn.colorize import voc_palette
+from fcn.errors import InputError
+from fcn.records import Dataset, record
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    """Two images: 6 pixels of class 0, 2 of class 1, 2 void; and 1 of class 0, 9 of class 2. Class 3 is in neither."""
+    records = []
+    for number, labels in enumerate(([0] * 6 + [1] * 2 + [255] * 2, [0] + [2] * 9)):
+        path = str(tmp_path / ('%d.png' % number))
+        Image.fromarray(np.uint8([labels])).save(path)
+        records.append(record('no image', path))
+    return Dataset('test', records, [], list('abcd'), 255, None, voc_palette())
+
+
+def test_median_frequency(dataset):
+    frequency = np.array([7 / 18, 2 / 8, 9 / 10])  # of the labelled pixels of the images that the class is in
+    expected = list(np.median(frequency) / frequency) + [1]
+    assert class_weights.class_weights('median_frequency', dataset.training, dataset) == pytest.approx(expected)
+    assert class_weights.class_weights('sqrt_median_frequency', dataset.training, dataset) == pytest.approx(
+        np.sqrt(expected))
+    assert class_weights.class_weights('none', dataset.training, dataset) is None
+
+
+def test_void_as_a_class(dataset):
+    labelled = dataset._replace(class_names=list('abcd') + ['ambiguous'], ignore_label=None, void_label=4)
+    weights = class_weights.class_weights('median_frequency', labelled.training, labelled)
+    frequency = np.array([7 / 20, 2 / 10, 9 / 10, 2 / 10])
+    assert weights == pytest.approx(list(np.median(frequency) / frequency)[:3] + [1, np.median(frequency) / 0.2])
+
+
+def test_nothing_labelled(dataset):
+    assert class_weights.class_weights('median_frequency', [], dataset) == [1, 1, 1, 1]
+
+
+def test_unknown_label_is_an_error(dataset):
+    two = dataset._replace(class_names=['a', 'b'])
+    with pytest.raises(InputError, match='1.png holds the label 2'):
+        class_weights.class_weights('median_frequency', two.training, two)
