@@ -1,4 +1,4 @@
-# make demo: a first segmentation, from nothing, in minutes.    make test: the whole test suite.
+# make demo: a first segmentation, from nothing, in minutes.    make test: the whole test suite.    make bench: speed.
 # Each makes its own environment in $(VENV) from $(PYTHON), and uses it again when it exists:
 #     make test PYTHON=python3.7 VENV=.venv37
 PYTHON ?= python3
@@ -9,7 +9,7 @@ REQUIREMENTS ?= $(if $(shell command -v nvidia-smi),requirements-gpu.txt,require
 PYTEST_ARGS ?= -n 2 --dist loadfile
 RUN = $(VENV)/bin/python inception_FCN.py
 
-.PHONY: demo test clean
+.PHONY: demo test bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
@@ -28,6 +28,10 @@ demo: $(VENV)/installed
 test: $(VENV)/installed-for-tests
 	@! $(VENV)/bin/python -c 'import ruff' 2>/dev/null || $(VENV)/bin/python -m ruff check .
 	$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+
+# make bench BENCH_ARGS=--quick: one head only
+bench: $(VENV)/installed
+	$(VENV)/bin/python benchmarks/bench.py $(BENCH_ARGS)
 
 clean:
 	rm -rf .venv .venv37 logs/demo results/demo

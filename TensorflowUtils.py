@@ -18,19 +18,19 @@ from PIL import Image
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2' if os.path.exists('/dev/nvidiactl') else '3')
 
 
-def _has_avx2_only():
+def _cpu_features():
     try:
         with open('/proc/cpuinfo') as file:
-            features = file.read()
+            return file.read()
     except OSError:
-        return False
-    return ' avx2' in features and ' avx512' not in features
+        return ''
 
 
+_AVX2_ONLY = ' avx2' in _cpu_features() and ' avx512' not in _cpu_features()
 # TensorFlow 2 switches oneDNN's convolutions on by itself for AVX-512 only, but with AVX2 they train faster too.
-if _has_avx2_only():
+if _AVX2_ONLY:
     os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '1')
-ONEDNN_FOR_AVX2 = _has_avx2_only() and os.environ['TF_ENABLE_ONEDNN_OPTS'] == '1'
+ONEDNN_FOR_AVX2 = _AVX2_ONLY and os.environ['TF_ENABLE_ONEDNN_OPTS'] == '1'
 # Nor do their Python warnings: of NumPy's future (1.15) and of their own layers (2.21).
 warnings.filterwarnings('ignore', module='tensor(flow|board)|tf_slim')
 
@@ -71,32 +71,62 @@ from tf_slim.nets import inception_v3  # noqa: E402
 tf.logging.set_verbosity(tf.logging.ERROR)
 tf.disable_v2_behavior()
 
-__all__ = ['describe_devices', 'histogram_summaries', 'image_summary', 'inception_v3', 'session_config', 'slim', 'tf']
+__all__ = ['LOSS_SCALES', 'describe_devices', 'histogram_summaries', 'image_summary', 'inception_v3',
+           'lower_precision', 'session_config', 'slim', 'tf']
+
+# What the loss is multiplied by before its gradient is taken, and the gradient divided by after: small gradients are
+# lost in float16, whose smallest number is 6e-8, but not in bfloat16.
+LOSS_SCALES = {None: 1, 'bfloat16': 1, 'float16': 512}
 
 
-def session_config(deterministic=False):
+def lower_precision(precision):
+    """Returns the type that convolutions compute in when `--precision` is that: 'float16', 'bfloat16' or None.
+
+    None: float32, since it is 'float32', or since neither a GPU nor the CPU's instructions would be faster in less.
+    """
+    if precision == 'float32':
+        return None
+    if tf.config.experimental.list_physical_devices('GPU'):
+        return 'float16'
+    toggles = rewriter_config_pb2.RewriterConfig.DESCRIPTOR.fields_by_name
+    fast = any(feature in _cpu_features() for feature in (' avx512_bf16', ' amx_bf16'))
+    return 'bfloat16' if fast and 'auto_mixed_precision_onednn_bfloat16' in toggles else None
+
+
+def session_config(deterministic=False, precision='float32'):
     """Returns the `tf.ConfigProto` of every session.
 
     Args:
       deterministic: one thread an operation and one operation at a time, so that sums are always taken in one order.
         Otherwise all cores that this process may run on are used: its affinity, which SLURM sets.
+      precision: 'float32', or 'mixed': what gains by it is computed in `lower_precision`, weights stay in float32.
     """
     config = tf.ConfigProto(allow_soft_placement=True)
     config.gpu_options.allow_growth = True  # two runs can share a card, and a small run doesn't take all of it
     if ONEDNN_FOR_AVX2:
         # Its convolution fused with batch norm has no AVX2 code and falls back to one many times slower.
         config.graph_options.rewrite_options.remapping = rewriter_config_pb2.RewriterConfig.OFF
+    toggle = {'float16': 'auto_mixed_precision', 'bfloat16': 'auto_mixed_precision_onednn_bfloat16', None: None}[
+        lower_precision(precision)]
+    if toggle:
+        setattr(config.graph_options.rewrite_options, toggle, rewriter_config_pb2.RewriterConfig.ON)
     config.intra_op_parallelism_threads = 1 if deterministic else len(os.sched_getaffinity(0))
     config.inter_op_parallelism_threads = 1 if deterministic else 0
     return config
 
 
-def describe_devices(session):
-    """Returns 'on N GPUs' or 'on the CPU, N cores'; adds a warning when a GPU is there but not in reach."""
+def describe_devices(session, precision='float32'):
+    """Returns 'on N GPUs' or 'on the CPU, N cores', and what --precision=mixed comes to there.
+
+    Adds a warning when a GPU is there but not in reach.
+    """
     gpus = sum(device.device_type == 'GPU' for device in session.list_devices())
+    lower, text = lower_precision(precision), ''
+    if precision != 'float32':
+        text = ', %s and float32 mixed' % lower if lower else ', all in float32: it has nothing faster'
     if gpus:
-        return 'on %d GPU%s' % (gpus, 's' if gpus > 1 else '')
-    text = 'on the CPU, %d cores' % len(os.sched_getaffinity(0))
+        return 'on %d GPU%s%s' % (gpus, 's' if gpus > 1 else '', text)
+    text = 'on the CPU, %d cores%s' % (len(os.sched_getaffinity(0)), text)
     if os.path.exists('/dev/nvidiactl'):
         text += ' (there is an NVIDIA GPU, but TensorFlow finds no CUDA for it: pip install -r requirements-gpu.txt)'
     return text

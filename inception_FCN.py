@@ -94,6 +94,8 @@ flags.DEFINE_boolean('freeze_batch_norm', False, 'Train with the moving averages
 flags.DEFINE_enum('learning_rate_scaling', 'none', ['none', 'sqrt', 'linear'], 'How the learning rate grows with the '
                   'number of replicas (GPUs), whose images together make the global batch.')
 flags.DEFINE_float('cluster_timeout', 300, 'Seconds to wait for the other workers of a job at its beginning.', 1)
+flags.DEFINE_enum('precision', 'float32', ['float32', 'mixed'], 'mixed: compute in float16 on GPUs and in bfloat16 on '
+                  'CPUs that have it, where that is faster, in all modes; weights stay in float32.')
 flags.DEFINE_integer('seed', 0, 'Of weights, order, crops and dropout.', 0, 2 ** 31 - 1)
 flags.DEFINE_boolean('deterministic', False, 'Same weights every time, bit for bit, from the same flags (CPU); slower.')
 
@@ -145,7 +147,7 @@ def train(dataset, crew, config):
     import BatchDatSetReader
     from fcn import checkpoints, evaluation, model, training, training_log
     from fcn.cluster import Cluster
-    from TensorflowUtils import describe_devices, tf
+    from TensorflowUtils import LOSS_SCALES, describe_devices, lower_precision, tf
 
     def starting_point():
         newest = checkpoints.newest_intact(FLAGS.logs_dir)
@@ -167,7 +169,7 @@ def train(dataset, crew, config):
     weights_of_classes = crew.share(lambda: class_weights.class_weights(
         FLAGS.class_weights, dataset.training, dataset))
 
-    cluster = Cluster(crew, FLAGS.deterministic)
+    cluster = Cluster(crew, FLAGS.deterministic, FLAGS.precision)
     global_batch = FLAGS.batch_size * cluster.replicas
     first_sample, batches = run_folder.samples_before(config, first_step, global_batch)
     with tf.Graph().as_default() as graph, cluster.scope():
@@ -182,8 +184,9 @@ def train(dataset, crew, config):
                 FLAGS.trainable_scopes,
                 lambda global_step: scale * model.scheduled_learning_rate(
                     FLAGS.schedule, FLAGS.learning_rate, global_step, FLAGS.max_iterations, FLAGS.warm_up),
-                {name: FLAGS[name].value for name in ('optimizer', 'momentum', 'clip_gradient_norm',
-                                                      'new_layers_rate')},
+                dict({name: FLAGS[name].value for name in ('optimizer', 'momentum', 'clip_gradient_norm',
+                                                           'new_layers_rate')},
+                     loss_scale=LOSS_SCALES[lower_precision(FLAGS.precision)]),
                 weights_of_classes, FLAGS.auxiliary_loss, FLAGS.debug)
         except model.NothingToTrain as error:
             raise InputError('--trainable_scopes: %s' % error) from None
@@ -205,7 +208,7 @@ def train(dataset, crew, config):
             graph.finalize()
             print('training %d of %d variables with %d images, step %d to %d, %s' % (
                 len(one_step.variables), len(tf.trainable_variables()), len(dataset.training), first_step,
-                FLAGS.max_iterations, describe_devices(session)))
+                FLAGS.max_iterations, describe_devices(session, FLAGS.precision)))
             if cluster.replicas > 1:
                 print('global batch %d: %d images on each of %d replicas, %d worker%s; learning rate times %g' % (
                     global_batch, FLAGS.batch_size, cluster.replicas, crew.count, 's' if crew.count > 1 else '', scale))
@@ -286,7 +289,7 @@ def trained_model(records, dataset, prefix, settings=None, crew=None):
     if records and records[0]['annotation'] and not FLAGS.skip_bad_images:
         crew.share(lambda: fcn_records.check_records(records, dataset))
     with tf.Graph().as_default() as graph:
-        cluster = Cluster(crew, FLAGS.deterministic)
+        cluster = Cluster(crew, FLAGS.deterministic, FLAGS.precision)
         predictions = evaluation.Evaluation(
             records, dataset, settings or network_settings(dataset), cluster, squash_to(),
             scales=[float(scale) for scale in FLAGS.test_scales], flip=FLAGS.test_flip)

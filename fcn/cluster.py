@@ -23,7 +23,7 @@ class Cluster:
 
     Args:
       workers: `fcn.workers.Workers`, or `Alone`.
-      deterministic: as `TensorflowUtils.session_config`.
+      deterministic, precision: as `TensorflowUtils.session_config`.
 
     Attributes:
       local_replicas: number of replicas in this process: its GPUs, or 1.
@@ -31,12 +31,12 @@ class Cluster:
       first_replica: number of this worker's first one among all.
     """
 
-    def __init__(self, workers, deterministic=False):
+    def __init__(self, workers, deterministic=False, precision='float32'):
         self.workers = workers
         devices = replica_devices()
         self.local_replicas = max(len(devices), 1)
         self.replicas, self.first_replica = self.local_replicas * workers.count, self.local_replicas * workers.index
-        self._config, self._target, self._server = session_config(deterministic), '', None
+        self._config, self._target, self._server = session_config(deterministic, precision), '', None
         if workers.count == 1:
             self._strategy = tf.distribute.MirroredStrategy(devices) if devices[1:] else tf.distribute.get_strategy()
             return

@@ -8,7 +8,7 @@ from nets import inception_v3_fcn as network
 from TensorflowUtils import slim, tf
 
 FINITE = 'loss_and_gradient_are_finite'
-ADAM = {'optimizer': 'adam', 'clip_gradient_norm': 0, 'new_layers_rate': 1}
+ADAM = {'optimizer': 'adam', 'clip_gradient_norm': 0, 'new_layers_rate': 1, 'loss_scale': 1}
 NEW_LAYERS = re.compile('InceptionV3/(Upsampling|Logits|AuxLogits)/')
 CLASSIFICATION_SCOPES = ('InceptionV3/Logits', 'InceptionV3/AuxLogits')
 
@@ -186,7 +186,8 @@ def training_operation(loss, learning_rate, global_step, variables, optimization
       variables: list, to be trained.
       optimization: dict of 'optimizer', 'adam' or 'momentum'; 'momentum', of the latter; 'clip_gradient_norm', the
         largest norm of the gradient of all variables together (longer ones are shortened to it), 0: any;
-        'new_layers_rate', factor of the learning rate for the layers that are not the backbone's.
+        'new_layers_rate', factor of the learning rate for the layers that are not the backbone's; 'loss_scale', factor
+        of the loss while its gradient is taken, see `TensorflowUtils.LOSS_SCALES`.
       updates: collection of this replica's batch-norm updates.
       decay_share: of the weight decay, this replica's part: over all replicas, 1.
       sums: float32 scalars to sum over all replicas.
@@ -200,7 +201,10 @@ def training_operation(loss, learning_rate, global_step, variables, optimization
     decay = tf.losses.get_regularization_losses() if decay_share else []
     total = tf.add_n([loss] + [decay_share * one for one in decay])
     # Those of the original's unused classification layers have no gradient.
-    pairs = [pair for pair in _optimizer(None, optimization).compute_gradients(total, variables) if pair[0] is not None]
+    scale = optimization['loss_scale']
+    pairs = [(gradient if scale == 1 else gradient / scale, variable) for gradient, variable in _optimizer(
+        None, optimization).compute_gradients(total if scale == 1 else total * scale, variables)
+        if gradient is not None]
     if not pairs:
         raise NothingToTrain('the loss does not depend on these scopes. Name InceptionV3/Upsampling too.')
     norm = tf.global_norm([gradient for gradient, _ in pairs])

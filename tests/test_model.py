@@ -156,6 +156,11 @@ def test_short_gradients_are_left(session):
     assert trained(session, clip_gradient_norm=6, **sgd) == pytest.approx([1 - 0.3, 1 - 0.4])
 
 
+def test_scale_of_the_loss_leaves_the_steps(session):
+    sgd = {'optimizer': 'momentum', 'momentum': 0.0, 'clip_gradient_norm': 1}
+    assert trained(session, loss_scale=512, **sgd) == pytest.approx([1 - 0.1 * 0.6, 1 - 0.1 * 0.8])
+
+
 def test_momentum(session):
     assert trained(session, 2, optimizer='momentum', momentum=0.5) == pytest.approx([1 - 0.3 * 2.5, 1 - 0.4 * 2.5])
 

@@ -1,0 +1,255 @@
+"""How fast the program and its network are, as one table: make bench, or python benchmarks/bench.py [--quick].
+
+Each row compares the program (`inception_FCN.py`, on JPEGs and annotations of 500×375 pixels read from disk, as long as
+its input, log and session go along) with its bare graph (the same network, loss and train operation on one constant
+batch). Both run in processes of their own, in turn; figures are medians. The fraction of the ceiling is the share of
+the machine's own matrix-multiply rate that the bare graph's convolutions and matrix products reach, by TensorFlow's
+count of their operations; a training step counts as three forward passes.
+"""
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+from PIL import Image
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, ROOT)
+HEIGHT, WIDTH = 375, 500
+
+
+# ---- data
+
+def draw_voc(folder, training, validation, classes):
+    """Draws a data set in VOC layout: smooth colours with some noise, annotations of a few rectangles."""
+    base, random = os.path.join(folder, 'VOCdevkit', 'VOC2012'), np.random.RandomState(0)
+    for name in ('JPEGImages', 'SegmentationClass', os.path.join('ImageSets', 'Segmentation')):
+        os.makedirs(os.path.join(base, name))
+    names = ['%05d' % number for number in range(training + validation)]
+    for name in names:
+        small = Image.fromarray(random.randint(0, 256, (12, 16, 3)).astype('uint8'))
+        image = np.asarray(small.resize((WIDTH, HEIGHT), Image.BICUBIC), 'int16') + random.randint(-9, 10, (
+            HEIGHT, WIDTH, 3))
+        Image.fromarray(image.clip(0, 255).astype('uint8')).save(os.path.join(base, 'JPEGImages', name + '.jpg'),
+                                                                quality=90)
+        labels = np.zeros((HEIGHT, WIDTH), 'uint8')
+        for _ in range(6):
+            top, left = random.randint(0, HEIGHT), random.randint(0, WIDTH)
+            labels[top:top + 120, left:left + 160] = random.randint(classes)
+        Image.fromarray(labels).save(os.path.join(base, 'SegmentationClass', name + '.png'))
+    for split, own in (('train', names[:training]), ('val', names[training:])):
+        with open(os.path.join(base, 'ImageSets', 'Segmentation', split + '.txt'), 'w') as file:
+            file.write('\n'.join(own) + '\n')
+    with open(os.path.join(folder, 'labels.txt'), 'w') as file:
+        file.write('\n'.join('class %d' % label for label in range(classes)) + '\n')
+
+
+# ---- one process: a bare graph
+
+def bare(training, upsampling, classes, precision, shape, repeats):
+    """Runs a bare graph. Returns {'seconds': of each step, 'gflop': of a step's convolutions and products}."""
+    from fcn import model
+    from fcn.cluster import Cluster
+    from fcn.workers import Alone
+    from TensorflowUtils import tf
+    settings = {'num_classes': classes, 'skip': '8s', 'upsampling': upsampling, 'use_batch_norm': True,
+                'scale_input': True, 'weight_decay': 0.00004, 'batch_norm_decay': 0.99, 'freeze_batch_norm': False,
+                'dropout_keep_prob': 0.85}
+    random = np.random.RandomState(0)
+    images, labels = random.randint(0, 256, shape + [3]), random.randint(0, classes, shape + [1])
+    cluster, built = Cluster(Alone(), precision=precision), {}
+
+    def build(_):
+        # variables, or TensorFlow would compute what does not depend on any once for all
+        image, annotation = (tf.Variable(array.astype('uint8'), trainable=False) for array in (images, labels))
+        prediction, logits, _ = model.build(image, settings, training)
+        if training:
+            loss = model.mean_loss(logits, annotation, 255)
+            built['step'] = model.training_operation(loss, tf.constant(1e-5), tf.train.get_or_create_global_step(),
+                                                     tf.trainable_variables())[0]
+        else:
+            built['step'] = prediction.op
+    cluster.on_replicas(build)
+    options = tf.profiler.ProfileOptionBuilder(tf.profiler.ProfileOptionBuilder.float_operation())
+    counted = tf.profiler.profile(tf.get_default_graph(), cmd='op', options=options.with_empty_output().select(
+        ['float_ops']).build())
+    with cluster.session() as session:
+        session.run(tf.global_variables_initializer())
+        seconds = []
+        for _ in range(repeats + 3):
+            start = time.time()
+            session.run(built['step'])
+            seconds.append(time.time() - start)
+    return {'seconds': seconds[3:], 'gflop': counted.total_float_ops / 1e9}
+
+
+def ceiling(repeats):
+    """Returns the seconds of 2048×2048×2048 matrix products."""
+    from TensorflowUtils import session_config, tf
+    factor = tf.Variable(tf.random_normal([2048, 2048]))
+    product = tf.matmul(factor, factor)
+    with tf.Session(config=session_config()) as session:
+        session.run(factor.initializer)
+        seconds = []
+        for _ in range(repeats + 3):
+            start = time.time()
+            session.run(product.op)
+            seconds.append(time.time() - start)
+    return {'seconds': seconds[3:], 'gflop': 2 * 2.048 ** 3}
+
+
+def pipeline(data_dir, batches):
+    """Returns the seconds of batches of 8 from the input pipeline, alone."""
+    import BatchDatSetReader
+    import read_PascalVocData
+    from fcn import records
+    from TensorflowUtils import session_config, tf
+    training, validation = read_PascalVocData.read_dataset(data_dir)
+    names = records.read_class_names(os.path.join(data_dir, 'labels.txt'))
+    dataset = records.Dataset('bench', training, validation, names, 255, None, read_PascalVocData.PALETTE)
+    batch = tf.data.make_one_shot_iterator(BatchDatSetReader.training_batches(training, dataset, 8, 224)).get_next()
+    with tf.Session(config=session_config()) as session:
+        seconds = []
+        for _ in range(batches + 3):
+            start = time.time()
+            session.run(batch)
+            seconds.append(time.time() - start)
+    return {'seconds': seconds[3:]}
+
+
+def in_process(function, *arguments):
+    """Calls a function above in a process of its own. Returns (what it returns, its peak memory in GB)."""
+    process = subprocess.Popen([sys.executable, os.path.abspath(__file__), '--call', json.dumps(
+        [function.__name__] + list(arguments))], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    text = process.stdout.read()
+    return json.loads(text.decode().splitlines()[-1]), ended(process)
+
+
+def ended(process):
+    """Waits for a process, which must end well. Returns its peak memory in GB."""
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = status
+    if status:
+        sys.exit('%s failed' % ' '.join(process.args))
+    return usage.ru_maxrss / 1e6
+
+
+# ---- the program
+
+def start(*flags):
+    return subprocess.Popen([sys.executable, os.path.join(ROOT, 'inception_FCN.py')] + list(flags),
+                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def trained(data_dir, folder, upsampling, precision, steps):
+    """Trains. Returns (seconds between steps' log lines behind the third, seconds to the first, peak memory in GB)."""
+    began, times, path = time.time(), [], os.path.join(folder, 'progress.jsonl')
+    process = start('--mode=train', '--data_dir=' + data_dir, '--class_names=%s/labels.txt' % data_dir,
+                    '--logs_dir=' + folder, '--checkpoint_path=', '--batch_size=8', '--log_every=1',
+                    '--validate_every=0', '--max_iterations=%d' % steps, '--checkpoint_every=100000',
+                    '--upsampling=' + upsampling, '--precision=' + precision)
+    while len(times) < steps:
+        try:
+            with open(path) as file:
+                lines = file.read().count('\n')
+        except OSError:
+            lines = 0
+        times += [time.time()] * (lines - len(times))
+        if process.poll() is not None and len(times) < steps:
+            sys.exit('training failed')
+        time.sleep(0.005)
+    peak = ended(process)
+    return [after - before for before, after in zip(times[3:], times[4:])], times[0] - began, peak
+
+
+def tested(folder, data_dir, precision):
+    """Tests. Returns the seconds that it takes, start and end included."""
+    began = time.time()
+    ended(start('--mode=test', '--data_dir=' + data_dir, '--logs_dir=' + folder, '--precision=' + precision,
+                '--results_dir=' + os.path.join(folder, 'results')))
+    return time.time() - began
+
+
+# ---- the table
+
+def measure(arguments, folder):
+    """Yields rows: (what, program's images/s, bare graph's, ratio, fraction of the ceiling, peak memory in GB)."""
+    runs, repeats = (1, 4) if arguments.quick else (arguments.runs, 10)
+    rate = statistics.median(in_process(ceiling, 5)[0]['seconds'])
+    peak_rate = 2 * 2.048 ** 3 / rate
+    yield 'matrix products 2048×2048', '%.0f GFLOP/s' % peak_rate, '', '', '1', ''
+    kinds = [('scores', 21, 'float32')]
+    if not arguments.quick:
+        kinds += [('scores', 151, 'float32'), ('features', 21, 'float32'), ('features', 151, 'float32')]
+        from TensorflowUtils import lower_precision
+        kinds += [('scores', 21, 'mixed'), ('scores', 151, 'mixed')] if lower_precision('mixed') else []
+    for upsampling, classes, precision in kinds:
+        data, less = (os.path.join(folder, '%s%d' % (name, classes)) for name in ('data', 'less'))
+        if not os.path.isdir(data):
+            draw_voc(data, 64, 40, classes)
+            draw_voc(less, 8, 8, classes)
+            if classes == 21:
+                seconds = statistics.median(in_process(pipeline, data, 20)[0]['seconds'])
+                yield 'input pipeline alone', '%.0f' % (8 / seconds), '', '', '', ''
+        name, figures = '%s, %d classes, %s' % (upsampling, classes, precision), {}
+        for run in range(runs):
+            logs_dir = os.path.join(folder, 'logs_%s_%d_%s_%d' % (upsampling, classes, precision, run))
+            seconds, first, peak = trained(data, logs_dir, upsampling, precision, repeats + 5)
+            for key, value in (('train', statistics.median(seconds)), ('first', first), ('peak', peak)):
+                figures.setdefault(key, []).append(value)
+            short, long = tested(logs_dir, less, precision), tested(logs_dir, data, precision)
+            figures.setdefault('test', []).append((long - short) / 32)
+            figures.setdefault('start', []).append(short - (long - short) / 4)
+            for key, training, shape in (('bare_train', True, [8, 224, 224]), ('bare_test', False, [1, HEIGHT, WIDTH]),
+                                         ('bare_predict', False, [8, 224, 224])):
+                found, _ = in_process(bare, training, upsampling, classes, precision, shape, repeats)
+                figures.setdefault(key, []).append(statistics.median(found['seconds']))
+                if not training:
+                    figures[key + '_gflop'] = found['gflop']
+        middle = {key: statistics.median(value) if isinstance(value, list) else value
+                  for key, value in figures.items()}
+        work = {'bare_train': 3 * middle['bare_predict_gflop'], 'bare_predict': middle['bare_predict_gflop'],
+                'bare_test': middle['bare_test_gflop']}
+
+        def fraction(key, middle=middle, work=work):
+            return '%.2f' % (work[key] / middle[key] / peak_rate)
+        yield ('train, %s, 8 of 224×224' % name, '%.2f' % (8 / middle['train']), '%.2f' % (8 / middle['bare_train']),
+               '%.2f' % (middle['bare_train'] / middle['train']), fraction('bare_train'), '%.2f' % middle['peak'])
+        yield ('test, %s, 1 of 500×375' % name, '%.2f' % (1 / middle['test']), '%.2f' % (1 / middle['bare_test']),
+               '%.2f' % (middle['bare_test'] / middle['test']), fraction('bare_test'), '')
+        yield 'predict, %s, 8 of 224×224' % name, '', '%.2f' % (8 / middle['bare_predict']), '', fraction(
+            'bare_predict'), ''
+        yield 'from command to first step, %s' % name, '%.1f s' % middle['first'], '', '', '', ''
+        yield 'test without its images, %s' % name, '%.1f s' % middle['start'], '', '', '', ''
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('--quick', action='store_true', help='one head, one run')
+    parser.add_argument('--runs', type=int, default=3, help='of each, whose median is taken')
+    parser.add_argument('--call', help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.call:
+        name, *rest = json.loads(arguments.call)
+        print(json.dumps({'bare': bare, 'ceiling': ceiling, 'pipeline': pipeline}[name](*rest)))
+        return
+    import TensorflowUtils
+    with open('/proc/cpuinfo') as file:
+        model = next((line.split(':')[1].strip() for line in file if line.startswith('model name')), platform.machine())
+    print('%s, %d cores, TensorFlow %s, Python %s\n' % (model, len(os.sched_getaffinity(0)),
+                                                        TensorflowUtils.tf.__version__, platform.python_version()))
+    print('| what | program, images/s | bare graph, images/s | ratio | of the ceiling | peak GB |\n'
+          '| --- | --- | --- | --- | --- | --- |', flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        for row in measure(arguments, folder):
+            print('| %s |' % ' | '.join(row), flush=True)
+
+
+if __name__ == '__main__':
+    main()

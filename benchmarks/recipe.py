@@ -1,0 +1,123 @@
+"""What each part of the training recipe is worth: trains and tests variants of flags/small_data.flags, makes a table.
+
+    python benchmarks/recipe.py --data_dir=CAMVID --class_names=CAMVID/labels.txt --steps=800 recipe constant_rate
+    python benchmarks/recipe.py --data_dir=CAMVID --class_names=CAMVID/labels.txt --minutes=15 --seeds=3 recipe
+
+Without names, all variants are run; --list names them. --steps gives each the same number of images, --minutes the same
+time: as many steps as fit, by the speed of the variant's first dozen. Runs lie in --out and are neither trained nor
+tested again, so that it can be stopped and goes on. The table is printed, and written to OUT/recipe.md, after each run.
+"""
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+PRETRAINED = '--checkpoint_path={weights}'
+VARIANTS = {  # name: flags beyond flags/small_data.flags
+    'recipe': [],
+    'whole_scale_range': ['--random_scale=0.5,2'],
+    'no_scales': ['--random_scale=1,1'],
+    'no_augmentation': ['--noaugment'],
+    'colors': ['--color_jitter=0.3'],
+    'constant_rate': ['--schedule=constant'],
+    'small_rate': ['--learning_rate=0.00032'],
+    'warm_up': ['--warm_up=50'],
+    'sgd': ['--optimizer=momentum', '--learning_rate=0.02', '--clip_gradient_norm=5'],
+    'clipped': ['--clip_gradient_norm=1'],
+    'slims_batch_norm_decay': ['--batch_norm_decay=0.9997'],
+    'no_class_weights': ['--class_weights=none'],
+    'whole_class_weights': ['--class_weights=median_frequency'],
+    'auxiliary': ['--auxiliary_loss=0.4'],
+    'batch_8': ['--batch_size=8'],
+    'pretrained': [PRETRAINED],
+    'pretrained_10_times_head': [PRETRAINED, '--new_layers_rate=10', '--learning_rate=0.00032'],
+}
+VARIANTS.update(('%s_%s' % (skip, head), ['--skip_layers=' + skip, '--upsampling=' + head])
+                for skip in ('32s', '16s', '8s', '4s') for head in ('scores', 'features') if (skip, head) != (
+                    '4s', 'features'))
+HEADINGS = ('variant', 'flags', 'seed', 'steps', 'minutes', 'pixel acc.', 'mean IoU')
+
+
+def program(*flags):
+    done = subprocess.run([sys.executable, os.path.join(ROOT, 'inception_FCN.py')] + list(flags),
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
+    if done.returncode:
+        sys.exit(done.stdout)
+
+
+def lines_of(logs_dir):
+    with open(os.path.join(logs_dir, 'progress.jsonl')) as file:
+        return [json.loads(line) for line in file]
+
+
+def steps_in(minutes, flags, folder):
+    """Returns how many steps fit into so many minutes of training, by the median of 8 after the first 4."""
+    program('--mode=train', '--logs_dir=' + folder, '--max_iterations=12', '--log_every=1', *flags)
+    seconds = [line['seconds'] for line in lines_of(folder)]
+    shutil.rmtree(folder)
+    return int(60 * minutes / statistics.median(after - before for before, after in zip(seconds[3:], seconds[4:])))
+
+
+def run(arguments, name, seed):
+    """Trains and tests one variant where that was not done yet. Returns its row of the table, and its class IoUs."""
+    folder = os.path.join(arguments.out, '%s_%d' % (name, seed))
+    logs_dir, results_dir = os.path.join(folder, 'logs'), os.path.join(folder, 'results')
+    own = [flag.format(weights=arguments.weights) for flag in VARIANTS[name]]
+    if not os.path.exists(os.path.join(results_dir, 'metrics.json')):
+        flags = ['--data_dir=' + arguments.data_dir, '--class_names=' + arguments.class_names] + [
+            '--flagfile=' + os.path.join(ROOT, 'flags', 'small_data.flags'), '--seed=%d' % seed, '--validate_every=0',
+            '--checkpoint_every=500', '--keep_checkpoints=1'] + own
+        steps = arguments.steps or steps_in(arguments.minutes, flags, os.path.join(folder, 'speed'))
+        program('--mode=train', '--logs_dir=' + logs_dir, '--max_iterations=%d' % steps, *flags)
+        program('--mode=test', '--logs_dir=' + logs_dir, '--results_dir=' + results_dir)
+    with open(os.path.join(results_dir, 'metrics.json')) as file:
+        result = json.load(file)
+    last = lines_of(logs_dir)[-1]
+    return (name, ' '.join(own), seed, last['step'], '%.1f' % (last['seconds'] / 60),
+            '%.3f' % result['pixel_accuracy'], '%.3f' % result['mean_iou']) + tuple(
+                '%.2f' % one['iou'] for one in result['classes'] if one['iou'] is not None), [
+                    one['name'] for one in result['classes'] if one['iou'] is not None]
+
+
+def table(rows, classes):
+    lines = [HEADINGS + tuple(classes), ('---',) * (len(HEADINGS) + len(classes))] + rows
+    return '\n'.join('| %s |' % ' | '.join(map(str, line)) for line in lines) + '\n'
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('variants', nargs='*', metavar='NAME')
+    parser.add_argument('--list', action='store_true')
+    parser.add_argument('--data_dir')
+    parser.add_argument('--class_names')
+    parser.add_argument('--out', default=os.path.join(ROOT, 'logs', 'recipe'))
+    parser.add_argument('--weights', default=os.path.join(ROOT, 'Data_zoo', 'inception_v3', 'inception_v3.ckpt'))
+    parser.add_argument('--steps', type=int)
+    parser.add_argument('--minutes', type=float, default=15)
+    parser.add_argument('--seeds', type=int, default=1)
+    arguments = parser.parse_args()
+    if arguments.list:
+        print('\n'.join('%-28s %s' % (name, ' '.join(flags)) for name, flags in VARIANTS.items()))
+        return
+    if not arguments.data_dir or not arguments.class_names:
+        parser.error('--data_dir and --class_names say on which data to train')
+    for name in arguments.variants:
+        if name not in VARIANTS:
+            parser.error('%s is none of %s' % (name, ', '.join(VARIANTS)))
+    rows = []
+    for name in arguments.variants or VARIANTS:
+        for seed in range(arguments.seeds):
+            row, classes = run(arguments, name, seed)
+            rows.append(row)
+            text = table(rows, classes)
+            with open(os.path.join(arguments.out, 'recipe.md'), 'w') as file:
+                file.write(text)
+            print(text, flush=True)
+
+
+if __name__ == '__main__':
+    main()
