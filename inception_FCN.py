@@ -1,4 +1,4 @@
-"""FCN-32s, FCN-16s and FCN-8s on InceptionV3: train, test and visualize semantic segmentation.
+"""FCN-32s, 16s, 8s and 4s on InceptionV3: train, test and visualize semantic segmentation.
 
     python inception_FCN.py --mode=train --dataset=shapes --checkpoint_path= --max_iterations=300
     python inception_FCN.py --mode=test
@@ -70,13 +70,15 @@ flags.DEFINE_integer('batch_size', 10, 'Images a step.', 1, 65536)
 flags.DEFINE_integer('image_size', 224, 'Side of the training images, in pixels.', 75, 16384)
 flags.DEFINE_enum('resize', 'crop', ['crop', 'squash'], 'crop: train on squares cut out of the images, test at native '
                   "size. squash: resize whole images to the square in training and testing, as the original does.")
-flags.DEFINE_boolean('augment', True, 'Random flips, and with crop random scales and colours.')
-flags.DEFINE_list('random_scale', '0.5,2', 'Smallest and largest scale of the training images.')
+flags.DEFINE_boolean('augment', True, 'Random flips, and with crop --random_scale and --color_jitter.')
+flags.DEFINE_list('random_scale', '0.5,2', 'Smallest and largest scale of the training images (crop only).')
 flags.register_validator('random_scale', lambda texts: command_line.are_numbers(texts, 0.1, 10)
                          and len(texts) == 2 and float(texts[0]) <= float(texts[1]),
                          'must be two numbers from 0.1 to 10, the smaller first')
-flags.DEFINE_float('color_jitter', 0, 'Brightness, contrast and saturation change by up to this share.', 0, 1)
-flags.DEFINE_enum('optimizer', 'adam', ['adam', 'momentum'], 'momentum: stochastic gradient descent with --momentum.')
+flags.DEFINE_float('color_jitter', 0, 'Brightness, contrast and saturation change by up to this share (crop '
+                   'only).', 0, 1)
+flags.DEFINE_enum('optimizer', 'adam', ['adam', 'momentum'], 'momentum: stochastic gradient '
+                  'descent with --momentum; its --learning_rate is larger, some 0.02.')
 flags.DEFINE_float('momentum', 0.9, 'Of that optimizer.', 0, 1)
 flags.DEFINE_float('learning_rate', 0.00032, 'At its highest.', 0, 1e30)
 flags.DEFINE_enum('schedule', 'constant', ['constant', 'poly'], 'Of the learning rate; poly lets it fall to 0.')
@@ -95,7 +97,7 @@ flags.DEFINE_enum('learning_rate_scaling', 'none', ['none', 'sqrt', 'linear'], '
                   'number of replicas (GPUs), whose images together make the global batch.')
 flags.DEFINE_float('cluster_timeout', 300, 'Seconds to wait for the other workers of a job at its beginning.', 1)
 flags.DEFINE_enum('precision', 'float32', ['float32', 'mixed'], 'mixed: compute in float16 on GPUs and in bfloat16 on '
-                  'CPUs that have it, where that is faster, in all modes; weights stay in float32.')
+                  'CPUs that have it, where that is faster, in all modes but export; weights stay in float32.')
 flags.DEFINE_integer('seed', 0, 'Of weights, order, crops and dropout.', 0, 2 ** 31 - 1)
 flags.DEFINE_boolean('deterministic', False, 'Same weights every time, bit for bit, from the same flags (CPU); slower.')
 
@@ -168,6 +170,8 @@ def train(dataset, crew, config):
 
     weights_of_classes = crew.share(lambda: class_weights.class_weights(
         FLAGS.class_weights, dataset.training, dataset))
+    if weights_of_classes:
+        print(class_weights.describe(weights_of_classes, dataset.class_names))
 
     cluster = Cluster(crew, FLAGS.deterministic, FLAGS.precision)
     global_batch = FLAGS.batch_size * cluster.replicas
@@ -226,7 +230,9 @@ def train(dataset, crew, config):
                         first_sample + (step - first_step - 1) * global_batch
                         + cluster.first_replica * FLAGS.batch_size, cluster.local_replicas * FLAGS.batch_size)
                     with log.timing(global_batch), evaluation.naming_bad_files(records, dataset), \
-                            model.stopping_at_divergence(step, records, FLAGS.learning_rate, FLAGS.logs_dir):
+                            model.stopping_at_divergence(
+                                step, records, FLAGS.learning_rate, FLAGS.logs_dir,
+                                ', --precision=float32' if lower_precision(FLAGS.precision) else ''):
                         done = session.run(dict(one_step.fetches, **(histograms if due else {})),
                                            {one_step.stop: 1.0} if signals.received else {})
                     # Of several workers all must stop after the same step.
@@ -289,10 +295,10 @@ def trained_model(records, dataset, prefix, settings=None, crew=None):
     if records and records[0]['annotation'] and not FLAGS.skip_bad_images:
         crew.share(lambda: fcn_records.check_records(records, dataset))
     with tf.Graph().as_default() as graph:
-        cluster = Cluster(crew, FLAGS.deterministic, FLAGS.precision)
+        cluster = Cluster(crew, FLAGS.deterministic, 'float32' if FLAGS.mode == 'export' else FLAGS.precision)
         predictions = evaluation.Evaluation(
             records, dataset, settings or network_settings(dataset), cluster, squash_to(),
-            scales=[float(scale) for scale in FLAGS.test_scales], flip=FLAGS.test_flip)
+            **({} if FLAGS.mode == 'export' else {'scales': scales_to_test(), 'flip': FLAGS.test_flip}))
         with cluster.session() as session:
             checkpoints.restore(session, prefix, model.used_variables())
             graph.finalize()
@@ -305,9 +311,10 @@ def test(dataset, crew):
     make_folder(FLAGS.results_dir)
     prefix = crew.share(trained_checkpoint)
     with trained_model(dataset.validation, dataset, prefix, crew=crew) as (session, predictions):
-        print('testing %s on %d images of %s' % (prefix, len(dataset.validation), dataset.name))
-        found = predictions.scores(session, progress='testing' if crew.chief else None,
-                                   refine=refinement() if FLAGS.crf else None)
+        print('testing %s on %d images of %s%s' % (prefix, len(dataset.validation), dataset.name,
+                                                   ', averaged over ' + averaged() if averaged() else ''))
+        refine = refinement() if FLAGS.crf else None
+        found = predictions.scores(session, progress='testing' if crew.chief else None, refine=refine)
     if not crew.chief:
         return 0
 
@@ -321,21 +328,36 @@ def test(dataset, crew):
         refined = result_of(found.refined)
         print('\n'.join(['', 'With the dense CRF:'] + metrics.summary_lines(refined)))
         written += metrics.write(refined, os.path.join(FLAGS.results_dir, 'crf'))
+        if refine.left:
+            print('(%d images of more than %d pixels are in it as they were predicted.)' % (refine.left,
+                                                                                          crf.MOST_PIXELS))
+    else:  # those of an earlier test
+        for name in ('metrics.txt', 'metrics.json'):
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(os.path.join(FLAGS.results_dir, 'crf', name))
     report.write_confusion(os.path.join(FLAGS.results_dir, 'confusion_matrix.csv'), found.confusion,
                            dataset.class_names)
     report.write_image_scores(os.path.join(FLAGS.results_dir, 'images.csv'), [
         (one['filename'],) + row for one, row in zip(dataset.validation, found.rows)])
     written.append(model_card.write(
         FLAGS.results_dir, dataset, result, prefix, run_folder.read_config(run_dir()),
-        {name: FLAGS[name].default for name in own_flags()}, found.loss, FLAGS.data_dir))
+        {name: FLAGS[name].default for name in own_flags()}, found.loss, FLAGS.data_dir, averaged()))
     print('wrote %s and %s. Next: --mode=visualize' % (', '.join(written), write_page(dataset)))
     return 0
 
 
+def scales_to_test():
+    return [float(scale) for scale in FLAGS.test_scales]
+
+
+def averaged():
+    """Says over what the probabilities are averaged in testing: '' where they are not."""
+    scales = 'the scales ' + ', '.join('%g' % scale for scale in scales_to_test())
+    return ' and '.join(([scales] if scales_to_test() != [1] else []) + ['mirror images'] * FLAGS.test_flip)
+
+
 def refinement():
-    """The dense CRF as a function of an image and its probabilities. Raises InputError where its package is missing."""
-    crf.import_densecrf()
-    return functools.partial(crf.dense_crf, **crf.parameters(FLAGS.crf_parameters))
+    return crf.Refinement(crf.parameters(FLAGS.crf_parameters))
 
 
 def write_page(dataset):
@@ -368,8 +390,9 @@ def visualize(dataset):
     refine = refinement() if use_crf else None
 
     def refinable(image):
-        return use_crf and image.shape[0] * image.shape[1] <= crf.MOST_PIXELS
-    with visualization.Gallery(FLAGS.results_dir, dataset, prefix, go_on=bool(FLAGS.image_dir)) as shown:
+        return use_crf and refine.takes(image)
+    how = {'averaged over': averaged(), 'crf': use_crf and refine.values, 'tile_size': FLAGS.tile_size}
+    with visualization.Gallery(FLAGS.results_dir, dataset, prefix, bool(FLAGS.image_dir), how) as shown:
         records = shown_records(dataset)
         left = [one for one in records if not shown.is_done(one, FLAGS.save_probabilities)]
         if len(left) < len(records):
@@ -485,6 +508,8 @@ def run(argv):
         config = run_folder.read_config(run_dir()) if run_folder.saved(run_dir()) else {}
         command_line.recall(FLAGS, config, run_dir(), NETWORK_FLAGS, REMEMBERED_FLAGS,
                             STREAM_FLAGS if FLAGS.mode == 'train' else ())
+        if (FLAGS.skip_layers, FLAGS.upsampling) == ('4s', 'features'):
+            raise InputError("--skip_layers=4s goes with --upsampling=scores; the original's head ends at 8s.")
         if not crew.chief and FLAGS.mode not in ('train', 'test'):
             return 0  # the chief does it alone
         if FLAGS.mode == 'train' and crew.chief:

@@ -126,9 +126,10 @@ def pipeline(data_dir, batches):
 def in_process(function, *arguments):
     """Calls a function above in a process of its own. Returns (what it returns, its peak memory in GB)."""
     process = subprocess.Popen([sys.executable, os.path.abspath(__file__), '--call', json.dumps(
-        [function.__name__] + list(arguments))], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        [function.__name__] + list(arguments))], stdout=subprocess.PIPE)
     text = process.stdout.read()
-    return json.loads(text.decode().splitlines()[-1]), ended(process)
+    peak = ended(process)
+    return json.loads(text.decode().splitlines()[-1]), peak
 
 
 def ended(process):
@@ -144,7 +145,7 @@ def ended(process):
 
 def start(*flags):
     return subprocess.Popen([sys.executable, os.path.join(ROOT, 'inception_FCN.py')] + list(flags),
-                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                            stdout=subprocess.DEVNULL)
 
 
 def trained(data_dir, folder, upsampling, precision, steps):
@@ -161,7 +162,7 @@ def trained(data_dir, folder, upsampling, precision, steps):
         except OSError:
             lines = 0
         times += [time.time()] * (lines - len(times))
-        if process.poll() is not None and len(times) < steps:
+        if len(times) < steps and process.poll() is not None:
             sys.exit('training failed')
         time.sleep(0.005)
     peak = ended(process)

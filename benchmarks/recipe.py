@@ -5,7 +5,8 @@
 
 Without names, all variants are run; --list names them. --steps gives each the same number of images, --minutes the same
 time: as many steps as fit, by the speed of the variant's first dozen. Runs lie in --out and are neither trained nor
-tested again, so that it can be stopped and goes on. The table is printed, and written to OUT/recipe.md, after each run.
+tested again, so that it can be stopped and goes on; another length or data set wants another --out. The table is
+printed, and written to OUT/recipe.md, after each run.
 """
 import argparse
 import json
@@ -37,14 +38,14 @@ VARIANTS = {  # name: flags beyond flags/small_data.flags
     'pretrained_10_times_head': [PRETRAINED, '--new_layers_rate=10', '--learning_rate=0.00032'],
 }
 VARIANTS.update(('%s_%s' % (skip, head), ['--skip_layers=' + skip, '--upsampling=' + head])
-                for skip in ('32s', '16s', '8s', '4s') for head in ('scores', 'features') if (skip, head) != (
-                    '4s', 'features'))
+                for skip in ('32s', '16s', '8s', '4s') for head in ('scores', 'features')
+                if (skip, head) not in (('4s', 'features'), ('8s', 'scores')))  # there is none; it is the recipe
 HEADINGS = ('variant', 'flags', 'seed', 'steps', 'minutes', 'pixel acc.', 'mean IoU')
 
 
 def program(*flags):
     done = subprocess.run([sys.executable, os.path.join(ROOT, 'inception_FCN.py')] + list(flags),
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True, cwd=ROOT)
     if done.returncode:
         sys.exit(done.stdout)
 
@@ -62,16 +63,33 @@ def steps_in(minutes, flags, folder):
     return int(60 * minutes / statistics.median(after - before for before, after in zip(seconds[3:], seconds[4:])))
 
 
+def steps_of_run(arguments, flags, folder):
+    """Returns how long to train, and keeps it in the run's folder: the same for a run that goes on."""
+    path, asked = os.path.join(folder, 'run.json'), {'flags': flags, 'steps': arguments.steps,
+                                                     'minutes': None if arguments.steps else arguments.minutes}
+    if os.path.exists(path):
+        with open(path) as file:
+            kept = json.load(file)
+        if kept['asked'] != asked:
+            sys.exit('%s holds another run: %s. Name another --out.' % (folder, kept['asked']))
+        return kept['chosen']
+    chosen = arguments.steps or steps_in(arguments.minutes, flags, os.path.join(folder, 'speed'))
+    os.makedirs(folder, exist_ok=True)
+    with open(path, 'w') as file:
+        json.dump({'asked': asked, 'chosen': chosen}, file)
+    return chosen
+
+
 def run(arguments, name, seed):
     """Trains and tests one variant where that was not done yet. Returns its row of the table, and its class IoUs."""
     folder = os.path.join(arguments.out, '%s_%d' % (name, seed))
     logs_dir, results_dir = os.path.join(folder, 'logs'), os.path.join(folder, 'results')
     own = [flag.format(weights=arguments.weights) for flag in VARIANTS[name]]
+    flags = ['--data_dir=' + arguments.data_dir, '--class_names=' + arguments.class_names] + [
+        '--flagfile=flags/small_data.flags', '--seed=%d' % seed, '--validate_every=0', '--checkpoint_every=500',
+        '--keep_checkpoints=1'] + own
+    steps = steps_of_run(arguments, flags, folder)
     if not os.path.exists(os.path.join(results_dir, 'metrics.json')):
-        flags = ['--data_dir=' + arguments.data_dir, '--class_names=' + arguments.class_names] + [
-            '--flagfile=' + os.path.join(ROOT, 'flags', 'small_data.flags'), '--seed=%d' % seed, '--validate_every=0',
-            '--checkpoint_every=500', '--keep_checkpoints=1'] + own
-        steps = arguments.steps or steps_in(arguments.minutes, flags, os.path.join(folder, 'speed'))
         program('--mode=train', '--logs_dir=' + logs_dir, '--max_iterations=%d' % steps, *flags)
         program('--mode=test', '--logs_dir=' + logs_dir, '--results_dir=' + results_dir)
     with open(os.path.join(results_dir, 'metrics.json')) as file:
@@ -95,7 +113,7 @@ def main():
     parser.add_argument('--data_dir')
     parser.add_argument('--class_names')
     parser.add_argument('--out', default=os.path.join(ROOT, 'logs', 'recipe'))
-    parser.add_argument('--weights', default=os.path.join(ROOT, 'Data_zoo', 'inception_v3', 'inception_v3.ckpt'))
+    parser.add_argument('--weights', help='to start the pretrained variants from; default: inception_v3.ckpt')
     parser.add_argument('--steps', type=int)
     parser.add_argument('--minutes', type=float, default=15)
     parser.add_argument('--seeds', type=int, default=1)
@@ -108,6 +126,10 @@ def main():
     for name in arguments.variants:
         if name not in VARIANTS:
             parser.error('%s is none of %s' % (name, ', '.join(VARIANTS)))
+    for name in ('data_dir', 'class_names', 'out', 'weights'):  # the program runs in the repository's folder
+        if getattr(arguments, name):
+            setattr(arguments, name, os.path.abspath(getattr(arguments, name)))
+    arguments.weights = arguments.weights or 'Data_zoo/inception_v3/inception_v3.ckpt'
     rows = []
     for name in arguments.variants or VARIANTS:
         for seed in range(arguments.seeds):

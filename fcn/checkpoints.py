@@ -203,7 +203,8 @@ def resume(session, prefix):
     whole = restore(session, prefix, model_variables, others)
     session.run(step.assign(step_of(prefix)))
     print('resumed from %s: %d variables%s' % (prefix, len(model_variables), ', and the optimizer\'s %d' % len(others)
-          if whole else '; the optimizer begins anew, since it was another, or other scopes were trained'))
+          if whole else '; the optimizer begins anew, since it has other variables now: other scopes are trained, or '
+          'other flags given'))
 
 
 def save(saver, session, logs_dir, step, keep):

@@ -2,9 +2,11 @@
 import numpy as np
 
 from fcn import records as fcn_records
+from fcn.errors import printable
 
 KINDS = ('none', 'median_frequency', 'sqrt_median_frequency')
 MOST_ANNOTATIONS = 1000  # that are counted, evenly spread over the split
+LARGEST = 10.0  # weight: a few mislabelled pixels must not rule a batch
 
 
 def class_weights(kind, records, dataset):
@@ -12,7 +14,8 @@ def class_weights(kind, records, dataset):
 
     'median_frequency' gives class c the median of all classes' frequencies over its own, where its frequency is its
     share of the labelled pixels in the images that it is in (Eigen and Fergus, Predicting Depth, Surface Normals and
-    Semantic Labels, 2015); 'sqrt_median_frequency' the square root of that. A class that is in none of them has 1.
+    Semantic Labels, 2015); 'sqrt_median_frequency' the square root of that; 10 at most. A class that is in none of the
+    annotations counted (a thousand, evenly spread) has the largest of the weights.
 
     Args:
       kind: one of `KINDS`.
@@ -40,6 +43,14 @@ def class_weights(kind, records, dataset):
     if not present.any():
         return [1.0] * classes
     frequency = own[present] / labelled[present]
-    weights = np.ones(classes)
-    weights[present] = (np.median(frequency) / frequency) ** (0.5 if kind.startswith('sqrt') else 1)
+    found = np.minimum((np.median(frequency) / frequency) ** (0.5 if kind.startswith('sqrt') else 1), LARGEST)
+    weights = np.full(classes, found.max())
+    weights[present] = found
     return weights.tolist()
+
+
+def describe(weights, class_names):
+    """Says which classes count least and most. weights: as `class_weights` gives them, not None."""
+    least, most = np.argmin(weights), np.argmax(weights)
+    return 'class weights: from %.2f (%s) to %.2f (%s)' % (
+        weights[least], printable(class_names[least]), weights[most], printable(class_names[most]))

@@ -52,7 +52,7 @@ def help_text(values, doc, groups):
         name = '--' + ('[no]' if flag.boolean else '') + flag.name + ('=' + kind if kind else '')
         default = flag.default if not isinstance(flag.default, list) else ','.join(flag.default)
         meaning = flag.help.split('>: ', 1)[-1] if choices else flag.help  # absl puts the choices before it
-        text = meaning if default is None else '%s (%s)' % (meaning, '--%s%s' % (
+        text = meaning if default is None or flag.default == [] else '%s (%s)' % (meaning, '--%s%s' % (
             '' if default else 'no', flag.name) if flag.boolean else default)
         lines += ['  ' + name] + textwrap.wrap(text, 100, initial_indent=' ' * 6, subsequent_indent=' ' * 6)
     return '\n'.join(lines + ['', '--flagfile=FILE reads flags from a file; --helpfull lists all flags there are.'])

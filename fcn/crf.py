@@ -5,7 +5,7 @@ import numpy as np
 
 from fcn.errors import InputError
 
-MOST_PIXELS = 4000000  # of an image that visualize refines: a class and pixel takes some 20 bytes
+MOST_PIXELS = 4000000  # of an image that is refined: a class and pixel takes some 20 bytes
 
 
 # Of `dense_crf`. The values are those of the 2017 project.
@@ -27,11 +27,33 @@ def parameters(texts):
         try:
             found[name] = int(value) if name == 'iterations' else float(value)
         except ValueError:
-            raise ValueError('%s=%s is no number' % (name, value)) from None
+            raise ValueError('%s=%s is no %snumber' % (
+                name, value, 'whole ' if name == 'iterations' else '')) from None
         least = {'iterations': 1, 'gaussian_compat': 0, 'bilateral_compat': 0}.get(name, 0.01)
         if not least <= found[name] <= 10000:
             raise ValueError('%s=%s is not from %g to 10000' % (name, value, least))
     return found
+
+
+class Refinement:
+    """`dense_crf` with its parameters, as a function of image and probabilities.
+
+    Images of more than `MOST_PIXELS` keep the prediction, and are counted in `left`. Raises InputError when pydensecrf2
+    is missing.
+    """
+
+    def __init__(self, values):
+        import_densecrf()
+        self.values, self.left = values, 0
+
+    def takes(self, image):
+        return image.shape[0] * image.shape[1] <= MOST_PIXELS
+
+    def __call__(self, image, probabilities):
+        if self.takes(image):
+            return dense_crf(image, probabilities, **self.values)
+        self.left += 1
+        return probabilities.argmax(-1).astype(np.uint8)
 
 
 def available():

@@ -76,12 +76,16 @@ def scores(confusion, class_names, images, ignore_label=None):
 
 
 def collapsed_to(confusion):
-    """Returns the label that 99.9 % of the pixels are predicted as though a tenth of them are of others, or None."""
+    """Returns the label that nearly all pixels are predicted as (99.9 %, and 99 % of the other classes'), or None.
+
+    None too where less than 0.1 % of the pixels are of other classes.
+    """
     confusion = np.asarray(confusion, 'float64')
-    total, label = confusion.sum(), int(confusion.sum(0).argmax())
-    if total and confusion[:, label].sum() > 0.999 * total and confusion[label].sum() < 0.9 * total:
-        return label
-    return None
+    total, predicted = confusion.sum(), confusion.sum(0)
+    label = int(predicted.argmax())
+    others = total - confusion[label].sum()
+    taken = predicted[label] - confusion[label, label]
+    return label if predicted[label] > 0.999 * total and others > 0.001 * total and taken > 0.99 * others else None
 
 
 def summary_lines(result):

@@ -32,7 +32,7 @@ def build(images, settings, is_training, reuse=None, dropout_seeds=None, updates
       annotation_pred int64 [N, H, W, 1], logits float32 [N, H, W, C], end_points.
     """
     inputs = network.scale_images(images) if settings['scale_input'] else tf.cast(images, tf.float32)
-    small = not is_training and not images.shape[1:3].is_fully_defined()
+    small = not is_training and any(side is None or side < network.MIN_SIZE for side in images.shape.as_list()[1:3])
     if small:
         size = tf.shape(images)[1:3]
         missing = tf.maximum(network.MIN_SIZE - size, 0)
@@ -245,10 +245,10 @@ def _clipped(pairs, largest):
 
 
 @contextlib.contextmanager
-def stopping_at_divergence(step, records, learning_rate, logs_dir):
+def stopping_at_divergence(step, records, learning_rate, logs_dir, hint=''):
     """Turns the train_op's refusal of a loss or gradient that is not finite into Diverged.
 
-    `records()` gives those of the step's batch; the other arguments go into the message too.
+    `records()` gives those of the step's batch; the other arguments go into the message too, `hint` as more to try.
     """
     try:
         yield
@@ -260,5 +260,5 @@ def stopping_at_divergence(step, records, learning_rate, logs_dir):
         images = ', '.join(one['image'] for one in records())
         raise Diverged('At step %d the loss is %s, the norm of its gradient %s and the sum of the batch-norm averages '
                        '%s, so training stops before they reach the weights; the last checkpoint in %s stands. Try a '
-                       'smaller --learning_rate (it is %g), or look at the images of the batch: %s.'
-                       % ((step,) + figures + (logs_dir, learning_rate, images))) from None
+                       'smaller --learning_rate (it is %g)%s, or look at the images of the batch: %s.'
+                       % ((step,) + figures + (logs_dir, learning_rate, hint, images))) from None

@@ -18,13 +18,13 @@ TEMPLATE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__
 NOT_LEARNED = 0.1  # IoU below which a class is named among the limits
 # Flags that say where files are, what else was done or what was logged, not how the network was trained.
 NO_RECIPE = ('mode', 'data_dir', 'data_url', 'class_names', 'logs_dir', 'train_dir', 'results_dir', 'image_dir',
-             'image_names', 'num_images', 'compare', 'tile_size', 'save_probabilities', 'export_dir', 'crf', 'debug',
-             'log_every', 'checkpoint_every', 'keep_checkpoints')
+             'image_names', 'num_images', 'compare', 'tile_size', 'save_probabilities', 'export_dir', 'test_scales',
+             'test_flip', 'crf', 'crf_parameters', 'debug', 'log_every', 'checkpoint_every', 'keep_checkpoints')
 _AUTHORS = re.compile(r'<!-- author: (.*?) -->\n(.*?)<!-- end -->', re.DOTALL)
 
 
 def write(results_dir, dataset, metrics, checkpoint, config=None, defaults=None, loss=None, data_dir=None,
-          template=TEMPLATE, date=None, versions=None):
+          averaged=None, template=TEMPLATE, date=None, versions=None):
     """Fills in the template and writes it to `results_dir`/model-card.md, whole or not at all.
 
     Args:
@@ -37,6 +37,7 @@ def write(results_dir, dataset, metrics, checkpoint, config=None, defaults=None,
       loss: mean cross-entropy in nats, or None.
       data_dir: folder of the data set that was tested on; None: the one in `config`. Where they differ, the training
         images are not those of `dataset`.
+      averaged: text, over what the probabilities were averaged in testing; None: over nothing.
       template: path of the template.
       date: text; None: today.
       versions: {name: version}; None: those of this program.
@@ -60,7 +61,7 @@ def write(results_dir, dataset, metrics, checkpoint, config=None, defaults=None,
         'network': network_line(flags),
         'recipe': recipe_line(checkpoint, dataset, flags),
         'flags': '\n'.join(flag_lines(flags, defaults)),
-        'scores': '\n'.join(score_lines(metrics, loss)),
+        'scores': '\n'.join(score_lines(metrics, loss, averaged)),
         'classes': '\n'.join(class_lines(metrics)),
         'limits': '\n'.join('- ' + line for line in limit_lines(dataset, metrics, checkpoint, flags)),
         'versions': ', '.join('%s %s' % pair for pair in (versions or installed_versions()).items())})
@@ -156,10 +157,12 @@ def flag_lines(flags, defaults):
     return lines + (['', 'At their defaults: ' + ', '.join(same) + '.'] if same else [])
 
 
-def score_lines(metrics, loss):
-    """Returns the four figures, and the loss where there is one, as a list."""
+def score_lines(metrics, loss, averaged=None):
+    """Returns the four figures, and what else is known of how they came about, as a list."""
     lines = ['- %s: %s' % (title, number(metrics[name], '%.4f')) for name, title in zip(FIGURES, TITLES)]
-    return lines + (['- Pixelwise loss: %.4f' % loss] if loss is not None else [])
+    lines += ['- Pixelwise loss: %.4f' % loss] if loss is not None else []
+    return lines + (['- Each image was predicted several times, and the probabilities averaged over %s.' % averaged]
+                    if averaged else [])
 
 
 def class_lines(metrics):
@@ -193,11 +196,11 @@ def limit_lines(dataset, metrics, checkpoint, flags):
     if 'image_size' in flags:
         if flags.get('resize') == 'squash':
             how = 'whole images squashed to %d×%d pixels, and tested so'
-        elif flags.get('augment', True):
-            how = 'squares of %%d×%%d pixels cut out of images scaled by %s to %s, and tested at native size' % tuple(
-                flags.get('random_scale', ('0.5', '2')))
         else:
-            how = 'squares of %d×%d pixels cut out of the images, and tested at native size'
+            scales, scaled = flags.get('random_scale', ['0.5', '2']), ''
+            if flags.get('augment', True) and isinstance(scales, list) and len(scales) == 2:
+                scaled = ' scaled by %s to %s' % tuple(printable(str(scale)) for scale in scales)
+            how = 'squares of %%d×%%d pixels cut out of the images%s, and tested at native size' % scaled
         lines.append('Trained on %s. Objects that look much larger or smaller than in those may be missed.'
                      % (how % (flags['image_size'], flags['image_size'])))
     if flags.get('checkpoint_path') == '':

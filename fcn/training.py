@@ -54,13 +54,14 @@ class Step:
             _, logits, end_points = model.build(
                 batch['image'], dict(settings, auxiliary=auxiliary > 0), True, dropout_seeds=seeds, updates=updates)
             with tf.name_scope('loss'):
-                def mean_loss(scores, class_weights):
-                    return model.mean_loss(scores, network.cells(batch['annotation'], scores) if scores is not logits
-                                           else batch['annotation'], dataset.ignore_label, class_weights)
-                loss = mean_loss(logits, None)
-                minimized = loss if class_weights is None else mean_loss(logits, class_weights)
+                labels, ignored = batch['annotation'], dataset.ignore_label
+                loss = minimized = model.mean_loss(logits, labels, ignored)
+                if class_weights is not None:
+                    minimized = model.mean_loss(logits, labels, ignored, class_weights)
                 if auxiliary:
-                    minimized += auxiliary * mean_loss(end_points[network.AUXILIARY], class_weights)
+                    scores = end_points[network.AUXILIARY]
+                    minimized += auxiliary * model.mean_loss(scores, network.cells(labels, scores), ignored,
+                                                             class_weights)
             self.variables = model.variables_to_train(scopes)
             with tf.name_scope('training'):
                 # One replica of each worker adds its part of the weight decay.

@@ -70,10 +70,11 @@ class Gallery:
       dataset: the `fcn.records.Dataset` that labels belong to.
       checkpoint: prefix of the checkpoint that predicts; pictures of another one are no longer up to date.
       go_on: whether pictures in the folder that are up to date stay listed, see `is_done`.
+      how: what JSON can hold, how it predicts; pictures made otherwise are no longer up to date.
     """
 
-    def __init__(self, folder, dataset, checkpoint, go_on):
-        self.folder, self.dataset, self.checkpoint = make_folder(folder), dataset, checkpoint
+    def __init__(self, folder, dataset, checkpoint, go_on, how=None):
+        self.folder, self.dataset, self.checkpoint, self.how = make_folder(folder), dataset, checkpoint, how
         self.pictures = [one for one in self._listed() if self._is_there(one)] if go_on else []
         self._done = {one['name']: one for one in self.pictures}
 
@@ -81,7 +82,7 @@ class Gallery:
         try:
             with open(os.path.join(self.folder, 'pictures.json'), encoding='utf-8') as file:
                 listed = json.load(file)
-            if listed['checkpoint'] == self.checkpoint:
+            if listed['checkpoint'] == self.checkpoint and listed.get('how') == self.how:
                 return [one for one in listed['pictures'] if {'name', 'panel', 'image'} <= set(one)]
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             pass  # none, or not ours: everything is drawn again
@@ -98,7 +99,7 @@ class Gallery:
             self._paths(one['name']).values())))
 
     def is_done(self, record, probabilities=False):
-        """Whether all of a record's pictures are in the folder, by the same checkpoint, later than its image."""
+        """Whether all of a record's pictures are in the folder, by the same checkpoint and flags, after its image."""
         one = self._done.get(record['filename'])
         if not one or one['image'] != os.path.abspath(record['image']):
             return False
@@ -161,7 +162,7 @@ class Gallery:
 
     def __exit__(self, *_):
         write_whole(os.path.join(self.folder, 'pictures.json'), json.dumps(
-            {'checkpoint': self.checkpoint, 'pictures': self.pictures}, indent=1))
+            {'checkpoint': self.checkpoint, 'how': self.how, 'pictures': self.pictures}, indent=1))
         write_csv(os.path.join(self.folder, 'classes.csv'), self._class_rows())
 
     def _class_rows(self):

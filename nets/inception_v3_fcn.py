@@ -116,19 +116,18 @@ def inception_v3_fcn(inputs, num_classes=21, is_training=True, dropout_keep_prob
     return annotation_pred, logits, end_points
 
 
-def cells(annotation, grid, skip='16s'):
-    """Returns the labels at the centres of an end point's cells.
+def cells(annotation, scores):
+    """Returns the labels at the centres of Mixed_6e's cells.
 
     Args:
       annotation: [N, H, W, 1].
-      grid: the end point, [N, h, w, C].
-      skip: whose it is: '16s' for Mixed_6x, '8s' for Mixed_5x, '4s' for Conv2d_4a_3x3.
+      scores: of `Mixed_6e`, [N, h, w, C].
 
     Returns:
       [N, h, w, 1], of the annotation's type.
     """
-    first, stride = FIRST_CENTRE[skip], STRIDE[skip]
-    size = tf.shape(grid)[1:3]
+    first, stride = FIRST_CENTRE['16s'], STRIDE['16s']
+    size = tf.shape(scores)[1:3]
     return annotation[:, first::stride, first::stride][:, :size[0], :size[1]]
 
 

@@ -424,11 +424,13 @@ def test_colours_change_as_they_are_told():
 
 
 def test_jitter_leaves_places_annotations_and_padding(ramps):
-    plain, coloured = batches(ramps, 6), batches(ramps, 6, jitter=0.5)
+    plain, coloured, all_padded = batches(ramps, 6), batches(ramps, 6, jitter=0.5), 0
     for one, other in zip(plain, coloured):
         np.testing.assert_array_equal(one['annotation'], other['annotation'])
         padded = (one['image'] == GREY).all(3) & (one['annotation'][..., 0] == VOID)
         assert (other['image'][padded] == GREY).all()
+        all_padded += padded.sum()
+    assert all_padded > 100
     assert sum((one['image'] != other['image']).any() for one, other in zip(plain, coloured)) == 6
     assert_same(coloured, batches(ramps, 6, jitter=0.5))
     assert_same(batches(ramps, 6, jitter=0.5, augment=False), batches(ramps, 6, augment=False))

@@ -22,7 +22,7 @@ def dataset(tmp_path):
 
 def test_median_frequency(dataset):
     frequency = np.array([7 / 18, 2 / 8, 9 / 10])  # of the labelled pixels of the images that the class is in
-    expected = list(np.median(frequency) / frequency) + [1]
+    expected = list(np.median(frequency) / frequency) + [(7 / 18) / (2 / 8)]
     assert class_weights.class_weights('median_frequency', dataset.training, dataset) == pytest.approx(expected)
     assert class_weights.class_weights('sqrt_median_frequency', dataset.training, dataset) == pytest.approx(
         np.sqrt(expected))
@@ -33,7 +33,14 @@ def test_void_as_a_class(dataset):
     labelled = dataset._replace(class_names=list('abcd') + ['ambiguous'], ignore_label=None, void_label=4)
     weights = class_weights.class_weights('median_frequency', labelled.training, labelled)
     frequency = np.array([7 / 20, 2 / 10, 9 / 10, 2 / 10])
-    assert weights == pytest.approx(list(np.median(frequency) / frequency)[:3] + [1, np.median(frequency) / 0.2])
+    assert weights == pytest.approx(list(np.median(frequency) / frequency)[:3] + [np.median(frequency) / 0.2] * 2)
+
+
+def test_no_class_rules(dataset, monkeypatch):
+    monkeypatch.setattr(class_weights, 'LARGEST', 1.2)
+    weights = class_weights.class_weights('median_frequency', dataset.training, dataset)
+    assert weights == pytest.approx([1, 1.2, (7 / 18) / 0.9, 1.2])
+    assert class_weights.describe(weights, list('abcd')) == 'class weights: from 0.43 (c) to 1.20 (b)'
 
 
 def test_nothing_labelled(dataset):

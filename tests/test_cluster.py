@@ -19,7 +19,7 @@ from small_runs import STEP_ONE, logged, steps, training, variables, wait_until
 # A tiny rate: Adam makes steps of full length of gradients that are mere rounding errors, so that equal runs drift
 # apart. So the gradients are compared too, in Adam's averages of them.
 FROZEN = ('--freeze_batch_norm', '--learning_rate=0.000001', '--validate_every=0',
-          '--class_weights=median_frequency', '--auxiliary_loss=0.4', '--clip_gradient_norm=0.5')
+          '--class_weights=median_frequency', '--auxiliary_loss=0.4', '--clip_gradient_norm=0.01')
 
 
 def gradients(prefix):

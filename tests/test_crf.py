@@ -63,8 +63,9 @@ def test_parameters():
     assert crf.parameters([]) == crf.PARAMETERS
     assert crf.parameters(['iterations=5', 'bilateral_sxy=7.5']) == dict(crf.PARAMETERS, iterations=5,
                                                                          bilateral_sxy=7.5)
-    for text, words in (('iteration=5', "'iteration' is none of iterations, gaussian_sxy"), ('iterations', 'no number'),
-                        ('iterations=2.5', 'no number'), ('iterations=0', 'not from 1'),
+    for text, words in (('iteration=5', "'iteration' is none of iterations, gaussian_sxy"),
+                        ('iterations', 'no whole number'), ('iterations=2.5', 'no whole number'),
+                        ('bilateral_sxy=wide', 'no number'), ('iterations=0', 'not from 1'),
                         ('gaussian_sxy=0', 'not from 0.01'), ('bilateral_compat=nan', 'not from 0'),
                         ('bilateral_srgb=1e9', 'to 10000')):
         with pytest.raises(ValueError, match=words):
@@ -78,3 +79,13 @@ def test_parameters_are_those_of_the_refinement():
     np.testing.assert_array_equal(crf.dense_crf(image, probabilities, **weak), probabilities.argmax(-1))
     np.testing.assert_array_equal(crf.dense_crf(image, probabilities, **crf.PARAMETERS),
                                   crf.dense_crf(image, probabilities))
+
+
+@needs_pydensecrf
+def test_large_images_keep_their_prediction(monkeypatch):
+    image, truth, probabilities = two_regions()
+    refine = crf.Refinement(crf.PARAMETERS)
+    np.testing.assert_array_equal(refine(image, probabilities), crf.dense_crf(image, probabilities))
+    monkeypatch.setattr(crf, 'MOST_PIXELS', truth.size - 1)
+    np.testing.assert_array_equal(refine(image, probabilities), probabilities.argmax(-1))
+    assert refine.left == 1

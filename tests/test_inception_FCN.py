@@ -127,6 +127,9 @@ def test_test_and_visualize_agree(two_steps, shapes, tmp_path):
 def test_the_dense_crf_is_scored_too(two_steps, tmp_path):
     output = run_well('--mode=test', '--logs_dir=' + two_steps[0], '--results_dir=%s' % tmp_path, '--crf',
                       '--test_scales=0.75,1', '--test_flip', '--crf_parameters=iterations=2')
+    assert ', averaged over the scales 0.75, 1 and mirror images' in output
+    card = (tmp_path / 'model-card.md').read_text(encoding='utf-8')
+    assert 'averaged over the scales 0.75, 1 and mirror images.' in card
     plain, refined = (json.loads((tmp_path / name).read_text()) for name in ('metrics.json', 'crf/metrics.json'))
     assert 'With the dense CRF:\nPixel accuracy: %.4f' % refined['pixel_accuracy'] in output
     pixels = [[one['pixels'] for one in result['classes']] for result in (plain, refined)]
@@ -311,6 +314,11 @@ BAD_INPUT = [
     (['--image_size=74'], 'image_size'),
     (['--batch_size=many'], 'batch_size'),
     (['--learning_rat=1'], 'learning_rat'),
+    (['--random_scale=2,1'], 'random_scale'),
+    (['--test_scales=0'], 'test_scales'),
+    (['--crf_parameters=iterations=0'], 'iterations=0 is not from 1'),
+    (['--dataset=shapes', '--data_dir=SHAPES', '--checkpoint_path=', '--skip_layers=4s', '--upsampling=features'],
+     '--skip_layers=4s goes with --upsampling=scores'),
 ]
 
 

@@ -183,5 +183,7 @@ def test_collapse_is_told():
     assert metrics.collapsed_to([[40, 0], [60, 0]]) == 0
     assert metrics.collapsed_to([[0, 99990], [10, 100000]]) == 1
     assert metrics.collapsed_to([[40, 0], [59, 1]]) is None
-    assert metrics.collapsed_to([[95, 0], [5, 0]]) is None, 'nearly all of it is that class'
+    assert metrics.collapsed_to([[9900, 0], [100, 0]]) == 0, 'nearly all of it is that class, and the rest is lost'
+    assert metrics.collapsed_to([[9990, 0], [7, 3]]) is None, 'some of the rest is found'
+    assert metrics.collapsed_to([[9999, 0], [1, 0]]) is None, 'there is next to nothing else'
     assert metrics.collapsed_to(np.zeros((3, 3))) is None
