@@ -19,7 +19,7 @@ from small_runs import STEP_ONE, logged, steps, training, variables, wait_until
 # A tiny rate: Adam makes steps of full length of gradients that are mere rounding errors, so that equal runs drift
 # apart. So the gradients are compared too, in Adam's averages of them.
 FROZEN = ('--freeze_batch_norm', '--learning_rate=0.000001', '--validate_every=0',
-          '--class_weights=median_frequency', '--auxiliary_loss=0.4', '--clip_gradient_norm=0.01')
+          '--class_weights=median_frequency', '--auxiliary_loss=0.4')
 
 
 def gradients(prefix):
@@ -110,6 +110,54 @@ def test_two_replicas_in_one_process_equal_one(shapes, begun, gone_on, tmp_path)
     assert 'global batch 4: 2 images on each of 2 replicas, 1 worker;' in done.stdout
     np.testing.assert_allclose(losses(logs_dir, 3), losses(gone_on, 3)[:4], rtol=0, atol=1e-4)
     assert_same_gradients(begun + '-one/model.ckpt-4', logs_dir + '/model.ckpt-4')
+
+
+TWO_REPLICAS = '''
+import sys
+sys.path.insert(0, %r)
+import numpy as np
+from fcn import cluster, model
+from fcn.workers import Alone
+from TensorflowUtils import tf
+count, optimization = int(sys.argv[1]), eval(sys.argv[2])
+config = cluster.session_config
+def two_cpus(*arguments):
+    made = config(*arguments)
+    made.device_count['CPU'] = 2
+    return made
+cluster.session_config = two_cpus
+cluster.replica_devices = lambda: ['/cpu:0', '/cpu:1'][:count]
+group, built = cluster.Cluster(Alone()), []
+with group.scope():
+    step = tf.train.get_or_create_global_step()
+    def build(number):
+        with tf.variable_scope('InceptionV3', reuse=tf.AUTO_REUSE):
+            weights = [tf.get_variable(name, [3], initializer=tf.constant_initializer([1.0, 2.0, -1.0]))
+                       for name in ('Conv2d_1a_3x3/weights', 'Upsampling/weights')]
+        # what replica 0 has to learn is of another direction and length than what replica 1 has
+        parts = [tf.reduce_sum(one * one * [3.0, 1.0, 0.5]) + 7 * one[0] for one in weights], [
+            tf.reduce_sum(one * one * one) for one in weights]
+        loss = tf.add_n(parts[number] if count == 2 else parts[0] + parts[1])
+        train_op, _, (seen,) = model.training_operation(loss, 0.05, step, weights, optimization,
+                                                        decay_share=0.0, sums=[loss])
+        return train_op, weights, seen
+    built = group.on_replicas(build)
+    train_op = tf.group(*[one[0] for one in built])
+    with group.session() as session:
+        session.run(tf.global_variables_initializer())
+        losses = [session.run([built[0][2], train_op])[0] for _ in range(4)]
+        print(np.array(losses + list(np.concatenate(session.run(built[0][1]))) + [session.run(step)]).tolist())
+''' % ROOT
+
+
+@pytest.mark.parametrize('optimization', [
+    {'optimizer': 'momentum', 'momentum': 0.9, 'clip_gradient_norm': 1.0, 'new_layers_rate': 1, 'loss_scale': 1},
+    {'optimizer': 'adam', 'clip_gradient_norm': 1.0, 'new_layers_rate': 10, 'loss_scale': 512}])
+def test_replicas_take_the_same_steps_as_one(optimization):
+    one, two = (json.loads(subprocess.check_output([sys.executable, '-c', TWO_REPLICAS, count, repr(optimization)],
+                                                   universal_newlines=True)) for count in '12')
+    assert one[-1] == two[-1] == 4 and one[0] != one[1]
+    assert two == pytest.approx(one, rel=1e-4)
 
 
 def test_test_scores_are_the_same_from_any_number_of_workers(shapes, begun, tmp_path):
