@@ -28,10 +28,12 @@ def start(*flags, **arguments):
                             **arguments)
 
 
-def wait_until(condition, process, seconds=300):
+def wait_until(condition, process, seconds=600):
     deadline = time.time() + seconds
     while not condition():
-        assert process.poll() is None and time.time() < deadline, process.communicate()[0]
+        if process.poll() is not None or time.time() > deadline:
+            process.kill()  # or it would go on to its last step
+            raise AssertionError(process.communicate()[0])
         time.sleep(0.005)
 
 
