@@ -197,10 +197,10 @@ def limit_lines(dataset, metrics, checkpoint, flags):
         if flags.get('resize') == 'squash':
             how = 'whole images squashed to %d×%d pixels, and tested so'
         else:
-            scales, scaled = flags.get('random_scale', ['0.5', '2']), ''
+            scales, images = flags.get('random_scale', ['0.5', '2']), 'the images'
             if flags.get('augment', True) and isinstance(scales, list) and len(scales) == 2:
-                scaled = ' scaled by %s to %s' % tuple(printable(str(scale)) for scale in scales)
-            how = 'squares of %%d×%%d pixels cut out of the images%s, and tested at native size' % scaled
+                images = 'images scaled by %s to %s' % tuple(printable(str(scale)) for scale in scales)
+            how = 'squares of %%d×%%d pixels cut out of %s, and tested at native size' % images.replace('%', '%%')
         lines.append('Trained on %s. Objects that look much larger or smaller than in those may be missed.'
                      % (how % (flags['image_size'], flags['image_size'])))
     if flags.get('checkpoint_path') == '':

@@ -56,7 +56,7 @@ def test_limits_are_derived(tmp_path):
     assert 'no pixel of the validation images has them: whale.' in limits
     assert 'IoU below 0.1: car\\|van (0.017).' in limits and 'tree' not in limits
     assert 'Learned from 40 images and scored on 12' in limits and 'too good' not in limits
-    assert 'squares of 112×112 pixels cut out of the images scaled by 0.5 to 2, and tested at native size' in limits
+    assert 'squares of 112×112 pixels cut out of images scaled by 0.5 to 2, and tested at native size' in limits
     assert 'from random weights' in limits and 'chosen by' not in limits
     limits = write(tmp_path, training=42, checkpoint='logs/all/best/model.ckpt-150',
                    config={'flags': dict(FLAGS, resize='squash', checkpoint_path='w.ckpt')}).split('## Limits')[1]
