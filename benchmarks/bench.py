@@ -52,6 +52,16 @@ def draw_voc(folder, training, validation, classes):
 
 # ---- one process: a bare graph
 
+def timed(session, fetch, repeats):
+    """Returns the seconds of each run, behind three that are not counted."""
+    seconds = []
+    for _ in range(repeats + 3):
+        begun = time.time()
+        session.run(fetch)
+        seconds.append(time.time() - begun)
+    return seconds[3:]
+
+
 def bare(training, upsampling, classes, precision, shape, repeats):
     """Runs a bare graph. Returns {'seconds': of each step, 'gflop': of a step's convolutions and products}."""
     from fcn import model
@@ -81,12 +91,7 @@ def bare(training, upsampling, classes, precision, shape, repeats):
         ['float_ops']).build())
     with cluster.session() as session:
         session.run(tf.global_variables_initializer())
-        seconds = []
-        for _ in range(repeats + 3):
-            start = time.time()
-            session.run(built['step'])
-            seconds.append(time.time() - start)
-    return {'seconds': seconds[3:], 'gflop': counted.total_float_ops / 1e9}
+        return {'seconds': timed(session, built['step'], repeats), 'gflop': counted.total_float_ops / 1e9}
 
 
 def ceiling(repeats):
@@ -96,12 +101,7 @@ def ceiling(repeats):
     product = tf.matmul(factor, factor)
     with tf.Session(config=session_config()) as session:
         session.run(factor.initializer)
-        seconds = []
-        for _ in range(repeats + 3):
-            start = time.time()
-            session.run(product.op)
-            seconds.append(time.time() - start)
-    return {'seconds': seconds[3:], 'gflop': 2 * 2.048 ** 3}
+        return {'seconds': timed(session, product.op, repeats)}
 
 
 def pipeline(data_dir, batches):
@@ -115,12 +115,7 @@ def pipeline(data_dir, batches):
     dataset = records.Dataset('bench', training, validation, names, 255, None, read_PascalVocData.PALETTE)
     batch = tf.data.make_one_shot_iterator(BatchDatSetReader.training_batches(training, dataset, 8, 224)).get_next()
     with tf.Session(config=session_config()) as session:
-        seconds = []
-        for _ in range(batches + 3):
-            start = time.time()
-            session.run(batch)
-            seconds.append(time.time() - start)
-    return {'seconds': seconds[3:]}
+        return {'seconds': timed(session, batch, batches)}
 
 
 def in_process(function, *arguments):
