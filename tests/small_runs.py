@@ -28,7 +28,7 @@ def start(*flags, **arguments):
                             **arguments)
 
 
-def wait_until(condition, process, seconds=600):
+def wait_until(condition, process, seconds=300):
     deadline = time.time() + seconds
     while not condition():
         if process.poll() is not None or time.time() > deadline:

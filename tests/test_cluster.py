@@ -83,28 +83,31 @@ def test_two_workers_equal_one_and_lose_nothing_when_one_is_killed(shapes, begun
     assert [line['step'] for line in logged(logs_dir)] == list(range(1, saved + 2))
 
 
-VIRTUAL = '''
+# A process whose GPUs seem to be two CPUs: a program to begin with, for python -c.
+TWO_CPUS = '''
 import sys
-sys.argv = sys.argv[1:]
 sys.path.insert(0, %r)
-import inception_FCN
-from absl import app
 from fcn import cluster
-config = cluster.session_config
+config, devices = cluster.session_config, ['/cpu:0', '/cpu:1']
 def two_cpus(*arguments):
     made = config(*arguments)
     made.device_count['CPU'] = 2
     return made
-cluster.session_config, cluster.replica_devices = two_cpus, lambda: ['/cpu:0', '/cpu:1']
-app.run(inception_FCN.main)
+cluster.session_config, cluster.replica_devices = two_cpus, lambda: devices
 ''' % ROOT
+VIRTUAL = TWO_CPUS + '''
+sys.argv = sys.argv[1:]
+import inception_FCN
+from absl import app
+app.run(inception_FCN.main)
+'''
 
 
 def test_two_replicas_in_one_process_equal_one(shapes, begun, gone_on, tmp_path):
     logs_dir = str(tmp_path / 'logs')
     shutil.copytree(begun, logs_dir)
     done = subprocess.run([sys.executable, '-c', VIRTUAL, 'inception_FCN.py'] + list(training(
-        shapes, logs_dir, '--batch_size=2', '--max_iterations=6', '--checkpoint_every=4', *FROZEN)),
+        shapes, logs_dir, '--batch_size=2', '--max_iterations=6', '--checkpoint_every=4', '--debug', *FROZEN)),
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
     assert done.returncode == 0, done.stderr
     assert 'global batch 4: 2 images on each of 2 replicas, 1 worker;' in done.stdout
@@ -112,21 +115,14 @@ def test_two_replicas_in_one_process_equal_one(shapes, begun, gone_on, tmp_path)
     assert_same_gradients(begun + '-one/model.ckpt-4', logs_dir + '/model.ckpt-4')
 
 
-TWO_REPLICAS = '''
-import sys
-sys.path.insert(0, %r)
+ONE_OR_TWO_REPLICAS = TWO_CPUS + '''
+import json
 import numpy as np
-from fcn import cluster, model
+from fcn import model
 from fcn.workers import Alone
 from TensorflowUtils import tf
-count, optimization = int(sys.argv[1]), eval(sys.argv[2])
-config = cluster.session_config
-def two_cpus(*arguments):
-    made = config(*arguments)
-    made.device_count['CPU'] = 2
-    return made
-cluster.session_config = two_cpus
-cluster.replica_devices = lambda: ['/cpu:0', '/cpu:1'][:count]
+count, optimization = int(sys.argv[1]), json.loads(sys.argv[2])
+devices = devices[:count]
 group, built = cluster.Cluster(Alone()), []
 with group.scope():
     step = tf.train.get_or_create_global_step()
@@ -147,15 +143,16 @@ with group.scope():
         session.run(tf.global_variables_initializer())
         losses = [session.run([built[0][2], train_op])[0] for _ in range(4)]
         print(np.array(losses + list(np.concatenate(session.run(built[0][1]))) + [session.run(step)]).tolist())
-''' % ROOT
+'''
 
 
 @pytest.mark.parametrize('optimization', [
     {'optimizer': 'momentum', 'momentum': 0.9, 'clip_gradient_norm': 1.0, 'new_layers_rate': 1, 'loss_scale': 1},
     {'optimizer': 'adam', 'clip_gradient_norm': 1.0, 'new_layers_rate': 10, 'loss_scale': 512}])
 def test_replicas_take_the_same_steps_as_one(optimization):
-    one, two = (json.loads(subprocess.check_output([sys.executable, '-c', TWO_REPLICAS, count, repr(optimization)],
-                                                   universal_newlines=True)) for count in '12')
+    one, two = (json.loads(subprocess.check_output([sys.executable, '-c', ONE_OR_TWO_REPLICAS, count,
+                                                    json.dumps(optimization)], universal_newlines=True))
+                for count in '12')
     assert one[-1] == two[-1] == 4 and one[0] != one[1]
     assert two == pytest.approx(one, rel=1e-4)
 

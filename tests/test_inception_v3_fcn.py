@@ -159,7 +159,8 @@ def test_skip_scores_start_at_zero(session):
 
 
 @pytest.mark.parametrize('skip, name, first, stride', [
-    ('8s', 'Mixed_5d', 13, 8), ('8s', 'Mixed_7c', 37, 32), ('4s', 'Conv2d_4a_3x3', 9, 4), ('4s', 'Mixed_6e', 21, 16)])
+    ('8s', 'Mixed_5d', 13, 8), ('8s', 'Mixed_6e', 21, 16), ('8s', 'Mixed_7c', 37, 32),
+    ('4s', 'Conv2d_4a_3x3', 9, 4), ('4s', 'Mixed_6e', 21, 16)])
 def test_scores_land_on_the_centre_of_their_receptive_field(session, monkeypatch, skip, name, first, stride):
     """Along the width: where a cell looks, by the gradient of the backbone, and where its score goes, by the head's."""
     # The same geometry as the maximum, with a gradient that shows all of it; and every weight positive, so that nothing
