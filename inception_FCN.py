@@ -178,6 +178,8 @@ def train(dataset, crew, config):
     first_sample, batches = run_folder.samples_before(config, first_step, global_batch)
     with tf.Graph().as_default() as graph, cluster.scope():
         tf.set_random_seed(FLAGS.seed)
+        lower = lower_precision(FLAGS.precision)
+        hint = ', --precision=float32' if lower else ''
         scale = training.SCALINGS[FLAGS.learning_rate_scaling](cluster.replicas)
         try:
             one_step = training.Step(
@@ -190,7 +192,7 @@ def train(dataset, crew, config):
                     FLAGS.schedule, FLAGS.learning_rate, global_step, FLAGS.max_iterations, FLAGS.warm_up),
                 dict({name: FLAGS[name].value for name in ('optimizer', 'momentum', 'clip_gradient_norm',
                                                            'new_layers_rate')},
-                     loss_scale=LOSS_SCALES[lower_precision(FLAGS.precision)]),
+                     loss_scale=LOSS_SCALES[lower]),
                 weights_of_classes, FLAGS.auxiliary_loss, FLAGS.debug)
         except model.NothingToTrain as error:
             raise InputError('--trainable_scopes: %s' % error) from None
@@ -230,9 +232,7 @@ def train(dataset, crew, config):
                         first_sample + (step - first_step - 1) * global_batch
                         + cluster.first_replica * FLAGS.batch_size, cluster.local_replicas * FLAGS.batch_size)
                     with log.timing(global_batch), evaluation.naming_bad_files(records, dataset), \
-                            model.stopping_at_divergence(
-                                step, records, FLAGS.learning_rate, FLAGS.logs_dir,
-                                ', --precision=float32' if lower_precision(FLAGS.precision) else ''):
+                            model.stopping_at_divergence(step, records, FLAGS.learning_rate, FLAGS.logs_dir, hint):
                         done = session.run(dict(one_step.fetches, **(histograms if due else {})),
                                            {one_step.stop: 1.0} if signals.received else {})
                     # Of several workers all must stop after the same step.
@@ -523,7 +523,9 @@ def run(argv):
             from fcn import doctor
             dataset = doctor.leave_out_bad(dataset, problems, FLAGS.mode == 'train')
         if FLAGS.mode == 'train':
-            return train(dataset, crew, config)
+            status = train(dataset, crew, config)
+            run_folder.ignore_warning()
+            return status
         if FLAGS.mode == 'test':
             return test(dataset, crew)
         return {'visualize': visualize, 'export': export}[FLAGS.mode](dataset)

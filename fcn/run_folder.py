@@ -102,6 +102,11 @@ def expect_warning():
     signal.signal(signal.SIGUSR1, lambda number, _: _warnings.append(signal.Signals(number).name))
 
 
+def ignore_warning():
+    """From here on SIGUSR1 does nothing, not even to an interpreter that ends, which takes its handlers away."""
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+
+
 class Signals:
     """Within it, the first SIGTERM, SIGINT or SIGUSR1 is only noted in `received`; a second one ends the process.
 

@@ -1,6 +1,11 @@
-"""What a run's folder remembers of the images that it has seen."""
+"""What a run's folder remembers of the images that it has seen, and how its signals end."""
+import signal
+import subprocess
+import sys
+
 import pytest
 
+from conftest import ROOT
 from fcn import run_folder
 from fcn.errors import InputError
 
@@ -23,3 +28,22 @@ def test_damaged_batches(tmp_path, batches):
     (tmp_path / 'config.json').write_text('{"flags": {}, "batches": %s}' % batches)
     with pytest.raises(InputError, match='config.json is damaged: its batches'):
         run_folder.read_config(str(tmp_path))
+
+
+def test_a_warning_to_an_interpreter_that_ends_is_harmless():
+    code = '''
+import os, signal
+from fcn import run_folder
+class Late:
+    def __del__(self, kill=os.kill, pid=os.getpid(), number=signal.SIGUSR1, write=os.write):
+        kill(pid, number)
+        write(1, b"warned")
+late = Late()
+run_folder.expect_warning()
+%s
+'''
+    def ending(call):
+        return subprocess.run([sys.executable, '-c', code % call], stdout=subprocess.PIPE, cwd=ROOT)
+    assert ending('').returncode == -signal.SIGUSR1  # or this would show nothing
+    ignored = ending('run_folder.ignore_warning()')
+    assert ignored.returncode == 0 and ignored.stdout == b'warned'
