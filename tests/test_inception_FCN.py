@@ -123,9 +123,26 @@ def test_test_and_visualize_agree(two_steps, shapes, tmp_path):
     assert not os.path.exists(os.path.join(results, 'pic_3.png'))
 
 
+@pytest.fixture
+def undecided(two_steps, tmp_path):
+    """A run's folder whose network predicts other classes at almost every cell: scores drawn at random."""
+    logs_dir, random = str(tmp_path / 'logs'), np.random.RandomState(0)
+    os.mkdir(logs_dir)
+    shutil.copy(two_steps[0] + '/config.json', logs_dir)
+    held = variables(two_steps[0] + '/model.ckpt-4')
+    for name in held:
+        if re.search('Upsampling/Score_.*weights$', name):
+            held[name] = random.normal(size=held[name].shape).astype('float32')
+    with tf.Graph().as_default(), tf.Session() as session:
+        saver = tf.train.Saver([tf.Variable(value, name=name) for name, value in held.items()])
+        session.run(tf.global_variables_initializer())
+        saver.save(session, logs_dir + '/model.ckpt-4', write_meta_graph=False)
+    return logs_dir
+
+
 @pytest.mark.skipif(not crf.available(), reason='pydensecrf2 is not installed')
-def test_the_dense_crf_is_scored_too(two_steps, tmp_path):
-    output = run_well('--mode=test', '--logs_dir=' + two_steps[0], '--results_dir=%s' % tmp_path, '--crf',
+def test_the_dense_crf_is_scored_too(undecided, tmp_path):
+    output = run_well('--mode=test', '--logs_dir=' + undecided, '--results_dir=%s' % tmp_path, '--crf',
                       '--test_scales=0.75,1', '--test_flip', '--crf_parameters=iterations=2')
     assert ', averaged over the scales 0.75, 1 and mirror images' in output
     card = (tmp_path / 'model-card.md').read_text(encoding='utf-8')
