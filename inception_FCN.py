@@ -97,7 +97,7 @@ flags.DEFINE_enum('learning_rate_scaling', 'none', ['none', 'sqrt', 'linear'], '
                   'number of replicas (GPUs), whose images together make the global batch.')
 flags.DEFINE_float('cluster_timeout', 300, 'Seconds to wait for the other workers of a job at its beginning.', 1)
 flags.DEFINE_enum('precision', 'float32', ['float32', 'mixed'], 'mixed: compute in float16 on GPUs and in bfloat16 on '
-                  'CPUs that have it, where that is faster, in all modes but export; weights stay in float32.')
+                  'CPUs that are fast in it, in all modes but export; weights stay in float32.')
 flags.DEFINE_integer('seed', 0, 'Of weights, order, crops and dropout.', 0, 2 ** 31 - 1)
 flags.DEFINE_boolean('deterministic', False, 'Same weights every time, bit for bit, from the same flags (CPU); slower.')
 
