@@ -382,7 +382,7 @@ def shown_records(dataset):
 
 def visualize(dataset):
     """Predicts photos or validation images; writes panels, label maps, overlays, and the page that shows them."""
-    from fcn import doctor, visualization
+    from fcn import behind, doctor, visualization
     if FLAGS.compare:
         return compare(dataset)
     prefix, unreadable = trained_checkpoint(), []
@@ -391,6 +391,10 @@ def visualize(dataset):
 
     def refinable(image):
         return use_crf and refine.takes(image)
+
+    def show(one):
+        refined = refine(one['image'], one['probabilities']) if refinable(one['image']) else None
+        shown.add(left[one['number']], one, refined, FLAGS.save_probabilities)
     how = {'averaged over': averaged(), 'crf': use_crf and refine.values, 'tile_size': FLAGS.tile_size}
     with visualization.Gallery(FLAGS.results_dir, dataset, prefix, bool(FLAGS.image_dir), how) as shown:
         records = shown_records(dataset)
@@ -400,11 +404,11 @@ def visualize(dataset):
         if left:
             with trained_model(left, dataset, prefix) as (session, predictions):
                 print('visualizing %s on %d images' % (prefix, len(left)))
-                for one in predictions.pictures(
-                        session, lambda image: FLAGS.save_probabilities or refinable(image), 'visualizing',
-                        FLAGS.tile_size, unreadable.append if FLAGS.image_dir else None):
-                    refined = refine(one['image'], one['probabilities']) if refinable(one['image']) else None
-                    shown.add(left[one['number']], one, refined, FLAGS.save_probabilities)
+                with behind.Behind() as drawing:
+                    for one in predictions.pictures(
+                            session, lambda image: FLAGS.save_probabilities or refinable(image), 'visualizing',
+                            FLAGS.tile_size, unreadable.append if FLAGS.image_dir else None):
+                        drawing.do(show, one)
     doctor.say('skipped', unreadable)
     if FLAGS.crf is None and not use_crf:
         print('without the dense-CRF panel: pip install pydensecrf2 (Python 3.7 to 3.12) adds it')

@@ -11,6 +11,7 @@ from tqdm import tqdm
 import BatchDatSetReader
 from fcn import colorize, metrics, model, photos
 from fcn import records as fcn_records
+from fcn.behind import Behind
 from fcn.errors import InputError, printable
 from TensorflowUtils import image_summary, tf
 
@@ -84,17 +85,20 @@ class Evaluation:
             pictures = dict(self._input, prediction=self._prediction) if number < examples else {}
             refined = dict(self._input, probabilities=self._probabilities) if refine else {}
             return dict(self._counts, **({'pictures': dict(pictures, **refined)} if pictures or refined else {}))
-        for place, fetched in enumerate(self._run(session, wanted, progress)):
-            figures = metrics.scores(fetched['confusion'], self.dataset.class_names, 1, ignored)
-            table[self.first + place * self.stride] = [
-                math.nan if value is None else value for value in (
-                    fetched['loss'], fetched['pixels'], figures['pixel_accuracy'], figures['mean_iou'])]
-            confusion[0] += fetched['confusion']
-            shown += [fetched['pictures']] if place < examples else []
-            if refine:
-                one = fetched['pictures']
-                confusion[1] += metrics.confusion_matrix(
-                    one['annotation'], refine(one['image'], one['probabilities']), classes, ignored)
+
+        def count_refined(one):
+            labels = refine(one['image'], one['probabilities'])
+            confusion[1] += metrics.confusion_matrix(one['annotation'], labels, classes, ignored)
+        with Behind() as refining:
+            for place, fetched in enumerate(self._run(session, wanted, progress)):
+                figures = metrics.scores(fetched['confusion'], self.dataset.class_names, 1, ignored)
+                table[self.first + place * self.stride] = [
+                    math.nan if value is None else value for value in (
+                        fetched['loss'], fetched['pixels'], figures['pixel_accuracy'], figures['mean_iou'])]
+                confusion[0] += fetched['confusion']
+                shown += [fetched['pictures']] if place < examples else []
+                if refine:
+                    refining.do(count_refined, fetched['pictures'])
         confusion, table = self._sum[0](session, confusion), self._sum[1](session, table)
         rows = [tuple(None if math.isnan(value) else value for value in row) for row in table[:, 2:].tolist()]
         loss = math.fsum(table[:, 0]) / max(math.fsum(table[:, 1]), 1.0)
