@@ -35,8 +35,11 @@ VARIANTS = {  # name: flags beyond flags/small_data.flags
     'auxiliary': ['--auxiliary_loss=0.4'],
     'batch_8': ['--batch_size=8'],
     'pretrained': [PRETRAINED],
+    'pretrained_two_steps': [PRETRAINED],
     'pretrained_10_times_head': [PRETRAINED, '--new_layers_rate=10', '--learning_rate=0.00032'],
 }
+# Of these, the first quarter of the steps, or of the time, trains the new layers only.
+TWO_STEPS, STEP_ONE = ('pretrained_two_steps',), '--trainable_scopes=InceptionV3/Logits,InceptionV3/Upsampling'
 VARIANTS.update(('%s_%s' % (skip, head), ['--skip_layers=' + skip, '--upsampling=' + head])
                 for skip in ('32s', '16s', '8s', '4s') for head in ('scores', 'features')
                 if (skip, head) not in (('4s', 'features'), ('8s', 'scores')))  # there is none; it is the recipe
@@ -63,8 +66,11 @@ def steps_in(minutes, flags, folder):
     return int(60 * minutes / statistics.median(after - before for before, after in zip(seconds[3:], seconds[4:])))
 
 
-def steps_of_run(arguments, flags, folder):
-    """Returns how long to train, and keeps it in the run's folder: the same for a run that goes on."""
+def steps_of_run(arguments, flags, folder, two):
+    """Returns how many steps to train, and how many of them the new layers only (`two`: a quarter, else 0).
+
+    Keeps it in the run's folder: the same for a run that goes on.
+    """
     path, asked = os.path.join(folder, 'run.json'), {'flags': flags, 'steps': arguments.steps,
                                                      'minutes': None if arguments.steps else arguments.minutes}
     if os.path.exists(path):
@@ -73,7 +79,12 @@ def steps_of_run(arguments, flags, folder):
         if kept['asked'] != asked:
             sys.exit('%s holds another run: %s. Name another --out.' % (folder, kept['asked']))
         return kept['chosen']
-    chosen = arguments.steps or steps_in(arguments.minutes, flags, os.path.join(folder, 'speed'))
+    if arguments.steps:
+        chosen = arguments.steps, arguments.steps // 4 if two else 0
+    else:
+        speed = os.path.join(folder, 'speed')
+        first = steps_in(arguments.minutes / 4, flags + [STEP_ONE], speed) if two else 0
+        chosen = first + steps_in(arguments.minutes * (0.75 if two else 1), flags, speed), first
     os.makedirs(folder, exist_ok=True)
     with open(path, 'w') as file:
         json.dump({'asked': asked, 'chosen': chosen}, file)
@@ -88,8 +99,10 @@ def run(arguments, name, seed):
     flags = ['--data_dir=' + arguments.data_dir, '--class_names=' + arguments.class_names] + [
         '--flagfile=flags/small_data.flags', '--seed=%d' % seed, '--validate_every=0', '--checkpoint_every=500',
         '--keep_checkpoints=1'] + own
-    steps = steps_of_run(arguments, flags, folder)
+    steps, first = steps_of_run(arguments, flags, folder, name in TWO_STEPS)
     if not os.path.exists(os.path.join(results_dir, 'metrics.json')):
+        if first:
+            program('--mode=train', '--logs_dir=' + logs_dir, '--max_iterations=%d' % first, STEP_ONE, *flags)
         program('--mode=train', '--logs_dir=' + logs_dir, '--max_iterations=%d' % steps, *flags)
         program('--mode=test', '--logs_dir=' + logs_dir, '--results_dir=' + results_dir)
     with open(os.path.join(results_dir, 'metrics.json')) as file:
