@@ -107,7 +107,8 @@ def test_interrupt_finishes_the_step(shapes, tmp_path):
 
 
 def test_interrupted_before_the_first_step(shapes, tmp_path):
-    process = start(*training(shapes, tmp_path))
+    # What a shell starts in the background ignores SIGINT, and so would all that it starts.
+    process = start(*training(shapes, tmp_path), preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     wait_until(lambda: os.path.exists(str(tmp_path / '.lock')), process)
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)

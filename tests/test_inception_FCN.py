@@ -125,14 +125,17 @@ def test_test_and_visualize_agree(two_steps, shapes, tmp_path):
 
 @pytest.fixture
 def undecided(two_steps, tmp_path):
-    """A run's folder whose network predicts other classes at almost every cell: scores drawn at random."""
+    """A run's folder whose network predicts now this class, now that, and none for sure: Mixed_5d's scores at random."""
     logs_dir, random = str(tmp_path / 'logs'), np.random.RandomState(0)
     os.mkdir(logs_dir)
     shutil.copy(two_steps[0] + '/config.json', logs_dir)
     held = variables(two_steps[0] + '/model.ckpt-4')
-    for name in held:
-        if re.search('Upsampling/Score_.*weights$', name):
-            held[name] = random.normal(size=held[name].shape).astype('float32')
+    for name, value in held.items():
+        if 'Upsampling/Score_' in name:
+            held[name] = np.zeros_like(value)
+            if name.endswith('Score_Mixed_5d/weights'):
+                drawn = random.normal(scale=0.01, size=value.shape)
+                held[name] = (drawn - drawn.mean(2, keepdims=True)).astype('float32')
     with tf.Graph().as_default(), tf.Session() as session:
         saver = tf.train.Saver([tf.Variable(value, name=name) for name, value in held.items()])
         session.run(tf.global_variables_initializer())
