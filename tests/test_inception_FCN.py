@@ -125,7 +125,7 @@ def test_test_and_visualize_agree(two_steps, shapes, tmp_path):
 
 @pytest.fixture
 def undecided(two_steps, tmp_path):
-    """A run's folder whose network predicts now this class, now that, and none for sure: Mixed_5d's scores at random."""
+    """A run's folder whose network predicts now this class, now that, none for sure: random scores of Mixed_5d."""
     logs_dir, random = str(tmp_path / 'logs'), np.random.RandomState(0)
     os.mkdir(logs_dir)
     shutil.copy(two_steps[0] + '/config.json', logs_dir)
