@@ -114,6 +114,8 @@ flags.DEFINE_list('test_scales', '1', 'Predict at these factors of the image siz
 flags.register_validator('test_scales', lambda texts: command_line.are_numbers(texts, 0.1, 10),
                          'must be numbers from 0.1 to 10')
 flags.DEFINE_boolean('test_flip', False, 'Predict mirror images too, and average the probabilities.')
+flags.DEFINE_float('undo_class_weights', 0, 'Share of the effect of --class_weights that predictions take back, 0 to '
+                   '1: the more, the fewer and the surer are the predictions of rare classes.', 0, 1)
 flags.DEFINE_boolean('crf', None, 'Refine predictions by a dense CRF: visualize draws a panel of it, test scores it '
                      'too. Default: visualize does where pydensecrf is installed.')
 flags.DEFINE_list('crf_parameters', '', 'Other values for it, e.g. iterations=5,bilateral_sxy=30. Defaults: '
@@ -220,7 +222,7 @@ def train(dataset, crew, config):
                     global_batch, FLAGS.batch_size, cluster.replicas, crew.count, 's' if crew.count > 1 else '', scale))
             log = training_log.NoLog()
             if crew.chief:
-                save_config(FLAGS.logs_dir, dataset, batches)
+                save_config(FLAGS.logs_dir, dataset, batches, weights_of_classes)
                 log = training_log.TrainingLog(FLAGS.logs_dir, first_step, FLAGS.max_iterations, graph, own_flags())
             with contextlib.closing(log), run_folder.Signals() as signals:
                 step, last = first_step, False
@@ -248,7 +250,7 @@ def train(dataset, crew, config):
                         log.summary('train', step, done['histograms'])
                     if best:
                         checkpoints.save(best_saver, session, best_dir, step, keep=1)
-                        save_config(best_dir, dataset, batches)
+                        save_config(best_dir, dataset, batches, weights_of_classes)
                     if last or step % FLAGS.checkpoint_every == 0:
                         newest = checkpoints.save(saver, session, FLAGS.logs_dir, step, FLAGS.keep_checkpoints)
                         log.flush()
@@ -311,8 +313,10 @@ def test(dataset, crew):
     make_folder(FLAGS.results_dir)
     prefix = crew.share(trained_checkpoint)
     with trained_model(dataset.validation, dataset, prefix, crew=crew) as (session, predictions):
-        print('testing %s on %d images of %s%s' % (prefix, len(dataset.validation), dataset.name,
-                                                   ', averaged over ' + averaged() if averaged() else ''))
+        undone = ', class weights taken back by %g' % FLAGS.undo_class_weights if FLAGS.undo_class_weights else ''
+        print('testing %s on %d images of %s%s%s' % (
+            prefix, len(dataset.validation), dataset.name, ', averaged over ' + averaged() if averaged() else '',
+            undone))
         refine = refinement() if FLAGS.crf else None
         found = predictions.scores(session, progress='testing' if crew.chief else None, refine=refine)
     if not crew.chief:
@@ -341,7 +345,8 @@ def test(dataset, crew):
         (one['filename'],) + row for one, row in zip(dataset.validation, found.rows)])
     written.append(model_card.write(
         FLAGS.results_dir, dataset, result, prefix, run_folder.read_config(run_dir()),
-        {name: FLAGS[name].default for name in own_flags()}, found.loss, FLAGS.data_dir, averaged()))
+        {name: FLAGS[name].default for name in own_flags()}, found.loss, FLAGS.data_dir, averaged(),
+        FLAGS.undo_class_weights))
     print('wrote %s and %s. Next: --mode=visualize' % (', '.join(written), write_page(dataset)))
     return 0
 
@@ -395,7 +400,8 @@ def visualize(dataset):
     def show(one):
         refined = refine(one['image'], one['probabilities']) if refinable(one['image']) else None
         shown.add(left[one['number']], one, refined, FLAGS.save_probabilities)
-    how = {'averaged over': averaged(), 'crf': use_crf and refine.values, 'tile_size': FLAGS.tile_size}
+    how = {'averaged over': averaged(), 'crf': use_crf and refine.values, 'tile_size': FLAGS.tile_size,
+           'undo_class_weights': FLAGS.undo_class_weights}
     with visualization.Gallery(FLAGS.results_dir, dataset, prefix, bool(FLAGS.image_dir), how) as shown:
         records = shown_records(dataset)
         left = [one for one in records if not shown.is_done(one, FLAGS.save_probabilities)]
@@ -445,10 +451,19 @@ def export(dataset):
 
 def network_settings(dataset, values=None):
     """What `fcn.model.build` needs to know, from the data set and the flags, or other values of them."""
+    offsets = None
+    if FLAGS.undo_class_weights and FLAGS.mode != 'train':
+        if values:
+            raise InputError('--undo_class_weights does not go with --compare.')
+        weights = run_folder.read_config(run_dir()).get('class_weights')
+        if not weights or len(weights) != len(dataset.class_names):
+            raise InputError('--undo_class_weights: %s/config.json holds no class weights of a training with '
+                             '--class_weights.' % run_dir())
+        offsets = class_weights.logit_offsets(weights, FLAGS.undo_class_weights)
     values = values or FLAGS.flag_values_dict()
     return dict({name: values[name] for name in ('upsampling', 'use_batch_norm', 'scale_input', 'weight_decay',
                                                  'batch_norm_decay', 'freeze_batch_norm', 'dropout_keep_prob')},
-                num_classes=len(dataset.class_names), skip=values['skip_layers'])
+                num_classes=len(dataset.class_names), skip=values['skip_layers'], logit_offsets=offsets)
 
 
 def squash_to():
@@ -489,9 +504,10 @@ def run_dir():
     return FLAGS.logs_dir
 
 
-def save_config(folder, dataset, batches):
-    """Keeps the run's flags, and how many images its steps took, beside its checkpoints in a folder."""
+def save_config(folder, dataset, batches, weights_of_classes):
+    """Keeps the run's flags and class weights, and how many images its steps took, beside its checkpoints."""
     run_folder.write_config(folder, {'flags': own_flags(), 'void_label': dataset.void_label, 'batches': batches,
+                                     'class_weights': weights_of_classes,
                                      'class_names': dataset.class_names[:dataset.void_label]})
 
 

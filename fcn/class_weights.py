@@ -1,4 +1,6 @@
 """How much a class's pixels count in the loss, so that large classes do not drown small ones."""
+import math
+
 import numpy as np
 
 from fcn import records as fcn_records
@@ -47,6 +49,15 @@ def class_weights(kind, records, dataset):
     weights = np.full(classes, found.max())
     weights[present] = found
     return weights.tolist()
+
+
+def logit_offsets(weights, share):
+    """Returns what to take from C logits to undo the weights that they were trained with: share · log(weight).
+
+    Training with weights w learns probabilities in proportion to w · p (Elkan, The Foundations of Cost-Sensitive
+    Learning, 2001); share 1 gives those of training without weights, 0.5 half of the way.
+    """
+    return [share * math.log(weight) for weight in weights]
 
 
 def describe(weights, class_names):

@@ -24,7 +24,7 @@ _AUTHORS = re.compile(r'<!-- author: (.*?) -->\n(.*?)<!-- end -->', re.DOTALL)
 
 
 def write(results_dir, dataset, metrics, checkpoint, config=None, defaults=None, loss=None, data_dir=None,
-          averaged=None, template=TEMPLATE, date=None, versions=None):
+          averaged=None, undone=0, template=TEMPLATE, date=None, versions=None):
     """Fills in the template and writes it to `results_dir`/model-card.md, whole or not at all.
 
     Args:
@@ -38,6 +38,7 @@ def write(results_dir, dataset, metrics, checkpoint, config=None, defaults=None,
       data_dir: folder of the data set that was tested on; None: the one in `config`. Where they differ, the training
         images are not those of `dataset`.
       averaged: text, over what the probabilities were averaged in testing; None: over nothing.
+      undone: share of the class weights that predictions took back.
       template: path of the template.
       date: text; None: today.
       versions: {name: version}; None: those of this program.
@@ -61,7 +62,7 @@ def write(results_dir, dataset, metrics, checkpoint, config=None, defaults=None,
         'network': network_line(flags),
         'recipe': recipe_line(checkpoint, dataset, flags),
         'flags': '\n'.join(flag_lines(flags, defaults)),
-        'scores': '\n'.join(score_lines(metrics, loss, averaged)),
+        'scores': '\n'.join(score_lines(metrics, loss, averaged, undone)),
         'classes': '\n'.join(class_lines(metrics)),
         'limits': '\n'.join('- ' + line for line in limit_lines(dataset, metrics, checkpoint, flags)),
         'versions': ', '.join('%s %s' % pair for pair in (versions or installed_versions()).items())})
@@ -157,12 +158,16 @@ def flag_lines(flags, defaults):
     return lines + (['', 'At their defaults: ' + ', '.join(same) + '.'] if same else [])
 
 
-def score_lines(metrics, loss, averaged=None):
+def score_lines(metrics, loss, averaged=None, undone=0):
     """Returns the four figures, and what else is known of how they came about, as a list."""
     lines = ['- %s: %s' % (title, number(metrics[name], '%.4f')) for name, title in zip(FIGURES, TITLES)]
     lines += ['- Pixelwise loss: %.4f' % loss] if loss is not None else []
-    return lines + (['- Each image was predicted several times, and the probabilities averaged over %s.' % averaged]
-                    if averaged else [])
+    if averaged:
+        lines.append('- Each image was predicted several times, and the probabilities averaged over %s.' % averaged)
+    if undone:
+        lines.append('- The class weights of the training were taken back from the predictions by %g '
+                     '(--undo_class_weights); whoever uses the model must do so too.' % undone)
+    return lines
 
 
 def class_lines(metrics):

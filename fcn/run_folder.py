@@ -51,6 +51,10 @@ def read_config(logs_dir):
                                                   and 0 <= pair[0] < 1e12 and 0 < pair[1] < 1e9 for pair in batches)
                 and sorted(batches) == batches and not (batches and batches[0][0])):
             raise ValueError('its batches are no list of [step, images a step] from step 0 on')
+        weights = config.get('class_weights')
+        if weights is not None and not (isinstance(weights, list) and all(
+                type(one) in (int, float) and 0 < one < 1e6 for one in weights)):
+            raise ValueError('its class_weights are no list of positive numbers')
     except (ValueError, RecursionError) as error:
         raise InputError('%s is damaged: %s. Delete it, and give the run\'s flags on the command line.'
                          % (path, error)) from None

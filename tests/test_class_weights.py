@@ -51,3 +51,14 @@ def test_unknown_label_is_an_error(dataset):
     two = dataset._replace(class_names=['a', 'b'])
     with pytest.raises(InputError, match='1.png holds the label 2'):
         class_weights.class_weights('median_frequency', two.training, two)
+
+
+def test_weights_are_taken_back():
+    """Probabilities in proportion to weight · p become p."""
+    probabilities, weights = np.array([0.7, 0.2, 0.1]), [0.5, 2.0, 4.0]
+    logits = np.log(weights * probabilities) + 3
+    undone = np.exp(logits - class_weights.logit_offsets(weights, 1.0))
+    assert undone / undone.sum() == pytest.approx(probabilities)
+    half = np.exp(logits - class_weights.logit_offsets(weights, 0.5))
+    expected = np.sqrt(weights) * probabilities
+    assert half / half.sum() == pytest.approx(expected / expected.sum())

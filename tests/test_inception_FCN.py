@@ -21,7 +21,7 @@ from conftest import command, run, run_well
 from fcn import crf, export, metrics
 from fcn import records as fcn_records
 from fcn.errors import EXIT_STOPPED
-from small_runs import logged, variables
+from small_runs import logged, refused, variables
 from TensorflowUtils import inception_v3, slim, tf
 
 SMALL = ('--dataset=shapes', '--image_size=75', '--batch_size=2', '--log_every=1', '--checkpoint_every=2',
@@ -173,7 +173,31 @@ def test_every_part_of_the_recipe_trains_and_resumes(shapes, tmp_path):
     assert [line['learning_rate'] for line in logged(tmp_path)][:2] == pytest.approx(
         [0.00032 / 3, 0.00032 * 2 / 3 * 0.5 ** 0.9])
     assert logged(tmp_path)[-1]['step'] == 5
-    run_well('--mode=test', '--logs_dir=%s' % tmp_path, '--results_dir=%s/results' % tmp_path)
+    # The class weights are taken back: the label maps are those of the probabilities, without the weights.
+    results, flags = str(tmp_path / 'results'), ('--logs_dir=%s' % tmp_path, '--num_images=3', '--save_probabilities')
+    run_well('--mode=visualize', '--nocrf', '--results_dir=' + results, *flags)
+    undone = run_well('--mode=visualize', '--nocrf', '--results_dir=%s-undone' % results, '--undo_class_weights=0.5',
+                      *flags)
+    assert 'wrote 3 pictures' in undone
+    with open('%s/config.json' % tmp_path) as file:
+        weights = np.array(json.load(file)['class_weights'])
+    assert len(weights) == 7 and weights.min() < weights.max()
+    names = os.listdir(results + '/probabilities')
+    assert len(names) == 3
+    for name in names:
+        before, after = (np.load('%s/probabilities/%s' % (place, name))['probabilities'].astype('float32')
+                         for place in (results, results + '-undone'))
+        expected = before / weights ** 0.5
+        np.testing.assert_allclose(after, expected / expected.sum(2, keepdims=True), atol=3e-3)
+    output = run_well('--mode=test', '--logs_dir=%s' % tmp_path, '--results_dir=' + results, '--undo_class_weights=1')
+    assert ', class weights taken back by 1' in output
+    assert 'taken back from the predictions by 1 ' in (tmp_path / 'results' / 'model-card.md').read_text(
+        encoding='utf-8')
+
+
+def test_class_weights_that_were_not_trained_with_cannot_be_undone(two_steps, tmp_path):
+    refused(run('--mode=test', '--logs_dir=' + two_steps[0], '--results_dir=%s' % tmp_path, '--undo_class_weights=1'),
+            '--undo_class_weights', 'holds no class weights')
 
 
 def test_photos_of_any_kind(two_steps, tmp_path):

@@ -30,6 +30,13 @@ def test_damaged_batches(tmp_path, batches):
         run_folder.read_config(str(tmp_path))
 
 
+@pytest.mark.parametrize('weights', ['7', '["a"]', '[1, 0]', '[NaN]', '[true]', '{}'])
+def test_damaged_class_weights(tmp_path, weights):
+    (tmp_path / 'config.json').write_text('{"flags": {}, "class_weights": %s}' % weights)
+    with pytest.raises(InputError, match='config.json is damaged: its class_weights'):
+        run_folder.read_config(str(tmp_path))
+
+
 def test_a_warning_to_an_interpreter_that_ends_is_harmless():
     code = '''
 import os, signal
