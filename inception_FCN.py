@@ -175,7 +175,7 @@ def train(dataset, crew, config):
     if weights_of_classes:
         print(class_weights.describe(weights_of_classes, dataset.class_names))
 
-    cluster = Cluster(crew, FLAGS.deterministic, FLAGS.precision)
+    cluster = Cluster(crew, FLAGS.deterministic, FLAGS.precision, training=True)
     global_batch = FLAGS.batch_size * cluster.replicas
     first_sample, batches = run_folder.samples_before(config, first_step, global_batch)
     with tf.Graph().as_default() as graph, cluster.scope():

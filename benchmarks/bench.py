@@ -1,5 +1,7 @@
 """How fast the program and its network are, as one table: make bench, or python benchmarks/bench.py [--quick].
 
+With --pytorch=PYTHON, an interpreter that has PyTorch, the same network in it (`pytorch_bare.py`) runs in turn too.
+
 Each row compares the program (`inception_FCN.py`, on JPEGs and annotations of 500×375 pixels read from disk, as long as
 its input, log and session go along) with its bare graph (the same network, loss and train operation on one constant
 batch). Both run in processes of their own, in turn; figures are medians. The fraction of the ceiling is the share of
@@ -73,7 +75,7 @@ def bare(training, upsampling, classes, precision, shape, repeats):
                 'dropout_keep_prob': 0.85}
     random = np.random.RandomState(0)
     images, labels = random.randint(0, 256, shape + [3]), random.randint(0, classes, shape + [1])
-    cluster, built = Cluster(Alone(), precision=precision), {}
+    cluster, built = Cluster(Alone(), precision=precision, training=training), {}
 
     def build(_):
         # variables, or TensorFlow would compute what does not depend on any once for all
@@ -127,6 +129,14 @@ def in_process(function, *arguments):
     return json.loads(text.decode().splitlines()[-1]), peak
 
 
+def in_pytorch(python, training, classes, precision, shape, repeats):
+    """Runs pytorch_bare.py. Returns what it says."""
+    text = subprocess.check_output([python, os.path.join(ROOT, 'benchmarks', 'pytorch_bare.py')] + [
+        'train' if training else 'predict', str(classes), precision] + [str(size) for size in shape] + [
+            '--repeats=%d' % repeats])
+    return json.loads(text.decode())
+
+
 def ended(process):
     """Waits for a process, which must end well. Returns its peak memory in GB."""
     _, status, usage = os.wait4(process.pid, 0)
@@ -175,11 +185,11 @@ def tested(folder, data_dir, precision):
 # ---- the table
 
 def measure(arguments, folder):
-    """Yields rows: (what, program's images/s, bare graph's, ratio, fraction of the ceiling, peak memory in GB)."""
-    runs, repeats = (1, 4) if arguments.quick else (arguments.runs, 10)
+    """Yields rows of strings, as the headings in `main` say."""
+    runs, repeats = arguments.runs or (1 if arguments.quick else 3), 4 if arguments.quick else 10
     rate = statistics.median(in_process(ceiling, 5)[0]['seconds'])
     peak_rate = 2 * 2.048 ** 3 / rate
-    yield 'matrix products 2048×2048', '%.0f GFLOP/s' % peak_rate, '', '', '1', ''
+    yield 'matrix products 2048×2048', '%.0f GFLOP/s' % peak_rate, '', '', '1', '', ''
     kinds = [('scores', 21, 'float32')]
     if not arguments.quick:
         kinds += [('scores', 151, 'float32'), ('features', 21, 'float32'), ('features', 151, 'float32')]
@@ -192,7 +202,7 @@ def measure(arguments, folder):
             draw_voc(less, 8, 8, classes)
             if classes == 21:
                 seconds = statistics.median(in_process(pipeline, data, 20)[0]['seconds'])
-                yield 'input pipeline alone', '%.0f' % (8 / seconds), '', '', '', ''
+                yield 'input pipeline alone', '%.0f' % (8 / seconds), '', '', '', '', ''
         name, figures = '%s, %d classes, %s' % (upsampling, classes, precision), {}
         for run in range(runs):
             logs_dir = os.path.join(folder, 'logs_%s_%d_%s_%d' % (upsampling, classes, precision, run))
@@ -208,6 +218,9 @@ def measure(arguments, folder):
                 figures.setdefault(key, []).append(statistics.median(found['seconds']))
                 if not training:
                     figures[key + '_gflop'] = found['gflop']
+                if arguments.pytorch and upsampling == 'scores':
+                    found = in_pytorch(arguments.pytorch, training, classes, precision, shape, repeats)
+                    figures.setdefault('pytorch' + key[4:], []).append(statistics.median(found['seconds']))
         middle = {key: statistics.median(value) if isinstance(value, list) else value
                   for key, value in figures.items()}
         work = {'bare_train': 3 * middle['bare_predict_gflop'], 'bare_predict': middle['bare_predict_gflop'],
@@ -215,20 +228,26 @@ def measure(arguments, folder):
 
         def fraction(key, middle=middle, work=work):
             return '%.2f' % (work[key] / middle[key] / peak_rate)
+
+        def pytorch(key, images, middle=middle):
+            return '%.2f' % (images / middle[key]) if key in middle else ''
         yield ('train, %s, 8 of 224×224' % name, '%.2f' % (8 / middle['train']), '%.2f' % (8 / middle['bare_train']),
-               '%.2f' % (middle['bare_train'] / middle['train']), fraction('bare_train'), '%.2f' % middle['peak'])
+               '%.2f' % (middle['bare_train'] / middle['train']), fraction('bare_train'), '%.2f' % middle['peak'],
+               pytorch('pytorch_train', 8))
         yield ('test, %s, 1 of 500×375' % name, '%.2f' % (1 / middle['test']), '%.2f' % (1 / middle['bare_test']),
-               '%.2f' % (middle['bare_test'] / middle['test']), fraction('bare_test'), '')
+               '%.2f' % (middle['bare_test'] / middle['test']), fraction('bare_test'), '',
+               pytorch('pytorch_test', 1))
         yield 'predict, %s, 8 of 224×224' % name, '', '%.2f' % (8 / middle['bare_predict']), '', fraction(
-            'bare_predict'), ''
-        yield 'from command to first step, %s' % name, '%.1f s' % middle['first'], '', '', '', ''
-        yield 'test without its images, %s' % name, '%.1f s' % middle['start'], '', '', '', ''
+            'bare_predict'), '', pytorch('pytorch_predict', 8)
+        yield 'from command to first step, %s' % name, '%.1f s' % middle['first'], '', '', '', '', ''
+        yield 'test without its images, %s' % name, '%.1f s' % middle['start'], '', '', '', '', ''
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--quick', action='store_true', help='one head, one run')
-    parser.add_argument('--runs', type=int, default=3, help='of each, whose median is taken')
+    parser.add_argument('--runs', type=int, help='of each, whose median is taken (default: 3, quick: 1)')
+    parser.add_argument('--pytorch', metavar='PYTHON', help='an interpreter that has PyTorch, to compare with')
     parser.add_argument('--call', help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.call:
@@ -240,8 +259,8 @@ def main():
         model = next((line.split(':')[1].strip() for line in file if line.startswith('model name')), platform.machine())
     print('%s, %d cores, TensorFlow %s, Python %s\n' % (model, len(os.sched_getaffinity(0)),
                                                         TensorflowUtils.tf.__version__, platform.python_version()))
-    print('| what | program, images/s | bare graph, images/s | ratio | of the ceiling | peak GB |\n'
-          '| --- | --- | --- | --- | --- | --- |', flush=True)
+    print('| what | program, images/s | bare graph, images/s | ratio | of the ceiling | peak GB | PyTorch, images/s |\n'
+          '| --- | --- | --- | --- | --- | --- | --- |', flush=True)
     with tempfile.TemporaryDirectory() as folder:
         for row in measure(arguments, folder):
             print('| %s |' % ' | '.join(row), flush=True)
