@@ -198,7 +198,7 @@ def measure(arguments, folder):
     for upsampling, classes, precision in kinds:
         data, less = (os.path.join(folder, '%s%d' % (name, classes)) for name in ('data', 'less'))
         if not os.path.isdir(data):
-            draw_voc(data, 64, 40, classes)
+            draw_voc(data, 64, 8 + 160, classes)
             draw_voc(less, 8, 8, classes)
             if classes == 21:
                 seconds = statistics.median(in_process(pipeline, data, 20)[0]['seconds'])
@@ -210,8 +210,8 @@ def measure(arguments, folder):
             for key, value in (('train', statistics.median(seconds)), ('first', first), ('peak', peak)):
                 figures.setdefault(key, []).append(value)
             short, long = tested(logs_dir, less, precision), tested(logs_dir, data, precision)
-            figures.setdefault('test', []).append((long - short) / 32)
-            figures.setdefault('start', []).append(short - (long - short) / 4)
+            figures.setdefault('test', []).append((long - short) / 160)
+            figures.setdefault('start', []).append(short - (long - short) / 20)
             for key, training, shape in (('bare_train', True, [8, 224, 224]), ('bare_test', False, [1, HEIGHT, WIDTH]),
                                          ('bare_predict', False, [8, 224, 224])):
                 found, _ = in_process(bare, training, upsampling, classes, precision, shape, repeats)
