@@ -24,6 +24,9 @@ from PIL import Image
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 HEIGHT, WIDTH = 375, 500
+HEADINGS = ('what', 'program, images/s', 'bare graph, images/s', 'ratio', 'of the ceiling', 'peak GB',
+            'PyTorch, images/s')
+FEW, MORE = 8, 160  # images of a short test, and how many more a long one has
 
 
 # ---- data
@@ -185,11 +188,11 @@ def tested(folder, data_dir, precision):
 # ---- the table
 
 def measure(arguments, folder):
-    """Yields rows of strings, as the headings in `main` say."""
+    """Yields rows of strings, as `HEADINGS`; what is left out at the end is empty."""
     runs, repeats = arguments.runs or (1 if arguments.quick else 3), 4 if arguments.quick else 10
     rate = statistics.median(in_process(ceiling, 5)[0]['seconds'])
     peak_rate = 2 * 2.048 ** 3 / rate
-    yield 'matrix products 2048×2048', '%.0f GFLOP/s' % peak_rate, '', '', '1', '', ''
+    yield 'matrix products 2048×2048', '%.0f GFLOP/s' % peak_rate, '', '', '1'
     kinds = [('scores', 21, 'float32')]
     if not arguments.quick:
         kinds += [('scores', 151, 'float32'), ('features', 21, 'float32'), ('features', 151, 'float32')]
@@ -198,11 +201,11 @@ def measure(arguments, folder):
     for upsampling, classes, precision in kinds:
         data, less = (os.path.join(folder, '%s%d' % (name, classes)) for name in ('data', 'less'))
         if not os.path.isdir(data):
-            draw_voc(data, 64, 8 + 160, classes)
-            draw_voc(less, 8, 8, classes)
+            draw_voc(data, 64, FEW + MORE, classes)
+            draw_voc(less, 8, FEW, classes)
             if classes == 21:
                 seconds = statistics.median(in_process(pipeline, data, 20)[0]['seconds'])
-                yield 'input pipeline alone', '%.0f' % (8 / seconds), '', '', '', '', ''
+                yield 'input pipeline alone', '%.0f' % (8 / seconds)
         name, figures = '%s, %d classes, %s' % (upsampling, classes, precision), {}
         for run in range(runs):
             logs_dir = os.path.join(folder, 'logs_%s_%d_%s_%d' % (upsampling, classes, precision, run))
@@ -210,8 +213,8 @@ def measure(arguments, folder):
             for key, value in (('train', statistics.median(seconds)), ('first', first), ('peak', peak)):
                 figures.setdefault(key, []).append(value)
             short, long = tested(logs_dir, less, precision), tested(logs_dir, data, precision)
-            figures.setdefault('test', []).append((long - short) / 160)
-            figures.setdefault('start', []).append(short - (long - short) / 20)
+            figures.setdefault('test', []).append((long - short) / MORE)
+            figures.setdefault('start', []).append(short - (long - short) * FEW / MORE)
             for key, training, shape in (('bare_train', True, [8, 224, 224]), ('bare_test', False, [1, HEIGHT, WIDTH]),
                                          ('bare_predict', False, [8, 224, 224])):
                 found, _ = in_process(bare, training, upsampling, classes, precision, shape, repeats)
@@ -239,8 +242,8 @@ def measure(arguments, folder):
                pytorch('pytorch_test', 1))
         yield 'predict, %s, 8 of 224×224' % name, '', '%.2f' % (8 / middle['bare_predict']), '', fraction(
             'bare_predict'), '', pytorch('pytorch_predict', 8)
-        yield 'from command to first step, %s' % name, '%.1f s' % middle['first'], '', '', '', '', ''
-        yield 'test without its images, %s' % name, '%.1f s' % middle['start'], '', '', '', '', ''
+        yield 'from command to first step, %s' % name, '%.1f s' % middle['first']
+        yield 'test without its images, %s' % name, '%.1f s' % middle['start']
 
 
 def main():
@@ -259,11 +262,10 @@ def main():
         model = next((line.split(':')[1].strip() for line in file if line.startswith('model name')), platform.machine())
     print('%s, %d cores, TensorFlow %s, Python %s\n' % (model, len(os.sched_getaffinity(0)),
                                                         TensorflowUtils.tf.__version__, platform.python_version()))
-    print('| what | program, images/s | bare graph, images/s | ratio | of the ceiling | peak GB | PyTorch, images/s |\n'
-          '| --- | --- | --- | --- | --- | --- | --- |', flush=True)
+    print('| %s |\n|%s' % (' | '.join(HEADINGS), ' --- |' * len(HEADINGS)), flush=True)
     with tempfile.TemporaryDirectory() as folder:
         for row in measure(arguments, folder):
-            print('| %s |' % ' | '.join(row), flush=True)
+            print('| %s |' % ' | '.join(row + ('',) * (len(HEADINGS) - len(row))), flush=True)
 
 
 if __name__ == '__main__':
