@@ -95,7 +95,7 @@ def used_variables():
     return [one for one in tf.model_variables() if not one.op.name.startswith(CLASSIFICATION_SCOPES)]
 
 
-def pixelwise_loss(logits, annotation, ignore_label, class_weights=None):
+def pixelwise_loss(logits, annotation, ignore_label, class_weights=None, training=False):
     """Returns (sum of the labelled pixels' cross-entropy in nats, their number), float32 scalars.
 
     Args:
@@ -103,9 +103,16 @@ def pixelwise_loss(logits, annotation, ignore_label, class_weights=None):
       annotation: integer [N, H, W, 1].
       ignore_label: pixels that hold it leave the loss; None counts all.
       class_weights: None, or C factors: a pixel counts as often as its class's says, in both results.
+      training: take TensorFlow's fused operation, which computes the gradient along; without it, on CPUs, the loss
+        takes less than half the time.
     """
     labels, counted = _labelled(annotation, ignore_label)
-    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
+    if training:
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
+    else:
+        pixels = tf.reshape(logits, [-1, logits.shape[3]])
+        own = tf.gather(pixels, tf.reshape(labels, [-1, 1]), axis=1, batch_dims=1)
+        losses = tf.reduce_logsumexp(logits, 3) - tf.reshape(own, tf.shape(labels))
     weights = tf.cast(counted, tf.float32)
     if class_weights is not None:
         weights *= tf.gather(tf.constant(class_weights, tf.float32), labels)
@@ -120,7 +127,7 @@ def mean_loss(logits, annotation, ignore_label, class_weights=None):
 
     Arguments as `pixelwise_loss`; with class weights it is the weighted mean.
     """
-    total, weights = pixelwise_loss(logits, annotation, ignore_label, class_weights)
+    total, weights = pixelwise_loss(logits, annotation, ignore_label, class_weights, training=True)
     weights = sum_over_replicas(weights)
     return total / tf.where(weights > 0, weights, tf.ones_like(weights))
 
@@ -128,8 +135,11 @@ def mean_loss(logits, annotation, ignore_label, class_weights=None):
 def confusion_matrix(annotation, prediction, num_classes, ignore_label):
     """Counts labelled pixels, int64 [C, C], rows annotated, columns predicted; [N, H, W, 1] integers in."""
     labels, counted = _labelled(annotation, ignore_label)
-    return tf.math.confusion_matrix(tf.boolean_mask(labels, counted),
-                                    tf.boolean_mask(tf.squeeze(prediction, 3), counted), num_classes, dtype=tf.int64)
+    cells = num_classes ** 2  # and one more, for the ignored pixels
+    pairs = labels * num_classes + tf.cast(tf.squeeze(prediction, 3), tf.int32)
+    counts = tf.math.bincount(tf.reshape(tf.where(counted, pairs, tf.fill(tf.shape(pairs), cells)), [-1]),
+                              minlength=cells + 1, maxlength=cells + 1)
+    return tf.cast(tf.reshape(counts[:cells], [num_classes, num_classes]), tf.int64)
 
 
 def _labelled(annotation, ignore_label):

@@ -22,6 +22,18 @@ def test_ignored_pixels_leave_the_loss_even_when_infinite(session):
     assert session.run(model.mean_loss(logits, annotation, 255)) == pytest.approx(total / 2)
 
 
+@pytest.mark.parametrize('spread', [1, 30, 1000])
+def test_loss_of_training_and_of_testing_are_the_same(session, spread):
+    random = np.random.RandomState(0)
+    logits, annotation = spread * random.randn(2, 5, 7, 4), random.randint(0, 5, (2, 5, 7, 1))  # 4: ignored
+    arguments = tf.constant(logits, tf.float32), tf.constant(annotation, tf.uint8), 4
+    found, pixels = session.run(model.pixelwise_loss(*arguments))
+    assert (found, pixels) == pytest.approx(session.run(model.pixelwise_loss(*arguments, training=True)))
+    scores = logits - np.logaddexp.reduce(logits, 3)[..., None]
+    own = np.take_along_axis(scores, np.where(annotation == 4, 0, annotation), 3)
+    assert found == pytest.approx(-own[annotation < 4].sum(), rel=1e-5) and pixels == (annotation < 4).sum()
+
+
 def test_no_labelled_pixel_gives_zero_loss_and_gradient(session):
     logits = tf.constant(np.ones((1, 2, 2, 3), 'float32'))
     loss = model.mean_loss(logits, tf.fill([1, 2, 2, 1], tf.constant(255, tf.uint8)), 255)
