@@ -9,6 +9,7 @@ the machine's own matrix-multiply rate that the bare graph's convolutions and ma
 count of their operations; a training step counts as three forward passes.
 """
 import argparse
+import glob
 import json
 import os
 import platform
@@ -157,23 +158,19 @@ def start(*flags):
 
 
 def trained(data_dir, folder, upsampling, precision, steps):
-    """Trains. Returns (seconds between steps' log lines behind the third, seconds to the first, peak memory in GB)."""
-    began, times, path = time.time(), [], os.path.join(folder, 'progress.jsonl')
-    process = start('--mode=train', '--data_dir=' + data_dir, '--class_names=%s/labels.txt' % data_dir,
-                    '--logs_dir=' + folder, '--checkpoint_path=', '--batch_size=8', '--log_every=1',
-                    '--validate_every=0', '--max_iterations=%d' % steps, '--checkpoint_every=100000',
-                    '--upsampling=' + upsampling, '--precision=' + precision)
-    while len(times) < steps:
-        try:
-            with open(path) as file:
-                lines = file.read().count('\n')
-        except OSError:
-            lines = 0
-        times += [time.time()] * (lines - len(times))
-        if len(times) < steps and process.poll() is not None:
-            sys.exit('training failed')
-        time.sleep(0.005)
-    peak = ended(process)
+    """Trains. Returns (seconds between steps behind the third, seconds to the first, peak memory in GB).
+
+    The steps' times are those that TensorBoard is told; all that the program does between two is in them.
+    """
+    from TensorflowUtils import tf
+    began = time.time()
+    peak = ended(start('--mode=train', '--data_dir=' + data_dir, '--class_names=%s/labels.txt' % data_dir,
+                       '--logs_dir=' + folder, '--checkpoint_path=', '--batch_size=8', '--log_every=1',
+                       '--validate_every=0', '--max_iterations=%d' % steps, '--checkpoint_every=100000',
+                       '--upsampling=' + upsampling, '--precision=' + precision))
+    times = [event.wall_time for path in glob.glob(os.path.join(folder, 'train', '*tfevents*'))
+             for event in tf.train.summary_iterator(path)
+             if any(value.tag == 'pixelwise_loss' for value in event.summary.value)]
     return [after - before for before, after in zip(times[3:], times[4:])], times[0] - began, peak
 
 

@@ -22,6 +22,7 @@ VARIANTS = {  # name: flags beyond flags/small_data.flags
     'recipe': [],
     'whole_scale_range': ['--random_scale=0.5,2'],
     'no_scales': ['--random_scale=1,1'],
+    'narrow_scales': ['--random_scale=0.75,1.33'],
     'no_augmentation': ['--noaugment'],
     'colors': ['--color_jitter=0.3'],
     'constant_rate': ['--schedule=constant'],
