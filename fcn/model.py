@@ -135,11 +135,11 @@ def mean_loss(logits, annotation, ignore_label, class_weights=None):
 def confusion_matrix(annotation, prediction, num_classes, ignore_label):
     """Counts labelled pixels, int64 [C, C], rows annotated, columns predicted; [N, H, W, 1] integers in."""
     labels, counted = _labelled(annotation, ignore_label)
-    cells = num_classes ** 2  # and one more, for the ignored pixels
-    pairs = labels * num_classes + tf.cast(tf.squeeze(prediction, 3), tf.int32)
-    counts = tf.math.bincount(tf.reshape(tf.where(counted, pairs, tf.fill(tf.shape(pairs), cells)), [-1]),
-                              minlength=cells + 1, maxlength=cells + 1)
-    return tf.cast(tf.reshape(counts[:cells], [num_classes, num_classes]), tf.int64)
+    pairs = 1 + labels * num_classes + tf.cast(tf.squeeze(prediction, 3), tf.int32)  # 0: the ignored pixels
+    counts = tf.math.bincount(tf.reshape(tf.where(counted, pairs, tf.zeros_like(pairs)), [-1]),
+                              minlength=1 + num_classes ** 2)
+    # A label that is no class makes more counts than fit.
+    return tf.cast(tf.reshape(counts[1:], [num_classes, num_classes]), tf.int64)
 
 
 def _labelled(annotation, ignore_label):

@@ -53,6 +53,14 @@ def test_confusion_matrix_equals_numpys(session, ignore_label):
     assert counted.sum() == (annotation != ignore_label).sum() if ignore_label is not None else annotation.size
 
 
+def test_label_that_is_no_class_is_not_counted_elsewhere(session):
+    annotation = tf.placeholder(tf.uint8, [1, 2, 2, 1])
+    counts = model.confusion_matrix(annotation, tf.zeros([1, 2, 2, 1], tf.int64), 4, 255)
+    assert session.run(counts, {annotation: np.full((1, 2, 2, 1), 3)})[3, 0] == 4
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        session.run(counts, {annotation: np.full((1, 2, 2, 1), 4)})
+
+
 def make_variables():
     with tf.variable_scope('InceptionV3'):
         for scope in ('Conv2d_1a_3x3', 'Mixed_5b', 'Mixed_5bc', 'Upsampling'):
