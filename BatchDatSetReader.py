@@ -79,41 +79,49 @@ def training_batches(records, dataset, batch_size, image_size, seed=0, first_sam
     Returns:
       Dataset of dicts: 'image' uint8 [N, S, S, 3]; 'annotation' uint8 [N, S, S, 1]; 'number' int64 [N], sample numbers.
     """
-    def numbers():
-        first = first_sample + worker * batch_size
-        while True:
-            for number in range(first, first + batch_size):
-                sample = draw(seed, number, len(records), augment, scales, jitter)
-                one = records[sample.index]
-                yield (os.fsencode(one['image']), os.fsencode(one['annotation']), number) + sample[1:]
-            first += batch_size * workers
+    first, padding_label = first_sample + worker * batch_size, _padding_label(dataset)
+
+    def sample(position):
+        """Does in NumPy, in one call, all but what the image's pixels need."""
+        batch, place = divmod(int(position), batch_size)
+        number = first + batch * batch_size * workers + place
+        drawn = draw(seed, number, len(records), augment, scales, jitter)
+        one = records[drawn.index]
+        labels = fcn_records.read_labels(one['annotation'], dataset)
+        if resize == 'squash':
+            windows = [_Window(0, length, image_size, 0) for length in labels.shape]
+        else:
+            windows = [_window(length, image_size, drawn.scale, place)
+                       for length, place in zip(labels.shape, (drawn.top, drawn.left))]
+        annotation = np.full([image_size, image_size], padding_label, 'uint8')
+        rows, columns = (one.start + _nearest_places(one.length, one.size) for one in windows)
+        y, x = (slice(one.offset, one.offset + one.size) for one in windows)
+        annotation[y, x] = labels[rows].take(columns, 1)
+        return (os.fsencode(one['image']), np.int64(number), annotation[:, ::-1] if drawn.flip else annotation,
+                np.array(windows, 'int32').T, drawn.flip, np.array(drawn[5:], 'float32'))
 
     @tf.autograph.experimental.do_not_convert  # else TensorFlow 1.15 rewrites all of Pillow, which takes half a minute
-    def load(image_path, annotation_path, number, scale, flip, top, left, *colours):
-        contents = tf.io.read_file(image_path)
-        annotation = _annotation(annotation_path, dataset)
+    def load(position):
+        path, number, annotation, windows, flip, colours = tf.py_func(
+            sample, [position], (tf.string, tf.int64, tf.uint8, tf.int32, tf.bool, tf.float32), stateful=False)
+        start, length, size, offset = (tf.ensure_shape(row, [2]) for row in tf.unstack(windows, 4))
+        contents = tf.io.read_file(path)
         if resize == 'squash':
-            image = _decode(contents, image_path)
-            image, annotation = (_nearest(tensor, image_size, image_size) for tensor in (image, annotation))
+            image = _nearest(_decode(contents, path), image_size, image_size)
         else:
-            shape = tf.shape(annotation)
-            y, x = (_window(shape[axis], image_size, scale, place) for axis, place in ((0, top), (1, left)))
-            window = tf.stack([y.start, x.start, y.length, x.length])
-            image = _decode(contents, image_path, window)
-            image = tf.image.resize_bilinear(image[None], [y.size, x.size], half_pixel_centers=True)[0]
-            image = tf.cast(tf.round(jittered(image, *colours) if augment and jitter else image), tf.uint8)
-            annotation = _nearest(_cut(annotation, window), y.size, x.size)
-            padding = [[y.offset, image_size - y.size - y.offset], [x.offset, image_size - x.size - x.offset], [0, 0]]
+            image = _decode(contents, path, tf.concat([start, length], 0))
+            image = tf.image.resize_bilinear(image[None], size, half_pixel_centers=True)[0]
+            image = tf.cast(tf.round(jittered(image, *tf.unstack(colours, 3)) if augment and jitter else image),
+                            tf.uint8)
+            padding = tf.pad(tf.stack([offset, image_size - size - offset], 1), [[0, 1], [0, 0]])
             image = tf.pad(image, padding, constant_values=tf.constant(PADDING_COLOUR, tf.uint8))
-            annotation = tf.pad(annotation, padding, constant_values=tf.constant(_padding_label(dataset), tf.uint8))
-        image, annotation = tf.cond(flip, lambda: (image[:, ::-1], annotation[:, ::-1]), lambda: (image, annotation))
+        image = tf.cond(flip, lambda: tf.reverse(image, [1]), lambda: image)
         image.set_shape([image_size, image_size, 3])
-        annotation.set_shape([image_size, image_size, 1])
-        return {'image': image, 'annotation': annotation, 'number': number}
+        annotation.set_shape([image_size, image_size])
+        number.set_shape([])
+        return {'image': image, 'annotation': annotation[..., None], 'number': number}
 
-    stream = tf.data.Dataset.from_generator(
-        numbers, (tf.string, tf.string, tf.int64, tf.float32, tf.bool) + 5 * (tf.float32,), 10 * (tf.TensorShape([]),))
-    stream = stream.map(load, num_parallel_calls=tf.data.experimental.AUTOTUNE)
+    stream = _in_parallel(tf.data.Dataset.range(tf.int64.max), load)
     return stream.batch(batch_size, drop_remainder=True).prefetch(2)
 
 
@@ -162,8 +170,21 @@ def evaluation_images(records, dataset, squash_to=None):
         np.arange(len(records), dtype='int64'),
         tf.constant([os.fsencode(one['image']) for one in records], tf.string),
         tf.constant([os.fsencode(one['annotation'] or '') for one in records], tf.string)))
-    images = names.map(load, num_parallel_calls=tf.data.experimental.AUTOTUNE)
-    return images.batch(1).prefetch(4)
+    return _in_parallel(names, load).batch(1).prefetch(4)
+
+
+def _in_parallel(dataset, function):
+    """Maps a tf.data.Dataset on all cores that this process may use.
+
+    Without TensorFlow's own tuning: it has a thread that sleeps longer and longer, and the end of a session waits for
+    it, up to a minute.
+    """
+    options = tf.data.Options()
+    if hasattr(options, 'autotune'):
+        options.autotune.enabled = False
+    else:  # TensorFlow 1.15
+        options.experimental_optimization.autotune = False
+    return dataset.map(function, num_parallel_calls=len(os.sched_getaffinity(0))).with_options(options)
 
 
 _Window = collections.namedtuple('_Window', 'start length size offset')
@@ -171,14 +192,19 @@ _Window = collections.namedtuple('_Window', 'start length size offset')
 
 def _window(length, image_size, scale, place):
     """One axis of a crop: takes `length` source pixels from `start`, to be `size` pixels, `offset` into the crop."""
-    side = tf.maximum(tf.cast(tf.round(image_size / scale), tf.int32), 1)  # of the crop, in source pixels
-    taken = tf.minimum(side, length)
-    share = tf.cast(taken, tf.float32) / tf.cast(side, tf.float32)
-    size = tf.clip_by_value(tf.cast(tf.round(share * image_size), tf.int32), 1, image_size)
+    side = max(round(image_size / scale), 1)  # of the crop, in source pixels
+    taken = min(side, length)
+    size = min(max(round(taken / side * image_size), 1), image_size)
 
     def at(room):
-        return tf.minimum(tf.cast(place * tf.cast(room + 1, tf.float32), tf.int32), room)
+        return min(int(place * (room + 1)), room)
     return _Window(at(length - taken), taken, size, at(image_size - size))
+
+
+def _nearest_places(length, size):
+    """Where `size` pixels, each the nearest of `length`, are taken from; int64 [size]. TensorFlow's own rule."""
+    places = (np.arange(size, dtype='float32') + np.float32(0.5)) * (np.float32(length) / np.float32(size))
+    return np.minimum(places.astype('int64'), length - 1)
 
 
 def _decode(contents, path, window=None):

@@ -23,6 +23,7 @@ import read_PascalVocData
 import read_ShapesData
 from fcn import class_weights, command_line, crf, photos, run_folder, workers
 from fcn import records as fcn_records
+from fcn.checking import Checking
 from fcn.errors import EXIT_INPUT, EXIT_STOPPED, InputError
 from fcn.files import make_folder
 
@@ -148,6 +149,7 @@ STREAM_FLAGS = ('seed', 'augment', 'random_scale', 'color_jitter', 'image_size',
 
 def train(dataset, crew, config):
     """Trains from --logs_dir, or from --checkpoint_path when that is empty, to --max_iterations."""
+    checking = begin_check(dataset.training + dataset.validation, dataset, crew)  # before TensorFlow loads
     import BatchDatSetReader
     from fcn import checkpoints, evaluation, model, training, training_log
     from fcn.cluster import Cluster
@@ -163,8 +165,6 @@ def train(dataset, crew, config):
               'another --logs_dir to begin anew.' % (newest, first_step, FLAGS.max_iterations))
         return 0
     best_dir = os.path.join(FLAGS.logs_dir, 'best')
-    if not FLAGS.skip_bad_images:  # which has read them all
-        crew.share(lambda: fcn_records.check_records(dataset.training + dataset.validation, dataset))
     both = {one['image'] for one in dataset.training} & {one['image'] for one in dataset.validation}
     if both:
         print('note: %d validation images are training images too, so that their scores are too good; --mode=check '
@@ -240,18 +240,23 @@ def train(dataset, crew, config):
                     # Of several workers all must stop after the same step.
                     stopped = done['stop'] > 0 or crew.count == 1 and bool(signals.received)
                     last = step == FLAGS.max_iterations or stopped
+                    validates = FLAGS.validate_every and (
+                        step == FLAGS.max_iterations or step % FLAGS.validate_every == 0)
+                    saves = last or step % FLAGS.checkpoint_every == 0
+                    if due or validates or saves:
+                        checking.wait()  # before anything is written
                     values = {'step': step, 'loss': float(done['loss']), 'learning_rate': float(done['learning_rate'])}
-                    if FLAGS.validate_every and (step == FLAGS.max_iterations or step % FLAGS.validate_every == 0):
+                    if validates:
                         values.update(validation.validate(session, log, step))
                     if not crew.chief:
                         continue
-                    best = (due or last or 'validation_loss' in values) and log.write(values)
+                    best = (due or last or validates) and log.write(values)
                     if 'histograms' in done:
                         log.summary('train', step, done['histograms'])
                     if best:
                         checkpoints.save(best_saver, session, best_dir, step, keep=1)
                         save_config(best_dir, dataset, batches, weights_of_classes)
-                    if last or step % FLAGS.checkpoint_every == 0:
+                    if saves:
                         newest = checkpoints.save(saver, session, FLAGS.logs_dir, step, FLAGS.keep_checkpoints)
                         log.flush()
     if stopped and step < FLAGS.max_iterations:
@@ -263,6 +268,16 @@ def train(dataset, crew, config):
     print('trained to step %d: %s. Next: --mode=test, --mode=visualize, or tensorboard --logdir=%s'
           % (step, newest, FLAGS.logs_dir))
     return 0
+
+
+def begin_check(records, dataset, crew):
+    """Begins to check that annotations fit. Returns the `Checking`; in a job of several workers it is over then."""
+    if FLAGS.skip_bad_images:  # which has read them all
+        records = []
+    if crew.count > 1:
+        crew.share(lambda: fcn_records.check_records(records, dataset))
+        records = []
+    return Checking(records, dataset)
 
 
 def check(dataset, problems):
@@ -294,8 +309,7 @@ def trained_model(records, dataset, prefix, settings=None, crew=None):
     from fcn.cluster import Cluster
     from TensorflowUtils import tf
     crew = crew or workers.Alone()
-    if records and records[0]['annotation'] and not FLAGS.skip_bad_images:
-        crew.share(lambda: fcn_records.check_records(records, dataset))
+    checking = begin_check([one for one in records if one['annotation']], dataset, crew)
     with tf.Graph().as_default() as graph:
         cluster = Cluster(crew, FLAGS.deterministic, 'float32' if FLAGS.mode == 'export' else FLAGS.precision)
         predictions = evaluation.Evaluation(
@@ -304,6 +318,7 @@ def trained_model(records, dataset, prefix, settings=None, crew=None):
         with cluster.session() as session:
             checkpoints.restore(session, prefix, model.used_variables())
             graph.finalize()
+            checking.wait()
             yield session, predictions
 
 

@@ -2,13 +2,14 @@
 
 With --pytorch=PYTHON, an interpreter that has PyTorch, the same network in it (`pytorch_bare.py`) runs in turn too.
 
-Each row compares the program (`inception_FCN.py`, on JPEGs and annotations of 500×375 pixels read from disk, as long as
-its input, log and session go along) with its bare graph (the same network, loss and train operation on one constant
-batch). Both run in processes of their own, in turn; figures are medians. The fraction of the ceiling is the share of
+Each row compares the program (`inception_FCN.py`, on JPEGs and annotations of 500×375 pixels read from disk, with
+augmentation, log and summaries) with its bare graph (the same network, loss and train operation on one constant batch),
+in turn in one process; figures are medians. The fraction of the ceiling is the share of
 the machine's own matrix-multiply rate that the bare graph's convolutions and matrix products reach, by TensorFlow's
 count of their operations; a training step counts as three forward passes.
 """
 import argparse
+import contextlib
 import glob
 import json
 import os
@@ -28,6 +29,7 @@ HEIGHT, WIDTH = 375, 500
 HEADINGS = ('what', 'program, images/s', 'bare graph, images/s', 'ratio', 'of the ceiling', 'peak GB',
             'PyTorch, images/s')
 FEW, MORE = 8, 160  # images of a short test, and how many more a long one has
+SETTLED = 4  # steps at the beginning of a training, and of a bare graph, that are not counted
 
 
 # ---- data
@@ -59,17 +61,17 @@ def draw_voc(folder, training, validation, classes):
 # ---- one process: a bare graph
 
 def timed(session, fetch, repeats):
-    """Returns the seconds of each run, behind three that are not counted."""
+    """Returns the seconds of each run, behind those that are not counted."""
     seconds = []
-    for _ in range(repeats + 3):
+    for _ in range(repeats + SETTLED):
         begun = time.time()
         session.run(fetch)
         seconds.append(time.time() - begun)
-    return seconds[3:]
+    return seconds[SETTLED:]
 
 
 def bare(training, upsampling, classes, precision, shape, repeats):
-    """Runs a bare graph. Returns {'seconds': of each step, 'gflop': of a step's convolutions and products}."""
+    """Runs a bare graph. Returns (seconds of each step, GFLOP of a step's convolutions and products)."""
     from fcn import model
     from fcn.cluster import Cluster
     from fcn.workers import Alone
@@ -91,13 +93,14 @@ def bare(training, upsampling, classes, precision, shape, repeats):
                                                      tf.trainable_variables())[0]
         else:
             built['step'] = prediction.op
-    cluster.on_replicas(build)
-    options = tf.profiler.ProfileOptionBuilder(tf.profiler.ProfileOptionBuilder.float_operation())
-    counted = tf.profiler.profile(tf.get_default_graph(), cmd='op', options=options.with_empty_output().select(
-        ['float_ops']).build())
-    with cluster.session() as session:
-        session.run(tf.global_variables_initializer())
-        return {'seconds': timed(session, built['step'], repeats), 'gflop': counted.total_float_ops / 1e9}
+    with tf.Graph().as_default() as graph:
+        cluster.on_replicas(build)
+        options = tf.profiler.ProfileOptionBuilder(tf.profiler.ProfileOptionBuilder.float_operation())
+        counted = tf.profiler.profile(graph, cmd='op', options=options.with_empty_output().select(
+            ['float_ops']).build())
+        with cluster.session() as session:
+            session.run(tf.global_variables_initializer())
+            return timed(session, built['step'], repeats), counted.total_float_ops / 1e9
 
 
 def ceiling(repeats):
@@ -152,41 +155,74 @@ def ended(process):
 
 # ---- the program
 
-def start(*flags):
-    return subprocess.Popen([sys.executable, os.path.join(ROOT, 'inception_FCN.py')] + list(flags),
-                            stdout=subprocess.DEVNULL)
+def train_flags(data_dir, folder, upsampling, precision, steps):
+    return ['--mode=train', '--data_dir=' + data_dir, '--class_names=%s/labels.txt' % data_dir, '--logs_dir=' + folder,
+            '--checkpoint_path=', '--batch_size=8', '--validate_every=0', '--max_iterations=%d' % steps,
+            '--log_every=1', '--upsampling=' + upsampling, '--precision=' + precision]
 
 
-def trained(data_dir, folder, upsampling, precision, steps):
-    """Trains. Returns (seconds between steps behind the third, seconds to the first, peak memory in GB).
+def test_flags(data_dir, folder, precision):
+    return ['--mode=test', '--data_dir=' + data_dir, '--logs_dir=' + folder, '--precision=' + precision,
+            '--results_dir=' + os.path.join(folder, 'results')]
 
-    The steps' times are those that TensorBoard is told; all that the program does between two is in them.
-    """
-    from TensorflowUtils import tf
+
+def started(flags):
+    """Runs the program in a process of its own. Returns (its peak memory in GB, the seconds it took)."""
     began = time.time()
-    peak = ended(start('--mode=train', '--data_dir=' + data_dir, '--class_names=%s/labels.txt' % data_dir,
-                       '--logs_dir=' + folder, '--checkpoint_path=', '--batch_size=8', '--log_every=1',
-                       '--validate_every=0', '--max_iterations=%d' % steps, '--checkpoint_every=100000',
-                       '--upsampling=' + upsampling, '--precision=' + precision))
-    times = [event.wall_time for path in glob.glob(os.path.join(folder, 'train', '*tfevents*'))
-             for event in tf.train.summary_iterator(path)
-             if any(value.tag == 'pixelwise_loss' for value in event.summary.value)]
-    return [after - before for before, after in zip(times[3:], times[4:])], times[0] - began, peak
+    peak = ended(subprocess.Popen([sys.executable, os.path.join(ROOT, 'inception_FCN.py')] + flags,
+                                  stdout=subprocess.DEVNULL))
+    return peak, time.time() - began
 
 
-def tested(folder, data_dir, precision):
-    """Tests. Returns the seconds that it takes, start and end included."""
+def program(flags):
+    """Runs the program in this process. Returns the seconds it took."""
+    import inception_FCN
+    inception_FCN.FLAGS.unparse_flags()
+    inception_FCN.FLAGS(['inception_FCN.py'] + flags)
     began = time.time()
-    ended(start('--mode=test', '--data_dir=' + data_dir, '--logs_dir=' + folder, '--precision=' + precision,
-                '--results_dir=' + os.path.join(folder, 'results')))
+    with open(os.devnull, 'w') as nowhere, contextlib.redirect_stdout(nowhere):
+        status = inception_FCN.run(['inception_FCN.py'])
+    if status:
+        sys.exit('inception_FCN.py %s failed' % ' '.join(flags))
     return time.time() - began
+
+
+def step_times(folder):
+    """Returns {step: when it was done}, as TensorBoard is told."""
+    from TensorflowUtils import tf
+    return {event.step: event.wall_time for path in glob.glob(os.path.join(folder, 'train', '*tfevents*'))
+            for event in tf.train.summary_iterator(path)
+            if any(value.tag == 'pixelwise_loss' for value in event.summary.value)}
+
+
+def in_turn(data, less, folder, upsampling, classes, precision, repeats):
+    """Runs the program and its bare graphs in turn. Returns {what: seconds of each step or image, or GFLOP}.
+
+    A training step's time is that between two lines of the log, so that all that the program does is in it.
+    """
+    found = {'train': [], 'bare_train': [], 'bare_test': [], 'bare_predict': []}
+
+    def bare_graph(name, training, shape):
+        seconds, found[name + '_gflop'] = bare(training, upsampling, classes, precision, shape, repeats)
+        found[name] += seconds
+    for begin in 0, repeats + SETTLED:
+        program(train_flags(data, folder, upsampling, precision, begin + repeats + SETTLED))
+        times = step_times(folder)
+        found['train'] += [times[step] - times[step - 1] for step in times if step > begin + SETTLED]
+        bare_graph('bare_train', True, [8, 224, 224])
+    bare_graph('bare_test', False, [1, HEIGHT, WIDTH])
+    short = program(test_flags(less, folder, precision))
+    found['test'] = [(program(test_flags(data, folder, precision)) - short) / MORE]
+    bare_graph('bare_test', False, [1, HEIGHT, WIDTH])
+    bare_graph('bare_predict', False, [8, 224, 224])
+    return found
 
 
 # ---- the table
 
 def measure(arguments, folder):
     """Yields rows of strings, as `HEADINGS`; what is left out at the end is empty."""
-    runs, repeats = arguments.runs or (1 if arguments.quick else 3), 4 if arguments.quick else 10
+    runs, repeats = arguments.runs or (1 if arguments.quick else 3), 8 if arguments.quick else 16
     rate = statistics.median(in_process(ceiling, 5)[0]['seconds'])
     peak_rate = 2 * 2.048 ** 3 / rate
     yield 'matrix products 2048×2048', '%.0f GFLOP/s' % peak_rate, '', '', '1'
@@ -206,23 +242,21 @@ def measure(arguments, folder):
         name, figures = '%s, %d classes, %s' % (upsampling, classes, precision), {}
         for run in range(runs):
             logs_dir = os.path.join(folder, 'logs_%s_%d_%s_%d' % (upsampling, classes, precision, run))
-            seconds, first, peak = trained(data, logs_dir, upsampling, precision, repeats + 5)
-            for key, value in (('train', statistics.median(seconds)), ('first', first), ('peak', peak)):
-                figures.setdefault(key, []).append(value)
-            short, long = tested(logs_dir, less, precision), tested(logs_dir, data, precision)
-            figures.setdefault('test', []).append((long - short) / MORE)
-            figures.setdefault('start', []).append(short - (long - short) * FEW / MORE)
-            for key, training, shape in (('bare_train', True, [8, 224, 224]), ('bare_test', False, [1, HEIGHT, WIDTH]),
-                                         ('bare_predict', False, [8, 224, 224])):
-                found, _ = in_process(bare, training, upsampling, classes, precision, shape, repeats)
-                figures.setdefault(key, []).append(statistics.median(found['seconds']))
-                if not training:
-                    figures[key + '_gflop'] = found['gflop']
-                if arguments.pytorch and upsampling == 'scores':
+            one, _ = in_process(in_turn, data, less, logs_dir, upsampling, classes, precision, repeats)
+            for key, value in one.items():
+                figures.setdefault(key, []).append(statistics.median(value) if isinstance(value, list) else value)
+            began = time.time()
+            peak, _ = started(train_flags(data, logs_dir + '_start', upsampling, precision, 3))
+            figures.setdefault('peak', []).append(peak)
+            figures.setdefault('first', []).append(step_times(logs_dir + '_start')[1] - began)
+            _, seconds = started(test_flags(less, logs_dir, precision))
+            figures.setdefault('start', []).append(seconds - FEW * figures['test'][-1])
+            if arguments.pytorch and upsampling == 'scores':
+                for key, training, shape in (('train', True, [8, 224, 224]), ('test', False, [1, HEIGHT, WIDTH]),
+                                             ('predict', False, [8, 224, 224])):
                     found = in_pytorch(arguments.pytorch, training, classes, precision, shape, repeats)
-                    figures.setdefault('pytorch' + key[4:], []).append(statistics.median(found['seconds']))
-        middle = {key: statistics.median(value) if isinstance(value, list) else value
-                  for key, value in figures.items()}
+                    figures.setdefault('pytorch_' + key, []).append(statistics.median(found['seconds']))
+        middle = {key: statistics.median(value) for key, value in figures.items()}
         work = {'bare_train': 3 * middle['bare_predict_gflop'], 'bare_predict': middle['bare_predict_gflop'],
                 'bare_test': middle['bare_test_gflop']}
 
@@ -252,7 +286,7 @@ def main():
     arguments = parser.parse_args()
     if arguments.call:
         name, *rest = json.loads(arguments.call)
-        print(json.dumps({'bare': bare, 'ceiling': ceiling, 'pipeline': pipeline}[name](*rest)))
+        print(json.dumps({'in_turn': in_turn, 'bare': bare, 'ceiling': ceiling, 'pipeline': pipeline}[name](*rest)))
         return
     import TensorflowUtils
     with open('/proc/cpuinfo') as file:

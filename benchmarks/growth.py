@@ -26,9 +26,9 @@ def main():
     speed = {}
     for count, size, classes in sorted({point for _, points in AXES for point, _ in points}):
         for kind in ('train', 'predict'):
-            found, peak = bench.in_process(bench.bare, kind == 'train', 'scores', classes, 'float32',
+            (seconds, _), peak = bench.in_process(bench.bare, kind == 'train', 'scores', classes, 'float32',
                                            [count, size, size], arguments.repeats)
-            speed[kind, (count, size, classes)] = count / statistics.median(found['seconds'])
+            speed[kind, (count, size, classes)] = count / statistics.median(seconds)
             print('%-7s batch %2d, %3d×%d, %3d classes: %6.2f images/s, %.2f GB' % (
                 kind, count, size, size, classes, speed[kind, (count, size, classes)], peak), flush=True)
     import matplotlib

@@ -1,4 +1,5 @@
-"""Work done behind the caller, so that drawing and writing a picture does not keep the network waiting."""
+"""Work done behind the caller, or two pieces of it at once, so that no core waits while there is something to do."""
+import collections
 from concurrent import futures
 
 
@@ -24,3 +25,23 @@ class Behind:
         self._thread.shutdown()
         if error is None and self._call:
             self._call.result()
+
+
+def in_pairs(function, items, alone):
+    """Yields `function(item)` for each item, in order, from two threads that run a little ahead.
+
+    An item that is large, says `alone(item)`, waits until those before it are done, and those behind it wait for it.
+    What a call raises is raised in its place.
+    """
+    waiting = collections.deque()
+    with futures.ThreadPoolExecutor(2) as pool:
+        for item in items:
+            large = alone(item)
+            while waiting and (large or len(waiting) == 3):
+                yield waiting.popleft().result()
+            if large:
+                yield function(item)
+            else:
+                waiting.append(pool.submit(function, item))
+        while waiting:
+            yield waiting.popleft().result()

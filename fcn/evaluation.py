@@ -11,7 +11,7 @@ from tqdm import tqdm
 import BatchDatSetReader
 from fcn import colorize, metrics, model, photos
 from fcn import records as fcn_records
-from fcn.behind import Behind
+from fcn.behind import Behind, in_pairs
 from fcn.errors import InputError, printable
 from TensorflowUtils import image_summary, tf
 
@@ -20,6 +20,7 @@ COLLAPSE = ('warning: at step %d the network predicts %s nearly everywhere. In t
             '--class_weights=median_frequency where one class covers most of the pixels, and let --mode=check say what '
             'the annotations hold.')
 MARGIN = 256  # pixels that a tile sees beyond those it is used for; a multiple of 32
+FEW_SCORES = 1 << 25  # of an image: while one such is computed another may be, so that no core waits for others
 
 
 Scores = collections.namedtuple('Scores', 'loss confusion refined pictures rows')
@@ -53,12 +54,12 @@ class Evaluation:
         images = BatchDatSetReader.evaluation_images(records, dataset, squash_to)
         self._iterator = tf.data.make_initializable_iterator(images)
         batch = self._iterator.get_next()
-        # Large images are fed back in tiles, see `pictures`.
-        self._seen = tf.placeholder_with_default(batch['image'], batch['image'].shape)
+        # What was read is fed back: large images in tiles, small ones two at a time.
+        self._seen, self._labels = (tf.placeholder(tf.uint8, batch[name].shape) for name in ('image', 'annotation'))
+        self._scores_a_pixel = size * max(scales) ** 2
         prediction, logits = model.averaged_prediction(self._seen, settings, scales, flip, reuse)
-        loss, pixels = model.pixelwise_loss(logits, batch['annotation'], dataset.ignore_label)
-        confusion = model.confusion_matrix(batch['annotation'], prediction, settings['num_classes'],
-                                           dataset.ignore_label)
+        loss, pixels = model.pixelwise_loss(logits, self._labels, dataset.ignore_label)
+        confusion = model.confusion_matrix(self._labels, prediction, size, dataset.ignore_label)
         self._counts = {'loss': loss, 'pixels': pixels, 'confusion': confusion}
         self._input = {'number': batch['number'][0], 'image': batch['image'][0],
                        'annotation': batch['annotation'][0, :, :, 0]}
@@ -81,24 +82,26 @@ class Evaluation:
         classes, ignored = len(self.dataset.class_names), self.dataset.ignore_label
         table, confusion, shown = np.zeros((self.total, 4)), np.zeros((2, classes, classes), 'int64'), []
 
-        def wanted(number):
-            pictures = dict(self._input, prediction=self._prediction) if number < examples else {}
-            refined = dict(self._input, probabilities=self._probabilities) if refine else {}
-            return dict(self._counts, **({'pictures': dict(pictures, **refined)} if pictures or refined else {}))
+        def count(one):
+            fetches = {name: tensor for name, tensor, wanted in (
+                ('prediction', self._prediction, one['number'] < examples),
+                ('probabilities', self._probabilities, refine)) if wanted}
+            return dict(one, **session.run(dict(self._counts, **fetches), {
+                self._seen: one['image'][None], self._labels: one['annotation'][None, ..., None]}))
 
         def count_refined(one):
             labels = refine(one['image'], one['probabilities'])
             confusion[1] += metrics.confusion_matrix(one['annotation'], labels, classes, ignored)
         with Behind() as refining:
-            for place, fetched in enumerate(self._run(session, wanted, progress)):
-                figures = metrics.scores(fetched['confusion'], self.dataset.class_names, 1, ignored)
-                table[self.first + place * self.stride] = [
+            for one in in_pairs(count, self._images(session, progress), self._is_large):
+                figures = metrics.scores(one['confusion'], self.dataset.class_names, 1, ignored)
+                table[self.first + one['number'] * self.stride] = [
                     math.nan if value is None else value for value in (
-                        fetched['loss'], fetched['pixels'], figures['pixel_accuracy'], figures['mean_iou'])]
-                confusion[0] += fetched['confusion']
-                shown += [fetched['pictures']] if place < examples else []
+                        one['loss'], one['pixels'], figures['pixel_accuracy'], figures['mean_iou'])]
+                confusion[0] += one['confusion']
+                shown += [one] if one['number'] < examples else []
                 if refine:
-                    refining.do(count_refined, fetched['pictures'])
+                    refining.do(count_refined, one)
         confusion, table = self._sum[0](session, confusion), self._sum[1](session, table)
         rows = [tuple(None if math.isnan(value) else value for value in row) for row in table[:, 2:].tolist()]
         loss = math.fsum(table[:, 0]) / max(math.fsum(table[:, 1]), 1.0)
@@ -148,9 +151,13 @@ class Evaluation:
           {'number': of the record, 'image' uint8 [H, W, 3], 'annotation' and 'prediction' uint8 [H, W], 'probabilities'
           float32 [H, W, C] where asked for}.
         """
-        for one in self._run(session, lambda number: self._input, progress, skipped):
+        def predict(one):
             wanted = probabilities is not None and probabilities(one['image'])
-            yield dict(one, **self._predict(session, one['image'], wanted, tile_size))
+            return dict(one, **self._predict(session, one['image'], wanted, tile_size))
+        return in_pairs(predict, self._images(session, progress, skipped), self._is_large)
+
+    def _is_large(self, one):
+        return one['annotation'].size * self._scores_a_pixel > FEW_SCORES
 
     def _predict(self, session, image, probabilities, tile_size):
         fetches = dict({'prediction': self._prediction}, **(
@@ -165,19 +172,19 @@ class Evaluation:
                     result[name][rows.place, columns.place] = value[rows.kept, columns.kept]
         return result
 
-    def _run(self, session, fetches, progress, skipped=None):
+    def _images(self, session, progress, skipped=None):
         session.run(self._iterator.initializer)
         for number in tqdm(range(len(self.records)), desc=progress, unit='image', disable=None if progress else True,
                            leave=False):
             try:
                 with naming_bad_files(lambda: self.records[number:number + 1], self.dataset):  # noqa: B023
-                    fetched = session.run(fetches(number))
+                    image = session.run(self._input)
             except InputError as error:
                 if skipped is None:
                     raise
                 skipped(error)
                 continue
-            yield fetched
+            yield image
 
 
 @contextlib.contextmanager

@@ -202,30 +202,42 @@ def open_annotation(path, data=None):
     return labels.astype('uint8')
 
 
+def _unknown(labels, dataset):
+    """Says of each label that a file holds, uint8, whether it is none of the data set's."""
+    void = dataset.ignore_label if dataset.void_label is None else 255
+    return (labels >= len(dataset.class_names)) & (labels != (0 if void is None else void))
+
+
 def count_labels(path, labels, dataset):
     """Counts the pixels of each label, int64 [256], void as the data set has it. Raises BadFile for an unknown label.
 
     path: for the message. labels: uint8 [H, W], as `open_annotation` gives them.
     """
     counts = np.array(Image.fromarray(labels).histogram())  # twice as fast as np.bincount
-    if dataset.void_label is not None:
-        void, counts[255] = counts[255], 0
-        counts[dataset.void_label] += void
-    classes = len(dataset.class_names)
-    wrong = [label for label in np.flatnonzero(counts) if label >= classes and label != dataset.ignore_label]
-    if wrong:
+    wrong = np.flatnonzero((counts > 0) & _unknown(np.arange(256), dataset))
+    if len(wrong):
+        classes = len(dataset.class_names)
         raise BadFile('label out of range', path,
                       '%s holds the label %d, but the data set has %d classes, 0 to %d%s. Mend the annotation, or '
                       'give the names of all classes with --class_names.'
                       % (path, wrong[0], classes, classes - 1,
                          '' if dataset.ignore_label is None else ', and %d for void' % dataset.ignore_label))
+    if dataset.void_label is not None:
+        void, counts[255] = counts[255], 0
+        counts[dataset.void_label] += void
     return counts
+
+
+def check_labels(path, labels, dataset):
+    """Raises BadFile for an unknown label, as `count_labels` does, but takes a tenth of its time."""
+    if _unknown(labels, dataset).any():
+        count_labels(path, labels, dataset)
 
 
 def read_labels(path, dataset):
     """Reads an annotation as the labels of a data set, uint8 [H, W]. Raises InputError when a label is not a class."""
     labels = open_annotation(path)
-    count_labels(path, labels, dataset)
+    check_labels(path, labels, dataset)
     return labels if dataset.void_label is None else np.where(labels == 255, np.uint8(dataset.void_label), labels)
 
 
@@ -244,7 +256,7 @@ def check_record(one, dataset):
     """
     path = one['annotation']
     labels = open_annotation(path, read_verified(path, 'annotation'))
-    count_labels(path, labels, dataset)
+    check_labels(path, labels, dataset)
     with opened(one['image'], 'image') as image:
         size = image.size
     check_sizes(one, size, labels.shape[::-1])
