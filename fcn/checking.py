@@ -34,9 +34,12 @@ class Checking:
         if len(records) <= FEW:
             self.wait()
             return
-        self._process = process = subprocess.Popen(
-            [sys.executable, '-c', CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            bufsize=0)
+        try:
+            self._process = process = subprocess.Popen(
+                [sys.executable, '-c', CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL, bufsize=0)
+        except OSError:  # no process more is allowed; `wait` does it
+            return
         question = json.dumps([records, dataset._replace(training=[], validation=[], palette=None)]).encode() + b'\n'
 
         def ask():

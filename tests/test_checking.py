@@ -65,6 +65,15 @@ def test_where_that_process_dies_the_check_is_made_here(pair, bad, monkeypatch, 
         checking.Checking([pair] * checking.FEW + [bad], DATASET).wait()
 
 
+def test_where_no_process_can_be_started_the_check_is_made_here(pair, bad, monkeypatch):
+    def refuse(*arguments, **options):
+        raise BlockingIOError('Resource temporarily unavailable')
+    monkeypatch.setattr(subprocess, 'Popen', refuse)
+    found = checking.Checking([pair] * checking.FEW + [bad], DATASET)
+    with pytest.raises(InputError, match='holds the label 7'):
+        found.wait()
+
+
 def test_that_process_ends_with_the_one_that_asked(pair):
     """Which is killed, so that it can tell nobody."""
     code = ('import sys\nsys.path.insert(0, %r)\nfrom fcn import checking, records\n'
