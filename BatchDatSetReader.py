@@ -83,8 +83,8 @@ def training_batches(records, dataset, batch_size, image_size, seed=0, first_sam
 
     def sample(position):
         """Does in NumPy, in one call, all but what the image's pixels need."""
-        batch, place = divmod(int(position), batch_size)
-        number = first + batch * batch_size * workers + place
+        batch, within = divmod(int(position), batch_size)
+        number = first + batch * batch_size * workers + within
         drawn = draw(seed, number, len(records), augment, scales, jitter)
         one = records[drawn.index]
         labels = fcn_records.read_labels(one['annotation'], dataset)
@@ -176,8 +176,8 @@ def evaluation_images(records, dataset, squash_to=None):
 def _in_parallel(dataset, function):
     """Maps a tf.data.Dataset on all cores that this process may use.
 
-    Without TensorFlow's own tuning: it has a thread that sleeps longer and longer, and the end of a session waits for
-    it, up to a minute.
+    Without TensorFlow's own tuning: it has a thread that sleeps longer and longer, and the end of a session waited for
+    it (docs/speed.md).
     """
     options = tf.data.Options()
     if hasattr(options, 'autotune'):

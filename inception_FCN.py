@@ -244,7 +244,7 @@ def train(dataset, crew, config):
                         step == FLAGS.max_iterations or step % FLAGS.validate_every == 0)
                     saves = last or step % FLAGS.checkpoint_every == 0
                     if due or validates or saves:
-                        checking.wait()  # before anything is written
+                        checking.wait()  # before any figure or checkpoint is written
                     values = {'step': step, 'loss': float(done['loss']), 'learning_rate': float(done['learning_rate'])}
                     if validates:
                         values.update(validation.validate(session, log, step))
