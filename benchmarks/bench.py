@@ -88,7 +88,7 @@ def bare(training, upsampling, classes, precision, shape, repeats):
         image, annotation = (tf.Variable(array.astype('uint8'), trainable=False) for array in (images, labels))
         prediction, logits, _ = model.build(image, settings, training)
         if training:
-            loss = model.mean_loss(logits, annotation, 255)
+            loss = model.mean_loss(*model.pixelwise_loss(logits, annotation, 255))
             built['step'] = model.training_operation(loss, tf.constant(1e-5), tf.train.get_or_create_global_step(),
                                                      tf.trainable_variables())[0]
         else:

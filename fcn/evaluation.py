@@ -58,9 +58,10 @@ class Evaluation:
         self._seen, self._labels = (tf.placeholder(tf.uint8, batch[name].shape) for name in ('image', 'annotation'))
         self._scores_a_pixel = size * max(scales) ** 2
         prediction, logits = model.averaged_prediction(self._seen, settings, scales, flip, reuse)
-        loss, pixels = model.pixelwise_loss(logits, self._labels, dataset.ignore_label)
+        losses, counted = model.pixelwise_loss(logits, self._labels, dataset.ignore_label)
         confusion = model.confusion_matrix(self._labels, prediction, size, dataset.ignore_label)
-        self._counts = {'loss': loss, 'pixels': pixels, 'confusion': confusion}
+        self._counts = {'loss': tf.reduce_sum(losses), 'pixels': tf.reduce_sum(tf.cast(counted, tf.float32)),
+                        'confusion': confusion}
         self._input = {'number': batch['number'][0], 'image': batch['image'][0],
                        'annotation': batch['annotation'][0, :, :, 0]}
         self._prediction = tf.cast(prediction[0, :, :, 0], tf.uint8)

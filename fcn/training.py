@@ -55,12 +55,14 @@ class Step:
                 batch['image'], dict(settings, auxiliary=auxiliary > 0), True, dropout_seeds=seeds, updates=updates)
             with tf.name_scope('loss'):
                 labels, ignored = batch['annotation'], dataset.ignore_label
-                loss = minimized = model.mean_loss(logits, labels, ignored)
+                losses = model.pixelwise_loss(logits, labels, ignored)
+                loss = minimized = model.mean_loss(*losses)
                 if class_weights is not None:
-                    minimized = model.mean_loss(logits, labels, ignored, class_weights)
+                    minimized = model.mean_loss(*losses, labels, class_weights)
                 if auxiliary:
                     scores = end_points[network.AUXILIARY]
-                    minimized += auxiliary * model.mean_loss(scores, network.cells(labels, scores), ignored,
+                    labels = network.cells(labels, scores)
+                    minimized += auxiliary * model.mean_loss(*model.pixelwise_loss(scores, labels, ignored), labels,
                                                              class_weights)
             self.variables = model.variables_to_train(scopes)
             with tf.name_scope('training'):

@@ -16,6 +16,7 @@ aligned at their first cell.
 """
 import numpy as np
 
+from nets.gradients_for_cpus import gradients_for_cpus
 from TensorflowUtils import inception_v3, slim, tf
 
 AUXILIARY = 'Upsampling/Aux_Score_Mixed_6e'  # end point
@@ -96,7 +97,7 @@ def inception_v3_fcn(inputs, num_classes=21, is_training=True, dropout_keep_prob
         if size is not None and size < MIN_SIZE:
             raise ValueError('the input is %s pixels, but each side must have %d at least' % (inputs.shape[1:3],
                                                                                              MIN_SIZE))
-    with tf.variable_scope(scope, 'InceptionV3', [inputs], reuse=reuse) as scope, \
+    with tf.variable_scope(scope, 'InceptionV3', [inputs], reuse=reuse) as scope, gradients_for_cpus(is_training), \
             slim.arg_scope([slim.dropout], is_training=is_training), \
             slim.arg_scope([slim.batch_norm], is_training=is_training and not freeze_batch_norm):
         net, end_points = inception_v3.inception_v3_base(inputs, scope=scope)
@@ -187,14 +188,21 @@ def _upsample(scores, factor, target, centre, scope):
     interpolation. Cells are repeated beyond the border first, or scores would fade out towards it.
     """
     before = -(-centre // factor)  # whole cells between the first target position and the first cell
-    after = 1 if factor == 2 else 32 // factor  # the image may go on for 25 pixels behind the last cell's centre
+    first = factor * before + factor - 1 - centre
+    # and, in height and width, the cells behind the last that still reach into the target
+    after = [(to + first - 1) // factor + 1 - before - cells for to, cells in zip(_sides(target), _sides(scores))]
     channels = scores.shape.as_list()[3]
-    scores = tf.pad(scores, [[0, 0], [before, after], [before, after], [0, 0]], 'SYMMETRIC')
+    scores = tf.pad(scores, [[0, 0], [before, after[0]], [before, after[1]], [0, 0]], 'SYMMETRIC')
     scores = slim.conv2d_transpose(
         scores, channels, 2 * factor - 1, stride=factor, padding='VALID', activation_fn=None, normalizer_fn=None,
         weights_initializer=bilinear_initializer, scope=scope)
-    first = factor * before + factor - 1 - centre
     return _fit(scores, target, 'CONSTANT', first)
+
+
+def _sides(tensor):
+    """Returns height and width of [N, H, W, C], each a number where it is known and a tensor where not."""
+    return [tf.shape(tensor)[1 + axis] if size is None else size
+            for axis, size in enumerate(tensor.shape.as_list()[1:3])]
 
 
 def bilinear_initializer(shape, dtype=tf.float32, partition_info=None):

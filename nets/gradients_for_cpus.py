@@ -1,0 +1,84 @@
+"""Gradients of convolutions as matrix products, where those are faster on CPUs than TensorFlow's own gradients.
+
+oneDNN rearranges the weights of each convolution before and behind it, in training at every step. A 1×1 convolution's
+gradients are plain matrix products, and those of InceptionV3 take 0.6 to 0.9 of the time that way. The gradient of the
+15×15 kernel that upsamples scores 8 times takes less than half (21 classes: 16 instead of 38 ms of a step of 0.8 s),
+that of these scores' bias a quarter (2 instead of 7 ms).
+"""
+import contextlib
+
+from TensorflowUtils import tf
+
+
+@contextlib.contextmanager
+def gradients_for_cpus(apply=True):
+    """Within it, convolutions and transposed ones are given the gradients below, unless there is a GPU."""
+    if not apply or tf.config.experimental.list_physical_devices('GPU'):
+        yield
+    else:
+        with tf.get_default_graph().gradient_override_map({
+                'Conv2D': 'Conv2DOnCPU', 'Conv2DBackpropInput': 'Conv2DTransposeOnCPU', 'BiasAdd': 'BiasAddOnCPU'}):
+            yield
+
+
+@tf.RegisterGradient('Conv2DOnCPU')
+def _of_convolution(operation, upstream):
+    """Returns the gradients of the input [N, H, W, in] and of the weights [k, l, in, out]."""
+    inputs, weights = operation.inputs
+    strides, padding = operation.get_attr('strides'), operation.get_attr('padding').decode()
+    height, width, depth, outputs = weights.shape.as_list()
+    if (height, width) != (1, 1) or strides != [1, 1, 1, 1]:
+        return (tf.nn.conv2d_backprop_input(tf.shape(inputs), weights, upstream, strides, padding),
+                tf.nn.conv2d_backprop_filter(inputs, tf.shape(weights), upstream, strides, padding))
+    rows, matrix = tf.reshape(upstream, [-1, outputs]), tf.reshape(weights, [depth, outputs])
+    return (tf.reshape(tf.matmul(rows, matrix, transpose_b=True), tf.shape(inputs)),
+            tf.reshape(tf.matmul(tf.reshape(inputs, [-1, depth]), rows, transpose_a=True), [1, 1, depth, outputs]))
+
+
+@tf.RegisterGradient('Conv2DTransposeOnCPU')
+def _of_transposed_convolution(operation, upstream):
+    """Returns the gradients of the sizes (none), of the weights [k, l, out, in], and of the input [N, h, w, in]."""
+    _, weights, inputs = operation.inputs
+    strides, padding = operation.get_attr('strides'), operation.get_attr('padding').decode()
+    height, width, stride = weights.shape.as_list()[:2] + strides[1:2]
+    of_inputs = tf.nn.conv2d(upstream, weights, strides, padding)
+    if padding == 'VALID' and height == width and 8 <= stride == strides[2] < height <= 2 * stride:
+        return None, upsampling_gradient(upstream, inputs, height, stride), of_inputs
+    return None, tf.nn.conv2d_backprop_filter(upstream, tf.shape(weights), inputs, strides, padding), of_inputs
+
+
+@tf.RegisterGradient('BiasAddOnCPU')
+def _of_bias(operation, upstream):
+    """Returns the gradients of the input [N, H, W, channels] and of the bias [channels]."""
+    channels, count = operation.inputs[1].shape.as_list()[0], tf.shape(upstream)[0]
+    rows = tf.reshape(upstream, [count, -1, channels])
+    # One sum for each image: a column of ones for all of them would take a third longer.
+    sums = tf.matmul(tf.fill(tf.stack([count, 1, tf.shape(rows)[1]]), 1.0), rows)
+    return upstream, tf.reduce_sum(sums, [0, 1])
+
+
+def upsampling_gradient(upstream, inputs, kernel, stride):
+    """Returns the gradient of a transposed convolution's weights, float32 [k, k, out, in].
+
+    Args:
+      upstream: gradient of the output, float32 [N, stride·(h - 1) + k, stride·(w - 1) + k, out].
+      inputs: float32 [N, h, w, in].
+      kernel: k, more than stride and up to 2·stride.
+      stride: of both axes.
+
+    The output is cut into squares of one stride. To each of them up to four input cells contribute, those at its own
+    place and before it in either axis, by one quarter of the kernel each.
+    """
+    height, width = (tf.shape(inputs)[axis] + 1 for axis in (1, 2))
+    depth, outputs = inputs.shape.as_list()[3], upstream.shape.as_list()[3]
+    size = tf.shape(upstream)
+    squares = tf.pad(upstream, [[0, 0], [0, stride * height - size[1]], [0, stride * width - size[2]], [0, 0]])
+    squares = tf.transpose(tf.reshape(squares, [-1, stride, width, stride * outputs]), [0, 2, 1, 3])
+    padded = tf.pad(inputs, [[0, 0], [1, 1], [1, 1], [0, 0]])
+    cells = tf.concat([padded[:, 1 - down:1 - down + height, 1 - right:1 - right + width]
+                       for down in (0, 1) for right in (0, 1)], 3)
+    products = tf.matmul(tf.reshape(cells, [-1, 4 * depth]), tf.reshape(squares, [-1, stride * stride * outputs]),
+                         transpose_a=True)
+    products = tf.reshape(products, [2, 2, depth, stride, stride, outputs])  # down, right, in, row, column, out
+    weights = tf.transpose(products, [0, 3, 1, 4, 5, 2])
+    return tf.reshape(weights, [2 * stride, 2 * stride, outputs, depth])[:kernel, :kernel]
