@@ -272,12 +272,11 @@ def train(dataset, crew, config):
 
 def begin_check(records, dataset, crew):
     """Begins to check that annotations fit. Returns the `Checking`; in a job of several workers it is over then."""
-    if FLAGS.skip_bad_images:  # which has read them all
-        records = []
-    if crew.count > 1:
-        crew.share(lambda: fcn_records.check_records(records, dataset))
-        records = []
-    return Checking(records, dataset)
+    unread = [] if FLAGS.skip_bad_images else records  # it has read them all
+    if crew.count == 1:
+        return Checking(unread, dataset)
+    crew.share(lambda: fcn_records.check_records(unread, dataset))
+    return Checking([], dataset)
 
 
 def check(dataset, problems):
@@ -570,5 +569,16 @@ def main(argv):
     return command_line.run('inception_FCN.py', lambda: run(argv), FLAGS.debug)
 
 
+def freeze_weights():
+    """Has oneDNN rearrange the weights for its convolutions once, not for each image, in processes that never train."""
+    os.environ.setdefault('TF_ONEDNN_ASSUME_FROZEN_WEIGHTS', '1')
+
+
+def main_of_a_process(argv):
+    if FLAGS.mode != 'train':
+        freeze_weights()
+    return main(argv)
+
+
 if __name__ == '__main__':
-    app.run(main, flags_parser=lambda argv: command_line.parse(FLAGS, argv, __doc__, HELP_GROUPS))
+    app.run(main_of_a_process, flags_parser=lambda argv: command_line.parse(FLAGS, argv, __doc__, HELP_GROUPS))

@@ -195,26 +195,35 @@ def step_times(folder):
             if any(value.tag == 'pixelwise_loss' for value in event.summary.value)}
 
 
-def in_turn(data, less, folder, upsampling, classes, precision, repeats):
-    """Runs the program and its bare graphs in turn. Returns {what: seconds of each step or image, or GFLOP}.
+def train_in_turn(data, folder, upsampling, classes, precision, repeats):
+    """Trains by the program and its bare graph in turn. Returns {what: seconds of each step}.
 
-    A training step's time is that between two lines of the log, so that all that the program does is in it.
+    The program's is the time between two lines of the log, so that all that it does is in it.
     """
-    found = {'train': [], 'bare_train': [], 'bare_test': [], 'bare_predict': []}
-
-    def bare_graph(name, training, shape):
-        seconds, found[name + '_gflop'] = bare(training, upsampling, classes, precision, shape, repeats)
-        found[name] += seconds
+    found = {'train': [], 'bare_train': []}
     for begin in 0, repeats + SETTLED:
         program(train_flags(data, folder, upsampling, precision, begin + repeats + SETTLED))
         times = step_times(folder)
         found['train'] += [times[step] - times[step - 1] for step in times if step > begin + SETTLED]
-        bare_graph('bare_train', True, [8, 224, 224])
-    bare_graph('bare_test', False, [1, HEIGHT, WIDTH])
+        found['bare_train'] += bare(True, upsampling, classes, precision, [8, 224, 224], repeats)[0]
+    return found
+
+
+def test_in_turn(data, less, folder, upsampling, classes, precision, repeats):
+    """Tests by the program and its bare graph in turn. Returns {what: seconds of each image or step, or GFLOP}."""
+    import inception_FCN
+    inception_FCN.freeze_weights()
+    found = {'bare_test': []}
+
+    def bare_test():
+        seconds, found['bare_test_gflop'] = bare(False, upsampling, classes, precision, [1, HEIGHT, WIDTH], repeats)
+        found['bare_test'] += seconds
+    bare_test()
     short = program(test_flags(less, folder, precision))
     found['test'] = [(program(test_flags(data, folder, precision)) - short) / MORE]
-    bare_graph('bare_test', False, [1, HEIGHT, WIDTH])
-    bare_graph('bare_predict', False, [8, 224, 224])
+    bare_test()
+    found['bare_predict'], found['bare_predict_gflop'] = bare(False, upsampling, classes, precision, [8, 224, 224],
+                                                              repeats)
     return found
 
 
@@ -226,12 +235,10 @@ def measure(arguments, folder):
     rate = statistics.median(in_process(ceiling, 5)[0]['seconds'])
     peak_rate = 2 * 2.048 ** 3 / rate
     yield 'matrix products 2048×2048', '%.0f GFLOP/s' % peak_rate, '', '', '1'
-    kinds = [('scores', 21, 'float32')]
-    if not arguments.quick:
-        kinds += [('scores', 151, 'float32'), ('features', 21, 'float32'), ('features', 151, 'float32')]
-        from TensorflowUtils import lower_precision
-        kinds += [('scores', 21, 'mixed'), ('scores', 151, 'mixed')] if lower_precision('mixed') else []
-    for upsampling, classes, precision in kinds:
+    kinds = [('scores', 21)] if arguments.quick else [('scores', 21), ('scores', 151), ('features', 21), (
+        'features', 151)]
+    precisions = arguments.precisions or (['float32'] if arguments.quick else ['float32', 'mixed'])
+    for upsampling, classes, precision in [kind + (precision,) for precision in precisions for kind in kinds]:
         data, less = (os.path.join(folder, '%s%d' % (name, classes)) for name in ('data', 'less'))
         if not os.path.isdir(data):
             draw_voc(data, 64, FEW + MORE, classes)
@@ -242,8 +249,9 @@ def measure(arguments, folder):
         name, figures = '%s, %d classes, %s' % (upsampling, classes, precision), {}
         for run in range(runs):
             logs_dir = os.path.join(folder, 'logs_%s_%d_%s_%d' % (upsampling, classes, precision, run))
-            one, _ = in_process(in_turn, data, less, logs_dir, upsampling, classes, precision, repeats)
-            for key, value in one.items():
+            one, _ = in_process(train_in_turn, data, logs_dir, upsampling, classes, precision, repeats)
+            two, _ = in_process(test_in_turn, data, less, logs_dir, upsampling, classes, precision, repeats)
+            for key, value in dict(one, **two).items():
                 figures.setdefault(key, []).append(statistics.median(value) if isinstance(value, list) else value)
             began = time.time()
             peak, _ = started(train_flags(data, logs_dir + '_start', upsampling, precision, 3))
@@ -280,13 +288,15 @@ def measure(arguments, folder):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--quick', action='store_true', help='one head, one run')
+    parser.add_argument('--precisions', nargs='+', choices=['float32', 'mixed'], help='default: both; quick: float32')
     parser.add_argument('--runs', type=int, help='of each, whose median is taken (default: 3, quick: 1)')
     parser.add_argument('--pytorch', metavar='PYTHON', help='an interpreter that has PyTorch, to compare with')
     parser.add_argument('--call', help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.call:
         name, *rest = json.loads(arguments.call)
-        print(json.dumps({'in_turn': in_turn, 'bare': bare, 'ceiling': ceiling, 'pipeline': pipeline}[name](*rest)))
+        print(json.dumps({one.__name__: one for one in (
+            train_in_turn, test_in_turn, bare, ceiling, pipeline)}[name](*rest)))
         return
     import TensorflowUtils
     with open('/proc/cpuinfo') as file:
