@@ -11,6 +11,7 @@ printed, and written to OUT/recipe.md, after each run.
 import argparse
 import json
 import os
+import shlex
 import shutil
 import statistics
 import subprocess
@@ -20,11 +21,11 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PRETRAINED = '--checkpoint_path={weights}'
 VARIANTS = {  # name: flags beyond flags/small_data.flags
     'recipe': [],
-    'whole_scale_range': ['--random_scale=0.5,2'],
-    'no_scales': ['--random_scale=1,1'],
-    'narrow_scales': ['--random_scale=0.75,1.33'],
-    'no_augmentation': ['--noaugment'],
-    'colors': ['--color_jitter=0.3'],
+    'flips': ['--augment', '--random_scale=1,1'],
+    'colors': ['--augment', '--random_scale=1,1', '--color_jitter=0.3'],
+    'scales': ['--augment', '--random_scale=0.5,1.25'],
+    'narrow_scales': ['--augment', '--random_scale=0.75,1.33'],
+    'whole_scale_range': ['--augment', '--random_scale=0.5,2'],
     'constant_rate': ['--schedule=constant'],
     'small_rate': ['--learning_rate=0.00032'],
     'warm_up': ['--warm_up=50'],
@@ -99,7 +100,7 @@ def plan(arguments, name, seed):
     own = [flag.format(weights=arguments.weights) for flag in VARIANTS[name]]
     flags = ['--data_dir=' + arguments.data_dir, '--class_names=' + arguments.class_names] + [
         '--flagfile=flags/small_data.flags', '--seed=%d' % seed, '--validate_every=0', '--checkpoint_every=500',
-        '--keep_checkpoints=1'] + own
+        '--keep_checkpoints=1'] + shlex.split(arguments.more) + own
     return (folder, own, flags) + tuple(steps_of_run(arguments, flags, folder, name in TWO_STEPS))
 
 
@@ -134,6 +135,7 @@ def main():
     parser.add_argument('--class_names')
     parser.add_argument('--out', default=os.path.join(ROOT, 'logs', 'recipe'))
     parser.add_argument('--weights', help='to start the pretrained variants from; default: inception_v3.ckpt')
+    parser.add_argument('--more', default='', metavar='FLAGS', help='more flags for all variants, as one argument')
     parser.add_argument('--steps', type=int)
     parser.add_argument('--minutes', type=float, default=15)
     parser.add_argument('--seeds', type=int, default=1)
