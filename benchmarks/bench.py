@@ -231,6 +231,7 @@ def test_in_turn(data, less, folder, upsampling, classes, precision, repeats):
 
 def measure(arguments, folder):
     """Yields rows of strings, as `HEADINGS`; what is left out at the end is empty."""
+    import TensorflowUtils
     runs, repeats = arguments.runs or (1 if arguments.quick else 3), 8 if arguments.quick else 16
     rate = statistics.median(in_process(ceiling, 5)[0]['seconds'])
     peak_rate = 2 * 2.048 ** 3 / rate
@@ -246,7 +247,8 @@ def measure(arguments, folder):
             if classes == 21:
                 seconds = statistics.median(in_process(pipeline, data, 20)[0]['seconds'])
                 yield 'input pipeline alone', '%.0f' % (8 / seconds)
-        name, figures = '%s, %d classes, %s' % (upsampling, classes, precision), {}
+        here = ' (float32 here)' if precision == 'mixed' and not TensorflowUtils.lower_precision('mixed') else ''
+        name, figures = '%s, %d classes, %s%s' % (upsampling, classes, precision, here), {}
         for run in range(runs):
             logs_dir = os.path.join(folder, 'logs_%s_%d_%s_%d' % (upsampling, classes, precision, run))
             one, _ = in_process(train_in_turn, data, logs_dir, upsampling, classes, precision, repeats)

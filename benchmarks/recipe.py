@@ -6,7 +6,7 @@
 Without names, all variants are run; --list names them. --steps gives each the same number of images, --minutes the same
 time: as many steps as fit, by the speed of the variant's first dozen. Runs lie in --out and are neither trained nor
 tested again, so that it can be stopped and goes on; another length or data set wants another --out. The table is
-printed, and written to OUT/recipe.md, after each run.
+printed, and written to OUT/recipe.md, after each run. --more=FLAGS gives all variants more flags.
 """
 import argparse
 import json
@@ -116,7 +116,7 @@ def run(arguments, name, seed):
     with open(os.path.join(results_dir, 'metrics.json')) as file:
         result = json.load(file)
     last = lines_of(logs_dir)[-1]
-    return (name, ' '.join(own), seed, last['step'], '%.1f' % (last['seconds'] / 60),
+    return (name, ' '.join(shlex.split(arguments.more) + own), seed, last['step'], '%.1f' % (last['seconds'] / 60),
             '%.3f' % result['pixel_accuracy'], '%.3f' % result['mean_iou']) + tuple(
                 '%.2f' % one['iou'] for one in result['classes'] if one['iou'] is not None), [
                     one['name'] for one in result['classes'] if one['iou'] is not None]

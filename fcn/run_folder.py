@@ -102,8 +102,20 @@ _warnings = []
 
 
 def expect_warning():
-    """From here on SIGUSR1, SLURM's warning before the time limit, is kept for `Signals`, and ends nothing."""
+    """From here on SIGUSR1, SLURM's warning before the time limit, is kept for `Signals`, and ends nothing.
+
+    SIGINT raises KeyboardInterrupt as ever, but is kept too: where a library's bare except swallows that, `Signals`
+    raises it again.
+    """
+    del _warnings[:]
     signal.signal(signal.SIGUSR1, lambda number, _: _warnings.append(signal.Signals(number).name))
+    if signal.getsignal(signal.SIGINT) == signal.default_int_handler:  # not where a shell has it ignored
+        signal.signal(signal.SIGINT, _interrupt)
+
+
+def _interrupt(number, _):
+    _warnings.append(signal.Signals(number).name)
+    raise KeyboardInterrupt
 
 
 def ignore_warning():
@@ -115,7 +127,7 @@ class Signals:
     """Within it, the first SIGTERM, SIGINT or SIGUSR1 is only noted in `received`; a second one ends the process.
 
     That one acts at once, without waiting for TensorFlow to return to Python: Python's own C handler writes the
-    number of each signal to a pipe, which a thread reads.
+    number of each signal to a pipe, which a thread reads. Raises KeyboardInterrupt where one got lost before.
     """
     HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
@@ -123,6 +135,8 @@ class Signals:
         self.received = _warnings[0] if _warnings else None  # the signal's name
 
     def __enter__(self):
+        if 'SIGINT' in _warnings:
+            raise KeyboardInterrupt
         reader, self._writer = os.pipe()
         os.set_blocking(self._writer, False)
         self._before_fd = signal.set_wakeup_fd(self._writer)

@@ -12,7 +12,10 @@ from TensorflowUtils import tf
 
 @contextlib.contextmanager
 def gradients_for_cpus(apply=True):
-    """Within it, convolutions and transposed ones are given the gradients below, unless there is a GPU."""
+    """Within it, convolutions, transposed ones and biases are given the gradients below, unless there is a GPU.
+
+    They are those of NHWC, SAME or VALID, not dilated.
+    """
     if not apply or tf.config.experimental.list_physical_devices('GPU'):
         yield
     else:
@@ -24,6 +27,7 @@ def gradients_for_cpus(apply=True):
 @tf.RegisterGradient('Conv2DOnCPU')
 def _of_convolution(operation, upstream):
     """Returns the gradients of the input [N, H, W, in] and of the weights [k, l, in, out]."""
+    assert operation.get_attr('dilations') == [1, 1, 1, 1] and operation.get_attr('data_format') == b'NHWC'
     inputs, weights = operation.inputs
     strides, padding = operation.get_attr('strides'), operation.get_attr('padding').decode()
     height, width, depth, outputs = weights.shape.as_list()

@@ -6,6 +6,8 @@ from nets import inception_v3_fcn as network
 from nets.gradients_for_cpus import gradients_for_cpus
 from TensorflowUtils import slim, tf
 
+pytestmark = pytest.mark.skipif(bool(tf.config.experimental.list_physical_devices('GPU')),
+                                reason='with a GPU TensorFlow\'s own gradients are taken')
 LAYERS = {
     'pointwise': lambda net: slim.conv2d(net, 5, 1),
     'pointwise with stride': lambda net: slim.conv2d(net, 5, 1, stride=2),

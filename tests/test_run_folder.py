@@ -54,3 +54,29 @@ run_folder.expect_warning()
     assert ending('').returncode == -signal.SIGUSR1  # or this would show nothing
     ignored = ending('run_folder.ignore_warning()')
     assert ignored.returncode == 0 and ignored.stdout == b'warned'
+
+
+SWALLOWED = '''
+import os, signal, sys
+sys.path.insert(0, %r)
+from fcn import run_folder
+run_folder.expect_warning()
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+    print('not raised')
+except:
+    pass
+try:
+    with run_folder.Signals():
+        print('gone on')
+except KeyboardInterrupt:
+    print('raised again')
+''' % ROOT
+
+
+@pytest.mark.parametrize('handler, said', [(signal.SIG_DFL, 'raised again\n'),
+                                           (signal.SIG_IGN, 'not raised\ngone on\n')])
+def test_interrupt_that_a_bare_except_swallows(handler, said):
+    output = subprocess.check_output([sys.executable, '-c', SWALLOWED], universal_newlines=True,
+                                     preexec_fn=lambda: signal.signal(signal.SIGINT, handler))
+    assert output == said
