@@ -160,7 +160,7 @@ def test_every_part_of_the_recipe_trains_and_resumes(shapes, tmp_path):
     """Together; auxiliary scores and another optimizer may join a run later."""
     flags = SMALL + ('--mode=train', '--data_dir=' + shapes, '--logs_dir=%s' % tmp_path, '--skip_layers=4s',
                      '--color_jitter=0.3', '--random_scale=0.8,1.5', '--class_weights=median_frequency', '--warm_up=3',
-                     '--schedule=poly', '--clip_gradient_norm=1')
+                     '--schedule=poly', '--clip_gradient_norm=1', '--freeze_batch_norm')
     run_well('--max_iterations=2', '--checkpoint_path=', *flags)
     more = ('--auxiliary_loss=0.4', '--optimizer=momentum', '--new_layers_rate=10')
     output = run_well('--max_iterations=4', *(flags + more))
@@ -188,8 +188,7 @@ def test_every_part_of_the_recipe_trains_and_resumes(shapes, tmp_path):
         before, after = (np.load('%s/probabilities/%s' % (place, name))['probabilities'].astype('float32')
                          for place in (results, results + '-undone'))
         expected = before / weights ** 0.5
-        # One value in 300,000 was 3.2e-3 off, on TensorFlow 1.15.
-        np.testing.assert_allclose(after, expected / expected.sum(2, keepdims=True), atol=2e-2)
+        np.testing.assert_allclose(after, expected / expected.sum(2, keepdims=True), atol=3e-3)
     output = run_well('--mode=test', '--logs_dir=%s' % tmp_path, '--results_dir=' + results, '--undo_class_weights=1')
     assert ', class weights taken back by 1' in output
     assert 'taken back from the predictions by 1 ' in (tmp_path / 'results' / 'model-card.md').read_text(
