@@ -58,7 +58,7 @@ class Evaluation:
         self._seen, self._labels = (tf.placeholder(tf.uint8, batch[name].shape) for name in ('image', 'annotation'))
         self._scores_a_pixel = size * max(scales) ** 2
         prediction, logits = model.averaged_prediction(self._seen, settings, scales, flip, reuse)
-        losses, counted = model.pixelwise_loss(logits, self._labels, dataset.ignore_label)
+        losses, _, counted = model.pixelwise_loss(logits, self._labels, dataset.ignore_label)
         confusion = model.confusion_matrix(self._labels, prediction, size, dataset.ignore_label)
         self._counts = {'loss': tf.reduce_sum(losses), 'pixels': tf.reduce_sum(tf.cast(counted, tf.float32)),
                         'confusion': confusion}

@@ -96,7 +96,9 @@ def used_variables():
 
 
 def pixelwise_loss(logits, annotation, ignore_label):
-    """Returns (each pixel's cross-entropy in nats, float32 [N, H, W], 0 where ignored; which are counted, bool).
+    """Returns (each pixel's cross-entropy in nats, float32; its label, int32; whether it is counted), each [N, H, W].
+
+    Where pixels are ignored, loss and label are 0.
 
     Args:
       logits: float32 [N, H, W, C].
@@ -109,7 +111,7 @@ def pixelwise_loss(logits, annotation, ignore_label):
     else:
         losses = _cross_entropy(logits, labels)
     # where, not a product: an infinite loss at an ignored pixel would make NaN of 0 · inf
-    return tf.where(counted, losses, tf.zeros_like(losses)), counted
+    return tf.where(counted, losses, tf.zeros_like(losses)), labels, counted
 
 
 def _cross_entropy(logits, labels):
@@ -135,18 +137,16 @@ def _at(values, labels):
     return tf.reshape(tf.gather(rows, tf.reshape(labels, [-1, 1]), axis=1, batch_dims=1), tf.shape(labels))
 
 
-def mean_loss(losses, counted, annotation=None, class_weights=None):
+def mean_loss(losses, labels, counted, class_weights=None):
     """Returns this replica's part of the mean cross-entropy over the labelled pixels of all replicas; 0 without any.
 
     Args:
-      losses, counted: of `pixelwise_loss`.
-      annotation, class_weights: the annotation and C factors, for a mean in which a pixel counts as often as its
-        class's says; or None.
+      losses, labels, counted: of `pixelwise_loss`.
+      class_weights: C factors, for a mean in which a pixel counts as often as its class's says; or None.
     """
     weights = tf.cast(counted, tf.float32)
     if class_weights is not None:
-        labels = tf.cast(tf.squeeze(annotation, 3), tf.int32)
-        weights *= tf.gather(tf.constant(class_weights, tf.float32), tf.where(counted, labels, tf.zeros_like(labels)))
+        weights *= tf.gather(tf.constant(class_weights, tf.float32), labels)
         losses *= weights
     total = sum_over_replicas(tf.reduce_sum(weights))
     return tf.reduce_sum(losses) / tf.where(total > 0, total, tf.ones_like(total))

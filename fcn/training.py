@@ -58,12 +58,11 @@ class Step:
                 losses = model.pixelwise_loss(logits, labels, ignored)
                 loss = minimized = model.mean_loss(*losses)
                 if class_weights is not None:
-                    minimized = model.mean_loss(*losses, labels, class_weights)
+                    minimized = model.mean_loss(*losses, class_weights)
                 if auxiliary:
                     scores = end_points[network.AUXILIARY]
-                    labels = network.cells(labels, scores)
-                    minimized += auxiliary * model.mean_loss(*model.pixelwise_loss(scores, labels, ignored), labels,
-                                                             class_weights)
+                    losses = model.pixelwise_loss(scores, network.cells(labels, scores), ignored)
+                    minimized += auxiliary * model.mean_loss(*losses, class_weights)
             self.variables = model.variables_to_train(scopes)
             with tf.name_scope('training'):
                 # One replica of each worker adds its part of the weight decay.

@@ -17,7 +17,7 @@ def test_ignored_pixels_leave_the_loss_even_when_infinite(session):
     logits = tf.constant([[[[2.0, 0.0], [0.0, np.inf], [1.0, 1.0]]]])  # one row of three pixels, two classes
     annotation = tf.constant([[[[0], [255], [1]]]], tf.uint8)
     losses = model.pixelwise_loss(logits, annotation, 255)
-    values, counted = session.run(losses)
+    values, _, counted = session.run(losses)
     assert counted.tolist() == [[[True, False, True]]]
     assert values[0, 0] == pytest.approx(np.array([np.log(1 + np.exp(-2)), 0, np.log(2)]), rel=1e-6)
     assert session.run(model.mean_loss(*losses)) == pytest.approx(values.sum() / 2)
@@ -28,7 +28,7 @@ def test_loss_and_its_gradient_are_those_of_tensorflow(session, spread):
     random = np.random.RandomState(0)
     logits, annotation = spread * random.randn(2, 5, 7, 4), random.randint(0, 5, (2, 5, 7, 1))  # 4: ignored
     tensor, factors = tf.constant(logits, tf.float32), tf.constant(random.rand(2, 5, 7), tf.float32)
-    losses, counted = model.pixelwise_loss(tensor, tf.constant(annotation, tf.uint8), 4)
+    losses, _, counted = model.pixelwise_loss(tensor, tf.constant(annotation, tf.uint8), 4)
     labels = np.where(annotation == 4, 0, annotation)
     theirs = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels[..., 0], logits=tensor)
     theirs = tf.where(counted, theirs, tf.zeros_like(theirs))
@@ -43,7 +43,7 @@ def test_loss_and_its_gradient_are_those_of_tensorflow(session, spread):
 
 def test_loss_of_what_is_no_number_is_none(session):
     logits = tf.constant([[[[np.nan, 0.0], [np.inf, 0.0], [0.0, -np.inf]]]])
-    losses, _ = model.pixelwise_loss(logits, tf.ones([1, 1, 3, 1], tf.uint8), 255)
+    losses, _, _ = model.pixelwise_loss(logits, tf.ones([1, 1, 3, 1], tf.uint8), 255)
     assert not np.isfinite(session.run(losses)).any()
 
 
@@ -151,7 +151,7 @@ def test_class_weights_make_a_weighted_mean(session):
     logits = tf.constant([[[[2.0, 0.0], [0.0, 1.0], [1.0, 1.0]]]])
     annotation = tf.constant([[[[0], [255], [1]]]], tf.uint8)
     first, last = np.log(1 + np.exp(-2)), np.log(2)
-    loss = model.mean_loss(*model.pixelwise_loss(logits, annotation, 255), annotation, [0.5, 3.0])
+    loss = model.mean_loss(*model.pixelwise_loss(logits, annotation, 255), [0.5, 3.0])
     assert session.run(loss) == pytest.approx((0.5 * first + 3 * last) / 3.5)
     gradient = session.run(tf.gradients(loss, logits)[0])
     assert not gradient[0, 0, 1].any() and gradient[0, 0, 2] == pytest.approx(3 / 3.5 * np.array([0.5, -0.5]))
@@ -160,7 +160,7 @@ def test_class_weights_make_a_weighted_mean(session):
 def test_weights_of_classes_that_are_rare_leave_the_mean_a_mean(session):
     """With weights that add up to less than 1 too."""
     logits, annotation = tf.zeros([1, 1, 2, 2]), tf.zeros([1, 1, 2, 1], tf.uint8)
-    loss = model.mean_loss(*model.pixelwise_loss(logits, annotation, 255), annotation, [0.01, 1.0])
+    loss = model.mean_loss(*model.pixelwise_loss(logits, annotation, 255), [0.01, 1.0])
     assert session.run(loss) == pytest.approx(np.log(2))
 
 
