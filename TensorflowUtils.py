@@ -114,17 +114,18 @@ def lower_precision(precision):
     return 'bfloat16' if fast and 'auto_mixed_precision_onednn_bfloat16' in toggles else None
 
 
-def session_config(deterministic=False, precision='float32'):
+def session_config(deterministic=False, precision='float32', folded=False):
     """Returns the `tf.ConfigProto` of every session.
 
     Args:
       deterministic: one thread an operation and one operation at a time, so that sums are always taken in one order.
         Otherwise all cores that this process may run on are used: its affinity, which SLURM sets.
       precision: 'float32', or 'mixed': what gains by it is computed in `lower_precision`, weights stay in float32.
+      folded: whether convolutions compute batch norm, see `nets.inception_v3_fcn.folded_batch_norm`.
     """
     config = tf.ConfigProto(allow_soft_placement=True)
     config.gpu_options.allow_growth = True  # two runs can share a card, and a small run doesn't take all of it
-    if ONEDNN_FOR_AVX2:
+    if ONEDNN_FOR_AVX2 and not folded:
         # Its convolution fused with batch norm has no AVX2 code and falls back to one many times slower.
         config.graph_options.rewrite_options.remapping = rewriter_config_pb2.RewriterConfig.OFF
     toggle = {'float16': 'auto_mixed_precision', 'bfloat16': 'auto_mixed_precision_onednn_bfloat16', None: None}[

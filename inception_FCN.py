@@ -306,16 +306,20 @@ def trained_model(records, dataset, prefix, settings=None, crew=None):
     """Builds the network for prediction and restores a checkpoint. Yields (session, Evaluation)."""
     from fcn import checkpoints, evaluation, model
     from fcn.cluster import Cluster
+    from nets import inception_v3_fcn as network
     from TensorflowUtils import tf
     crew = crew or workers.Alone()
     checking = begin_check([one for one in records if one['annotation']], dataset, crew)
     with tf.Graph().as_default() as graph:
-        cluster = Cluster(crew, FLAGS.deterministic, 'float32' if FLAGS.mode == 'export' else FLAGS.precision)
+        settings, exporting = settings or network_settings(dataset), FLAGS.mode == 'export'
+        folds = settings['use_batch_norm'] and not exporting  # a SavedModel is compared with the network as it is
+        cluster = Cluster(crew, FLAGS.deterministic, 'float32' if exporting else FLAGS.precision, folded=folds)
         predictions = evaluation.Evaluation(
-            records, dataset, settings or network_settings(dataset), cluster, squash_to(),
-            **({} if FLAGS.mode == 'export' else {'scales': scales_to_test(), 'flip': FLAGS.test_flip}))
+            records, dataset, dict(settings, fold_batch_norm=folds), cluster, squash_to(),
+            **({} if exporting else {'scales': scales_to_test(), 'flip': FLAGS.test_flip}))
         with cluster.session() as session:
             checkpoints.restore(session, prefix, model.used_variables())
+            session.run(tf.get_collection(network.FOLDING))
             graph.finalize()
             checking.wait()
             yield session, predictions

@@ -1,6 +1,7 @@
 """How fast the program and its network are, as one table: make bench, or python benchmarks/bench.py [--quick].
 
-With --pytorch=PYTHON, an interpreter that has PyTorch, the same network in it (`pytorch_bare.py`) runs in turn too.
+With --pytorch=PYTHON, an interpreter that has PyTorch, the same network in it (`pytorch_bare.py`) runs in turn too;
+with --original=PYTHON, one that has TensorFlow 1.15, the 2017 original's graph.
 
 Each row compares the program (`inception_FCN.py`, on JPEGs and annotations of 500×375 pixels read from disk, with
 augmentation, log and summaries) with its bare graph (the same network, loss and train operation on one constant batch),
@@ -27,7 +28,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 HEIGHT, WIDTH = 375, 500
 HEADINGS = ('what', 'program, images/s', 'bare graph, images/s', 'ratio', 'of the ceiling', 'peak GB',
-            'PyTorch, images/s')
+            'PyTorch, images/s', 'original, images/s')
 FEW, MORE = 8, 160  # images of a short test, and how many more a long one has
 SETTLED = 4  # steps at the beginning of a training, and of a bare graph, that are not counted
 
@@ -75,13 +76,14 @@ def bare(training, upsampling, classes, precision, shape, repeats):
     from fcn import model
     from fcn.cluster import Cluster
     from fcn.workers import Alone
+    from nets import inception_v3_fcn as network
     from TensorflowUtils import tf
     settings = {'num_classes': classes, 'skip': '8s', 'upsampling': upsampling, 'use_batch_norm': True,
                 'scale_input': True, 'weight_decay': 0.00004, 'batch_norm_decay': 0.99, 'freeze_batch_norm': False,
-                'dropout_keep_prob': 0.85}
+                'dropout_keep_prob': 0.85, 'fold_batch_norm': not training}
     random = np.random.RandomState(0)
     images, labels = random.randint(0, 256, shape + [3]), random.randint(0, classes, shape + [1])
-    cluster, built = Cluster(Alone(), precision=precision, training=training), {}
+    cluster, built = Cluster(Alone(), precision=precision, training=training, folded=not training), {}
 
     def build(_):
         # variables, or TensorFlow would compute what does not depend on any once for all
@@ -95,12 +97,34 @@ def bare(training, upsampling, classes, precision, shape, repeats):
             built['step'] = prediction.op
     with tf.Graph().as_default() as graph:
         cluster.on_replicas(build)
+        with tf.Graph().as_default() as used:  # and not what batch norm was folded from
+            tf.import_graph_def(tf.graph_util.extract_sub_graph(graph.as_graph_def(), [built['step'].name]), name='')
         options = tf.profiler.ProfileOptionBuilder(tf.profiler.ProfileOptionBuilder.float_operation())
-        counted = tf.profiler.profile(graph, cmd='op', options=options.with_empty_output().select(
+        counted = tf.profiler.profile(used, cmd='op', options=options.with_empty_output().select(
             ['float_ops']).build())
         with cluster.session() as session:
             session.run(tf.global_variables_initializer())
+            session.run(tf.get_collection(network.FOLDING))
             return timed(session, built['step'], repeats), counted.total_float_ops / 1e9
+
+
+def original(repeats):
+    """Returns the seconds of the 2017 original's training steps, 8 of 224×224, but for its dropout.
+
+    Its network with the gradients, the loss and the session that TensorFlow gives by default.
+    """
+    from nets import inception_v3_fcn as network
+    from TensorflowUtils import slim, tf
+    random = np.random.RandomState(0)
+    images, labels = (tf.Variable(array, trainable=False) for array in (
+        random.randint(0, 256, (8, 224, 224, 3)).astype('float32'), random.randint(0, 22, (8, 224, 224))))
+    with slim.arg_scope(network.inception_v3_fcn_arg_scope(use_batch_norm=False, weight_decay=0.0)):
+        _, logits, _ = network.inception_v3_fcn(images, 22, is_training=False, upsampling='features')
+    loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits))
+    step = tf.train.AdamOptimizer(1e-5).minimize(loss)
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        return {'seconds': timed(session, step, repeats)}
 
 
 def ceiling(repeats):
@@ -127,9 +151,9 @@ def pipeline(data_dir, batches):
         return {'seconds': timed(session, batch, batches)}
 
 
-def in_process(function, *arguments):
+def in_process(function, *arguments, python=sys.executable):
     """Calls a function above in a process of its own. Returns (what it returns, its peak memory in GB)."""
-    process = subprocess.Popen([sys.executable, os.path.abspath(__file__), '--call', json.dumps(
+    process = subprocess.Popen([python, os.path.abspath(__file__), '--call', json.dumps(
         [function.__name__] + list(arguments))], stdout=subprocess.PIPE)
     text = process.stdout.read()
     peak = ended(process)
@@ -266,6 +290,9 @@ def measure(arguments, folder):
                                              ('predict', False, [8, 224, 224])):
                     found = in_pytorch(arguments.pytorch, training, classes, precision, shape, repeats)
                     figures.setdefault('pytorch_' + key, []).append(statistics.median(found['seconds']))
+            if arguments.original and (upsampling, classes, precision) == ('scores', 21, 'float32'):
+                found, _ = in_process(original, repeats, python=arguments.original)
+                figures.setdefault('original_train', []).append(statistics.median(found['seconds']))
         middle = {key: statistics.median(value) for key, value in figures.items()}
         work = {'bare_train': 3 * middle['bare_predict_gflop'], 'bare_predict': middle['bare_predict_gflop'],
                 'bare_test': middle['bare_test_gflop']}
@@ -273,16 +300,16 @@ def measure(arguments, folder):
         def fraction(key, middle=middle, work=work):
             return '%.2f' % (work[key] / middle[key] / peak_rate)
 
-        def pytorch(key, images, middle=middle):
+        def others(key, images, middle=middle):
             return '%.2f' % (images / middle[key]) if key in middle else ''
         yield ('train, %s, 8 of 224×224' % name, '%.2f' % (8 / middle['train']), '%.2f' % (8 / middle['bare_train']),
                '%.2f' % (middle['bare_train'] / middle['train']), fraction('bare_train'), '%.2f' % middle['peak'],
-               pytorch('pytorch_train', 8))
+               others('pytorch_train', 8), others('original_train', 8))
         yield ('test, %s, 1 of 500×375' % name, '%.2f' % (1 / middle['test']), '%.2f' % (1 / middle['bare_test']),
                '%.2f' % (middle['bare_test'] / middle['test']), fraction('bare_test'), '',
-               pytorch('pytorch_test', 1))
+               others('pytorch_test', 1))
         yield 'predict, %s, 8 of 224×224' % name, '', '%.2f' % (8 / middle['bare_predict']), '', fraction(
-            'bare_predict'), '', pytorch('pytorch_predict', 8)
+            'bare_predict'), '', others('pytorch_predict', 8)
         yield 'from command to first step, %s' % name, '%.1f s' % middle['first']
         yield 'test without its images, %s' % name, '%.1f s' % middle['start']
 
@@ -293,12 +320,13 @@ def main():
     parser.add_argument('--precisions', nargs='+', choices=['float32', 'mixed'], help='default: both; quick: float32')
     parser.add_argument('--runs', type=int, help='of each, whose median is taken (default: 3, quick: 1)')
     parser.add_argument('--pytorch', metavar='PYTHON', help='an interpreter that has PyTorch, to compare with')
+    parser.add_argument('--original', metavar='PYTHON', help='an interpreter that has TensorFlow 1.15, to compare with')
     parser.add_argument('--call', help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.call:
         name, *rest = json.loads(arguments.call)
         print(json.dumps({one.__name__: one for one in (
-            train_in_turn, test_in_turn, bare, ceiling, pipeline)}[name](*rest)))
+            train_in_turn, test_in_turn, bare, original, ceiling, pipeline)}[name](*rest)))
         return
     import TensorflowUtils
     with open('/proc/cpuinfo') as file:

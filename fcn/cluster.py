@@ -23,7 +23,7 @@ class Cluster:
 
     Args:
       workers: `fcn.workers.Workers`, or `Alone`.
-      deterministic, precision: as `TensorflowUtils.session_config`.
+      deterministic, precision, folded: as `TensorflowUtils.session_config`.
       training: whether most of what sessions run are training steps.
 
     Attributes:
@@ -32,12 +32,13 @@ class Cluster:
       first_replica: number of this worker's first one among all.
     """
 
-    def __init__(self, workers, deterministic=False, precision='float32', training=False):
+    def __init__(self, workers, deterministic=False, precision='float32', training=False, folded=False):
         self.workers = workers
         devices = replica_devices()
         self.local_replicas = max(len(devices), 1)
         self.replicas, self.first_replica = self.local_replicas * workers.count, self.local_replicas * workers.index
-        self._config, self._target, self._server = session_config(deterministic, precision), '', None
+        self._config, self._target, self._server = session_config(
+            deterministic, precision, folded), '', None
         if training and workers.count == 1 and not devices and not lower_precision(precision):
             # The graph optimizer takes seconds before the first step, and a CPU's training step is no faster by it.
             self._config.graph_options.rewrite_options.disable_meta_optimizer = True

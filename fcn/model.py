@@ -24,7 +24,8 @@ def build(images, settings, is_training, reuse=None, dropout_seeds=None, updates
       images: uint8 [N, H, W, 3]. For prediction any size; below 75 pixels they are padded, and the logits cut again.
       settings: dict of 'num_classes', 'skip', 'upsampling', 'use_batch_norm', 'scale_input', 'weight_decay',
         'batch_norm_decay', 'freeze_batch_norm', 'dropout_keep_prob', and in training 'auxiliary'; see
-        `nets.inception_v3_fcn`. In prediction also 'logit_offsets', C numbers that are taken from the logits; or None.
+        `nets.inception_v3_fcn`. In prediction also 'logit_offsets', C numbers that are taken from the logits, or None;
+        and 'fold_batch_norm', in a graph that never trains, see `nets.inception_v3_fcn.folded_batch_norm`.
       is_training, reuse, dropout_seeds: as there.
       updates: collection that gets the updates of batch norm's moving averages.
 
@@ -50,7 +51,7 @@ def build(images, settings, is_training, reuse=None, dropout_seeds=None, updates
             inputs, settings['num_classes'], is_training=is_training, skip=settings['skip'],
             dropout_keep_prob=settings['dropout_keep_prob'], upsampling=settings['upsampling'], reuse=reuse,
             dropout_seeds=dropout_seeds, freeze_batch_norm=settings['freeze_batch_norm'],
-            auxiliary=settings.get('auxiliary', False))
+            auxiliary=settings.get('auxiliary', False), fold_batch_norm=settings.get('fold_batch_norm', False))
     if settings.get('logit_offsets') and not is_training:
         logits -= tf.constant(settings['logit_offsets'], tf.float32)
         prediction = tf.argmax(logits, axis=3)[..., None]

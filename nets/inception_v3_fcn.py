@@ -25,6 +25,7 @@ UPSAMPLINGS = ('scores', 'features')
 MIN_SIZE = 75  # below it, InceptionV3's VALID layers leave nothing of the image
 # Not tf.GraphKeys.UPDATE_OPS: with that one slim.batch_norm takes a path that TensorFlow 2.15 and later no longer have.
 BATCH_NORM_UPDATES = 'batch_norm_updates'
+FOLDING = 'batch_norm_folding'  # collection of operations, see `folded_batch_norm`
 # Of cells, in pixels: where the first is centred, and how far apart they are.
 FIRST_CENTRE, STRIDE = {'4s': 9, '8s': 13, '16s': 21}, {'4s': 4, '8s': 8, '16s': 16}
 
@@ -59,7 +60,8 @@ def inception_v3_fcn_arg_scope(use_batch_norm=True, weight_decay=0.00004, batch_
 
 
 def inception_v3_fcn(inputs, num_classes=21, is_training=True, dropout_keep_prob=0.85, skip='8s', upsampling='scores',
-                     reuse=None, dropout_seeds=None, freeze_batch_norm=False, auxiliary=False, scope='InceptionV3'):
+                     reuse=None, dropout_seeds=None, freeze_batch_norm=False, auxiliary=False, fold_batch_norm=False,
+                     scope='InceptionV3'):
     """Builds the network.
 
     Args:
@@ -77,6 +79,8 @@ def inception_v3_fcn(inputs, num_classes=21, is_training=True, dropout_keep_prob
       freeze_batch_norm: use and keep the moving averages in training too.
       auxiliary: in training, add scores of `Mixed_6e` that predict its cells' centres by themselves: end point
         'Upsampling/Aux_Score_Mixed_6e', float32 [N, h, w, C], see `cells`.
+      fold_batch_norm: for prediction alone, in an arg scope with batch norm: the backbone's convolutions compute it,
+        see `folded_batch_norm`.
       scope: variable scope; anything but 'InceptionV3' breaks the names that checkpoints hold.
 
     Returns:
@@ -100,7 +104,8 @@ def inception_v3_fcn(inputs, num_classes=21, is_training=True, dropout_keep_prob
     with tf.variable_scope(scope, 'InceptionV3', [inputs], reuse=reuse) as scope, gradients_for_cpus(is_training), \
             slim.arg_scope([slim.dropout], is_training=is_training), \
             slim.arg_scope([slim.batch_norm], is_training=is_training and not freeze_batch_norm):
-        net, end_points = inception_v3.inception_v3_base(inputs, scope=scope)
+        with slim.arg_scope([slim.conv2d], **({'normalizer_fn': folded_batch_norm} if fold_batch_norm else {})):
+            net, end_points = inception_v3.inception_v3_base(inputs, scope=scope)
         if is_training and dropout_keep_prob < 1:
             net = _dropout(net, dropout_keep_prob, dropout_seeds)
         head = _score_head if upsampling == 'scores' else _feature_head
@@ -115,6 +120,34 @@ def inception_v3_fcn(inputs, num_classes=21, is_training=True, dropout_keep_prob
         end_points['Upsampling/Logits'] = logits
         annotation_pred = tf.expand_dims(tf.argmax(logits, axis=3), 3, name='annotation_pred')
     return annotation_pred, logits, end_points
+
+
+def folded_batch_norm(convolved, **parameters):
+    """Normalizes a convolution's output by its moving averages within the convolution itself: a `normalizer_fn`.
+
+    Weights times the factors of batch norm, and biases that are its offsets, are local variables. The operations of the
+    collection `FOLDING` compute them: run these when the model's variables have their values.
+
+    Args:
+      convolved: output of `tf.nn.conv2d`, float32 [N, H, W, C].
+      **parameters: of `slim.batch_norm`; is_training must be False.
+
+    Returns:
+      float32 [N, H, W, C], equal to `slim.batch_norm`'s but for rounding.
+    """
+    normalization, convolution = slim.batch_norm(convolved, **parameters).op, convolved.op  # neither is ever run
+    assert not normalization.get_attr('is_training')
+    (inputs, weights), (_, scale, offset, mean, variance) = convolution.inputs, normalization.inputs
+    factor = scale * tf.rsqrt(variance + normalization.get_attr('epsilon'))
+    held = []
+    with tf.variable_scope(tf.get_variable_scope()) as scope:
+        scope.set_custom_getter(None)  # slim's would make model variables of them
+        for name, value in ('folded_weights', weights * factor), ('folded_biases', offset - mean * factor):
+            held.append(tf.get_variable(name, value.shape, trainable=False, initializer=tf.zeros_initializer(),
+                                        collections=[tf.GraphKeys.LOCAL_VARIABLES]))
+            tf.add_to_collection(FOLDING, tf.assign(held[-1], value).op)
+    return tf.nn.bias_add(tf.nn.conv2d(inputs, held[0], convolution.get_attr('strides'),
+                                       convolution.get_attr('padding').decode()), held[1])
 
 
 def cells(annotation, scores):

@@ -36,20 +36,26 @@ def golden_value(name, shape):
     return random.uniform(0.5, 1.5, shape)
 
 
-@pytest.mark.parametrize('case, use_batch_norm, is_training, tolerance', [
-    ('no_batch_norm', False, False, 1e-3), ('batch_norm_inference', True, False, 1e-3),
-    ('batch_norm_training', True, True, 2e-2)])
-def test_features_head_is_the_original(session, case, use_batch_norm, is_training, tolerance):
+def give(session, values):
+    """Sets variables, {variable: array}, all in one run."""
+    session.run([one.initializer for one in values], {one.initializer.inputs[1]: value
+                                                      for one, value in values.items()})
+
+
+@pytest.mark.parametrize('case, use_batch_norm, is_training, fold_batch_norm, tolerance', [
+    ('no_batch_norm', False, False, False, 1e-3), ('batch_norm_inference', True, False, False, 1e-3),
+    ('batch_norm_inference', True, False, True, 1e-3), ('batch_norm_training', True, True, False, 2e-2)])
+def test_features_head_is_the_original(session, case, use_batch_norm, is_training, fold_batch_norm, tolerance):
     image = np.random.RandomState(7).randint(0, 256, (2, 224, 224, 3)).astype('float32')
     images = tf.constant(image / 127.5 - 1 if use_batch_norm else image)
     _, logits, _ = build(images, 22, use_batch_norm, is_training=is_training, dropout_keep_prob=1.0,
-                         upsampling='features')
+                         upsampling='features', fold_batch_norm=fold_batch_norm)
     with open(os.path.join(DATA, 'variables_8s_bn%d.txt' % use_batch_norm)) as file:
         expected = sorted(line.strip() for line in file)
     assert sorted('%s %s' % (one.op.name, 'x'.join(map(str, one.shape.as_list())))
                   for one in tf.global_variables()) == expected
-    for one in tf.global_variables():
-        one.load(golden_value(one.op.name, one.shape.as_list()).astype('float32'), session)
+    give(session, {one: golden_value(one.op.name, one.shape.as_list()) for one in tf.global_variables()})
+    session.run(tf.get_collection(network.FOLDING))
     with np.load(os.path.join(DATA, 'golden_8s.npz')) as golden:
         place, wanted = tuple(golden['index'].T), golden[case]
         std = golden['std'][['no_batch_norm', 'batch_norm_inference', 'batch_norm_training'].index(case)]
@@ -168,12 +174,10 @@ def test_scores_land_on_the_centre_of_their_receptive_field(session, monkeypatch
     monkeypatch.setattr(inception_v3.layers_lib, 'max_pool2d', inception_v3.layers_lib.avg_pool2d)
     images = tf.ones([1, 75, 1600, 3])
     _, logits, end_points = build(images, use_batch_norm=False, is_training=False, skip=skip)
-    for one in tf.trainable_variables():
-        if one.op.name.endswith('weights') and '/Upsampling/' not in one.op.name:
-            one.initializer.run(feed_dict={}, session=session)
-            one.load(np.full(one.shape.as_list(), 1.0 / np.prod(one.shape.as_list()[:3]), 'float32'), session)
-        else:
-            one.initializer.run(session=session)
+    session.run(tf.global_variables_initializer())
+    give(session, {one: np.full(one.shape.as_list(), 1.0 / np.prod(one.shape.as_list()[:3]))
+                   for one in tf.trainable_variables()
+                   if one.op.name.endswith('weights') and '/Upsampling/' not in one.op.name})
     cell = (800 - first) // stride
     seen = session.run(tf.gradients(end_points[name][:, :, cell], images)[0]).sum((0, 1, 3))
     assert seen[0] == 0 or seen[0] < 1e-6 * seen.max()  # the field ends within the image
@@ -193,9 +197,9 @@ def test_shifted_image_gives_shifted_logits(session, upsampling):
     images = tf.placeholder(tf.float32, [1, 75, 1600, 3])
     logits = build(images, is_training=False, upsampling=upsampling)[1]
     session.run(tf.global_variables_initializer())
-    for one in tf.trainable_variables():  # the skips start at zero, where they could not be wrong
-        if 'Score_' in one.op.name:
-            one.load(np.random.RandomState(1).normal(0, 0.01, one.shape.as_list()).astype('float32'), session)
+    give(session, {one: np.random.RandomState(1).normal(0, 0.01, one.shape.as_list())
+                   for one in tf.trainable_variables()  # the skips start at zero, where they could not be wrong
+                   if 'Score_' in one.op.name})
     here, there = (session.run(logits, {images: image[:, :, start:start + 1600]}) for start in (0, 32))
     border = 700  # half the receptive field: nearer, the convolutions' zero padding shows
     np.testing.assert_allclose(here[:, :, border + 32:-border], there[:, :, border:-border - 32],
@@ -213,6 +217,29 @@ def test_auxiliary_scores_are_of_training_alone_and_on_their_cells(session):
     rows, columns = np.divmod(session.run(network.cells(places, scores))[0, :, :, 0], 139)
     np.testing.assert_array_equal(rows[:, 0], 21 + 16 * np.arange(int(scores.shape[1])))
     np.testing.assert_array_equal(columns[0], 21 + 16 * np.arange(int(scores.shape[2])))
+
+
+def test_folded_batch_norm_is_shared_and_of_its_time(session):
+    images = tf.constant(np.random.RandomState(0).uniform(-1, 1, (1, 107, 139, 3)).astype('float32'))
+    folded = [build(images, is_training=False, fold_batch_norm=True, reuse=reuse)[1] for reuse in (None, True)]
+    plain = build(images, is_training=False, reuse=True)[1]
+    assert len(tf.local_variables()) == 2 * 94 and not set(tf.local_variables()) & set(tf.global_variables())
+    session.run(tf.global_variables_initializer())
+    for factor in 1, 2:  # the fold is of the weights of its time
+        give(session, {one: factor * golden_value(one.op.name, one.shape.as_list()) for one in tf.model_variables()
+                       if one.op.name.endswith(('beta', 'moving_mean', 'moving_variance'))})
+        if factor == 2:
+            before, after = session.run([folded[0], plain])
+            assert np.abs(before - after).max() > 1e-2 * np.abs(after).max()
+        session.run(tf.get_collection(network.FOLDING))
+        first, second, expected = session.run(folded + [plain])
+        np.testing.assert_array_equal(first, second)
+        np.testing.assert_allclose(first, expected, atol=1e-4 * np.abs(expected).max())
+    with tf.Session(config=session_config(folded=True)) as again:
+        again.run(tf.global_variables_initializer())
+        again.run(tf.get_collection(network.FOLDING))
+        first, expected = again.run([folded[0], plain])
+        np.testing.assert_allclose(first, expected, atol=1e-4 * np.abs(expected).max())
 
 
 def test_weight_decay_covers_the_convolutions_only(session):
