@@ -26,6 +26,12 @@ def run_well(*flags, **arguments):
     return done.stdout
 
 
+def give(session, values):
+    """Sets variables, {variable: array}, all in one run of the session."""
+    session.run([one.initializer for one in values], {one.initializer.inputs[1]: value
+                                                      for one, value in values.items()})
+
+
 @pytest.fixture(scope='session')
 def shapes(tmp_path_factory):
     """Folder of a Shapes data set of 6 training and 3 validation images."""

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 import read_ShapesData
-from conftest import command, run, run_well
+from conftest import command, give, run, run_well
 from fcn import crf, export, metrics
 from fcn import records as fcn_records
 from fcn.errors import EXIT_STOPPED
@@ -38,9 +38,8 @@ def slim_checkpoint(tmp_path_factory):
             inception_v3.inception_v3(tf.zeros([1, 299, 299, 3]), 1001)
         random = np.random.RandomState(0)
         session.run(tf.global_variables_initializer())
-        for one in tf.global_variables():
-            if 'moving_' in one.op.name:
-                one.load(random.uniform(0.5, 1.5, one.shape.as_list()).astype('float32'), session)
+        give(session, {one: random.uniform(0.5, 1.5, one.shape.as_list()) for one in tf.global_variables()
+                       if 'moving_' in one.op.name})
         tf.train.Saver().save(session, prefix, write_meta_graph=False)
     return prefix
 

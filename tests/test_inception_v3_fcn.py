@@ -5,6 +5,7 @@ import zlib
 import numpy as np
 import pytest
 
+from conftest import give
 from nets import inception_v3_fcn as network
 from TensorflowUtils import inception_v3, session_config, slim, tf
 
@@ -34,12 +35,6 @@ def golden_value(name, shape):
     if kind in ('biases', 'beta', 'moving_mean'):
         return random.standard_normal(shape) * 0.1
     return random.uniform(0.5, 1.5, shape)
-
-
-def give(session, values):
-    """Sets variables, {variable: array}, all in one run."""
-    session.run([one.initializer for one in values], {one.initializer.inputs[1]: value
-                                                      for one, value in values.items()})
 
 
 @pytest.mark.parametrize('case, use_batch_norm, is_training, fold_batch_norm, tolerance', [

@@ -2,6 +2,7 @@
 import numpy as np
 import pytest
 
+from conftest import give
 from fcn import metrics, model
 from fcn.errors import Diverged
 from TensorflowUtils import slim, tf
@@ -217,9 +218,8 @@ def test_predictions_are_averaged_over_mirror_images_and_scales(session):
         ('plain', [1], False), ('flip', [1], True), ('half', [0.5], False), ('two', [0.5, 1], False))}
     session.run(tf.global_variables_initializer())
     random = np.random.RandomState(0)
-    for one in tf.trainable_variables():  # else all three classes are alike
-        if 'Score_' in one.op.name:
-            one.load(random.normal(0, 0.3, one.shape.as_list()).astype('float32'), session)
+    give(session, {one: random.normal(0, 0.3, one.shape.as_list()) for one in tf.trainable_variables()
+                   if 'Score_' in one.op.name})  # else all three classes are alike
     image = random.randint(0, 256, (1, 96, 128, 3)).astype('uint8')
     found, mirrored = (session.run(built, {images: one}) for one in (image, image[:, :, ::-1]))
     for labels, logits in found.values():
