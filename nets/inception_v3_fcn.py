@@ -139,13 +139,14 @@ def folded_batch_norm(convolved, **parameters):
     assert not normalization.get_attr('is_training')
     (inputs, weights), (_, scale, offset, mean, variance) = convolution.inputs, normalization.inputs
     factor = scale * tf.rsqrt(variance + normalization.get_attr('epsilon'))
-    held = []
+    held, before = [], tf.local_variables()
     with tf.variable_scope(tf.get_variable_scope()) as scope:
         scope.set_custom_getter(None)  # slim's would make model variables of them
         for name, value in ('folded_weights', weights * factor), ('folded_biases', offset - mean * factor):
             held.append(tf.get_variable(name, value.shape, trainable=False, initializer=tf.zeros_initializer(),
                                         collections=[tf.GraphKeys.LOCAL_VARIABLES]))
-            tf.add_to_collection(FOLDING, tf.assign(held[-1], value).op)
+            if not any(held[-1] is one for one in before):  # else the network is built once more on the same variables
+                tf.add_to_collection(FOLDING, tf.assign(held[-1], value).op)
     return tf.nn.bias_add(tf.nn.conv2d(inputs, held[0], convolution.get_attr('strides'),
                                        convolution.get_attr('padding').decode()), held[1])
 

@@ -218,7 +218,8 @@ def test_folded_batch_norm_is_shared_and_of_its_time(session):
     images = tf.constant(np.random.RandomState(0).uniform(-1, 1, (1, 107, 139, 3)).astype('float32'))
     folded = [build(images, is_training=False, fold_batch_norm=True, reuse=reuse)[1] for reuse in (None, True)]
     plain = build(images, is_training=False, reuse=True)[1]
-    assert len(tf.local_variables()) == 2 * 94 and not set(tf.local_variables()) & set(tf.global_variables())
+    assert len(tf.local_variables()) == len(tf.get_collection(network.FOLDING)) == 2 * 94
+    assert not set(tf.local_variables()) & set(tf.global_variables())
     session.run(tf.global_variables_initializer())
     for factor in 1, 2:  # the fold is of the weights of its time
         give(session, {one: factor * golden_value(one.op.name, one.shape.as_list()) for one in tf.model_variables()
