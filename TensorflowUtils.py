@@ -31,7 +31,6 @@ _AVX2_ONLY = ' avx2' in _cpu_features() and ' avx512' not in _cpu_features()
 # TensorFlow 2 switches oneDNN's convolutions on by itself for AVX-512 only, but with AVX2 they train faster too.
 if _AVX2_ONLY:
     os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '1')
-ONEDNN_FOR_AVX2 = _AVX2_ONLY and os.environ['TF_ENABLE_ONEDNN_OPTS'] == '1'
 # Nor do their Python warnings: of NumPy's future (1.15) and of their own layers (2.21).
 warnings.filterwarnings('ignore', module='tensor(flow|board)|tf_slim')
 
@@ -88,8 +87,10 @@ from tf_slim.nets import inception_v3  # noqa: E402
 
 tf.logging.set_verbosity(tf.logging.ERROR)
 tf.disable_v2_behavior()
+# TensorFlow 1.15 has none.
+ONEDNN_FOR_AVX2 = _AVX2_ONLY and os.environ['TF_ENABLE_ONEDNN_OPTS'] == '1' and not tf.__version__.startswith('1.')
 
-__all__ = ['LOSS_SCALES', 'describe_devices', 'histogram_summaries', 'image_summary', 'inception_v3',
+__all__ = ['LOSS_SCALES', 'ONEDNN_FOR_AVX2', 'describe_devices', 'histogram_summaries', 'image_summary', 'inception_v3',
            'lower_precision', 'session_config', 'slim', 'tf']
 
 # What the loss is multiplied by before its gradient is taken, and the gradient divided by after: small gradients are

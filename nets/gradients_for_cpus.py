@@ -4,10 +4,13 @@ oneDNN rearranges the weights of each convolution before and behind it, in train
 gradients are plain matrix products, and those of InceptionV3 take 0.6 to 0.9 of the time that way. The gradient of the
 15×15 kernel that upsamples scores 8 times takes less than half (21 classes: 16 instead of 38 ms of a step of 0.8 s),
 that of these scores' bias a quarter (2 instead of 7 ms).
+
+Without AVX-512, oneDNN takes two to three times as long for the gradient of a kernel as for the convolution; there most
+of them are matrix products too, but for those of 5×5, of few channels, and small ones with a stride, see docs/speed.md.
 """
 import contextlib
 
-from TensorflowUtils import tf
+from TensorflowUtils import ONEDNN_FOR_AVX2, tf
 
 
 @contextlib.contextmanager
@@ -32,11 +35,55 @@ def _of_convolution(operation, upstream):
     strides, padding = operation.get_attr('strides'), operation.get_attr('padding').decode()
     height, width, depth, outputs = weights.shape.as_list()
     if (height, width) != (1, 1) or strides != [1, 1, 1, 1]:
-        return (tf.nn.conv2d_backprop_input(tf.shape(inputs), weights, upstream, strides, padding),
-                tf.nn.conv2d_backprop_filter(inputs, tf.shape(weights), upstream, strides, padding))
+        of_inputs = tf.nn.conv2d_backprop_input(tf.shape(inputs), weights, upstream, strides, padding)
+        with tf.control_dependencies([upstream]):  # or copies of the inputs would be made, and held, long before
+            if ONEDNN_FOR_AVX2 and strides == [1, 1, 1, 1] and height * width < 25 and outputs >= 64:
+                return of_inputs, kernel_gradient(inputs, upstream, [height, width], padding)
+            if ONEDNN_FOR_AVX2 and strides == [1, 2, 2, 1] and depth >= 192:
+                return of_inputs, strided_kernel_gradient(inputs, upstream, [height, width], 2, padding)
+        return of_inputs, tf.nn.conv2d_backprop_filter(inputs, tf.shape(weights), upstream, strides, padding)
     rows, matrix = tf.reshape(upstream, [-1, outputs]), tf.reshape(weights, [depth, outputs])
     return (tf.reshape(tf.matmul(rows, matrix, transpose_b=True), tf.shape(inputs)),
             tf.reshape(tf.matmul(tf.reshape(inputs, [-1, depth]), rows, transpose_a=True), [1, 1, depth, outputs]))
+
+
+def kernel_gradient(inputs, upstream, kernel, padding):
+    """Returns the gradient of a convolution's weights at stride 1, float32 [k, l, in, out].
+
+    Args:
+      inputs: float32 [N, H, W, in].
+      upstream: gradient of the output, float32 [N, h, w, out].
+      kernel: [k, l].
+      padding: 'SAME' or 'VALID'.
+
+    The kernel's longer side is brought to the front, where a slice is no copy. Along the other, shifted inputs lie side
+    by side, so that there is one matrix product for each row of the kernel.
+    """
+    if padding == 'SAME':
+        inputs = tf.pad(inputs, [[0, 0]] + [[(side - 1) // 2, side // 2] for side in kernel] + [[0, 0]])
+    depth, outputs = inputs.shape.as_list()[3], upstream.shape.as_list()[3]
+    first = 2 if kernel[1] > kernel[0] else 1
+    longer, shorter = max(kernel), min(kernel)
+    inputs, upstream = (tf.transpose(one, [first, 0, 3 - first, 3]) for one in (inputs, upstream))
+    count, size = tf.shape(upstream)[0], tf.shape(upstream)[2]
+    upstream = tf.reshape(upstream, [-1, outputs])
+    if shorter > 1:
+        inputs = tf.concat([inputs[:, :, shift:shift + size] for shift in range(shorter)], 3)
+    products = tf.stack([
+        tf.matmul(tf.reshape(inputs[shift:shift + count], [-1, shorter * depth]), upstream, transpose_a=True)
+        for shift in range(longer)])
+    products = tf.reshape(products, [longer, shorter, depth, outputs])
+    return products if first == 1 else tf.transpose(products, [1, 0, 2, 3])
+
+
+def strided_kernel_gradient(inputs, upstream, kernel, stride, padding):
+    """Returns the gradient of a convolution's weights at any stride; otherwise as `kernel_gradient`."""
+    depth, outputs = inputs.shape.as_list()[3], upstream.shape.as_list()[3]
+    patches = tf.image.extract_patches(inputs, sizes=[1] + kernel + [1], strides=[1, stride, stride, 1],
+                                       rates=[1, 1, 1, 1], padding=padding)
+    products = tf.matmul(tf.reshape(patches, [-1, kernel[0] * kernel[1] * depth]), tf.reshape(upstream, [-1, outputs]),
+                         transpose_a=True)
+    return tf.reshape(products, kernel + [depth, outputs])
 
 
 @tf.RegisterGradient('Conv2DTransposeOnCPU')

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from nets import inception_v3_fcn as network
-from nets.gradients_for_cpus import gradients_for_cpus
+from nets.gradients_for_cpus import gradients_for_cpus, kernel_gradient, strided_kernel_gradient
 from TensorflowUtils import slim, tf
 
 pytestmark = pytest.mark.skipif(bool(tf.config.experimental.list_physical_devices('GPU')),
@@ -45,6 +45,53 @@ def test_gradients_are_those_of_tensorflow(layer, known):
     for one, other in zip(found, expected):
         assert np.abs(other).max() > 0.1
         np.testing.assert_allclose(one, other, atol=1e-5 * np.abs(other).max())
+
+
+@pytest.mark.parametrize('known', [True, False])
+@pytest.mark.parametrize('padding', ['SAME', 'VALID'])
+@pytest.mark.parametrize('kernel', [(3, 3), (1, 7), (7, 1), (1, 3), (3, 1), (2, 3), (4, 1)])
+def test_gradients_of_kernels_are_those_of_tensorflow(kernel, padding, known):
+    random, kernel = np.random.RandomState(0), list(kernel)
+    image = random.randn(2, 9, 8, 4).astype('float32')
+    with tf.Graph().as_default(), tf.Session() as session:
+        inputs = tf.placeholder(tf.float32, image.shape if known else [None, None, None, 4])
+        weights = tf.constant(random.randn(*(kernel + [4, 5])).astype('float32'))
+        found, expected = [], []
+        for stride in (1, 2, 3):
+            outputs = tf.nn.conv2d(inputs, weights, [1, stride, stride, 1], padding)
+            own, upstream = tf.gradients(tf.reduce_sum(tf.sin(outputs)), [weights, outputs])
+            found.append(strided_kernel_gradient(inputs, upstream, kernel, stride, padding))
+            expected.append(own)
+            if stride == 1:
+                found.append(kernel_gradient(inputs, upstream, kernel, padding))
+                expected.append(own)
+        for one, other in zip(*session.run([found, expected], {inputs: image})):
+            assert one.shape == tuple(kernel) + (4, 5) and np.abs(other).max() > 0.1
+            np.testing.assert_allclose(one, other, atol=1e-5 * np.abs(other).max())
+
+
+def test_without_avx_512_the_network_has_them(monkeypatch):
+    """All weights have the gradients that they have with it, to rounding.
+
+    Left to TensorFlow are those of Conv2d_1a and 2a, of three 5×5 kernels, of 96 channels with a stride (Mixed_6a),
+    and of two upsampling layers.
+    """
+    gradients, left = [], []
+    with tf.Graph().as_default() as graph, tf.Session() as session:
+        tf.set_random_seed(0)
+        images = tf.constant(np.random.RandomState(0).uniform(-1, 1, (1, 107, 91, 3)).astype('float32'))
+        for there in (False, True):
+            monkeypatch.setattr('nets.gradients_for_cpus.ONEDNN_FOR_AVX2', there)
+            with slim.arg_scope(network.inception_v3_fcn_arg_scope(use_batch_norm=False)):
+                _, logits, _ = network.inception_v3_fcn(images, 3, dropout_keep_prob=1.0, reuse=there)
+            weights = [one for one in tf.trainable_variables() if one.op.name.endswith('weights')]
+            before = len(graph.get_operations())
+            gradients.append(tf.gradients(tf.reduce_sum(tf.square(logits)), weights))
+            left.append(sum(one.type == 'Conv2DBackpropFilter' for one in graph.get_operations()[before:]))
+        session.run(tf.global_variables_initializer())
+        for one, other in zip(*session.run(gradients)):
+            np.testing.assert_allclose(one, other, atol=1e-4 * np.abs(other).max())
+    assert left == [56, 8]
 
 
 @pytest.mark.parametrize('is_training', [True, False])
