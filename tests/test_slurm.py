@@ -61,10 +61,10 @@ def test_two_tasks_reach_their_time_limit_are_requeued_and_finish(shapes, tmp_pa
     logs_dir = tmp_path / 'logs'
     flags = tmp_path / 'flags'
     flags.write_text('--max_iterations=100000')
-    # A limit of 2 minutes; SLURM warns up to half a minute early.
+    # A limit of 3 minutes; SLURM warns up to half a minute early. A slow machine takes a minute to start, one to end.
     job, output = submit(
         tmp_path, training(shapes, logs_dir, STEP_ONE, '--checkpoint_every=100000', '--flagfile=%s' % flags),
-        ('--time=2', '--signal=B:USR1@45', '--ntasks-per-node=2', '--cpus-per-task=1'))
+        ('--time=3', '--signal=B:USR1@90', '--ntasks-per-node=2', '--cpus-per-task=1'))
     wait_for(lambda: int(shown(job, 'Restarts')), job, output)
     wait_for(lambda: shown(job, 'JobState') == 'PENDING', job, output)
     saved = steps(logs_dir)
