@@ -5,7 +5,7 @@ gradients are plain matrix products, and those of InceptionV3 take 0.6 to 0.9 of
 15×15 kernel that upsamples scores 8 times takes less than half (21 classes: 16 instead of 38 ms of a step of 0.8 s),
 that of these scores' bias a quarter (2 instead of 7 ms).
 
-Without AVX-512, oneDNN takes two to three times as long for the gradient of a kernel as for the convolution; there most
+Without AVX-512, oneDNN takes up to 3.7 times as long for the gradient of a kernel as for that of the inputs; there most
 of them are matrix products too, but for those of 5×5, of few channels, and small ones with a stride, see docs/speed.md.
 """
 import contextlib
