@@ -14,6 +14,7 @@ SIGINT or SIGUSR1 after writing a checkpoint: the same command goes on; 130 inte
 """
 import contextlib
 import functools
+import gc
 import os
 
 from absl import app, flags
@@ -204,8 +205,8 @@ def train(dataset, crew, config):
                 validation = evaluation.Evaluation(
                     fcn_records.evenly(dataset.validation, FLAGS.validation_images), dataset, network_settings(dataset),
                     cluster, squash_to(), reuse=True)
+            best_saver = tf.train.Saver(tf.model_variables() + [one_step.global_step], max_to_keep=0)
         saver = tf.train.Saver(max_to_keep=0)
-        best_saver = tf.train.Saver(tf.model_variables() + [one_step.global_step], max_to_keep=0)
 
         with cluster.session() as session:
             session.run(tf.global_variables_initializer())
@@ -353,7 +354,10 @@ def freeze_weights():
 def main_of_a_process(argv):
     if FLAGS.mode != 'train':
         freeze_weights()
-    return main(argv)
+    try:
+        return main(argv)
+    finally:
+        gc.freeze()  # or the interpreter would look through all the graph's objects before it ends, for seconds
 
 
 if __name__ == '__main__':

@@ -39,7 +39,7 @@ class Cluster:
         self.replicas, self.first_replica = self.local_replicas * workers.count, self.local_replicas * workers.index
         self._config, self._target, self._server = session_config(
             deterministic, precision, folded), '', None
-        if training and workers.count == 1 and not devices and not lower_precision(precision):
+        if training and not devices and not lower_precision(precision):
             # The graph optimizer takes seconds before the first step, and a CPU's training step is no faster by it.
             self._config.graph_options.rewrite_options.disable_meta_optimizer = True
         if workers.count == 1:
@@ -79,6 +79,7 @@ class Cluster:
         """
         numbers, built = itertools.count(), {}
 
+        @tf.autograph.experimental.do_not_convert  # or all that it calls would be rewritten, for half a minute
         def one():  # replicas are built in turn, each until it first waits for the others
             number = next(numbers)
             built[number] = build(number)
@@ -105,6 +106,7 @@ def replica_devices():
 
 def sum_over_replicas(value):
     """Returns a tensor's sum over all replicas of all workers, within `Cluster.on_replicas`. It has no gradient."""
+    @tf.autograph.experimental.do_not_convert
     def merge(strategy, value):
         return strategy.extended.reduce_to(SUM, value, value.device if isinstance(value, tf.Tensor) else value)
     # identity: TensorFlow 1.15 asks the tensor for its device

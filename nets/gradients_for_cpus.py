@@ -65,12 +65,15 @@ def kernel_gradient(inputs, upstream, kernel, padding):
     first = 2 if kernel[1] > kernel[0] else 1
     longer, shorter = max(kernel), min(kernel)
     inputs, upstream = (tf.transpose(one, [first, 0, 3 - first, 3]) for one in (inputs, upstream))
-    count, size = tf.shape(upstream)[0], tf.shape(upstream)[2]
+    count, _, size, _ = tf.unstack(tf.shape(upstream))
     upstream = tf.reshape(upstream, [-1, outputs])
     if shorter > 1:
-        inputs = tf.concat([inputs[:, :, shift:shift + size] for shift in range(shorter)], 3)
+        sizes = tf.stack([-1, -1, size, -1])
+        inputs = tf.concat([tf.slice(inputs, [0, 0, shift, 0], sizes) for shift in range(shorter)], 3)
+    sizes = tf.stack([count, -1, -1, -1])
     products = tf.stack([
-        tf.matmul(tf.reshape(inputs[shift:shift + count], [-1, shorter * depth]), upstream, transpose_a=True)
+        tf.matmul(tf.reshape(tf.slice(inputs, [shift, 0, 0, 0], sizes), [-1, shorter * depth]), upstream,
+                  transpose_a=True)
         for shift in range(longer)])
     products = tf.reshape(products, [longer, shorter, depth, outputs])
     return products if first == 1 else tf.transpose(products, [1, 0, 2, 3])
