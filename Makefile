@@ -40,8 +40,12 @@ $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v == (3, 7) or (3, 10) <= v <= (3, 13) else "Python %d.%d is not supported: TensorFlow 2.21 needs Python 3.10 to 3.13, TensorFlow 1.15 needs 3.7. Name one with PYTHON=, for example: make $(MAKECMDGOALS) PYTHON=python3.11" % v)'
 	$(PYTHON) -m venv $(VENV)
 
+# Is there once a list was asked for: an environment that lacks it gets it then.
+$(VENV)/wanted-%: | $(VENV)/bin/python
+	@touch $@
+
 # The dense CRF is compiled; where that fails, everything but its panel still works.
-$(VENV)/installed: requirements.txt requirements-gpu.txt | $(VENV)/bin/python
+$(VENV)/installed: requirements.txt requirements-gpu.txt $(VENV)/wanted-$(REQUIREMENTS) | $(VENV)/bin/python
 	@echo "Installing $(REQUIREMENTS) into $(VENV), a minute or two"
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $(REQUIREMENTS) || { \
 	    echo 'Installing again without pydensecrf2, which did not build here: no dense-CRF panels.'; \

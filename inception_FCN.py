@@ -152,7 +152,7 @@ def train(dataset, crew, config):
     """Trains from --logs_dir, or from --checkpoint_path when that is empty, to --max_iterations."""
     checking = begin_check(dataset.training + dataset.validation, dataset, crew)  # before TensorFlow loads
     import BatchDatSetReader
-    from fcn import checkpoints, evaluation, model, training, training_log
+    from fcn import checkpoints, evaluation, model, model_card, training, training_log
     from fcn.cluster import Cluster
     from TensorflowUtils import LOSS_SCALES, describe_devices, lower_precision, tf
 
@@ -176,6 +176,7 @@ def train(dataset, crew, config):
     if weights_of_classes:
         print(class_weights.describe(weights_of_classes, dataset.class_names))
 
+    started_from = FLAGS.checkpoint_path if not newest else model_card.started_from(config)
     cluster = Cluster(crew, FLAGS.deterministic, FLAGS.precision, training=True)
     global_batch = FLAGS.batch_size * cluster.replicas
     first_sample, batches = run_folder.samples_before(config, first_step, global_batch)
@@ -223,7 +224,7 @@ def train(dataset, crew, config):
                     global_batch, FLAGS.batch_size, cluster.replicas, crew.count, 's' if crew.count > 1 else '', scale))
             log = training_log.NoLog()
             if crew.chief:
-                save_config(FLAGS.logs_dir, dataset, batches, weights_of_classes)
+                save_config(FLAGS.logs_dir, dataset, batches, weights_of_classes, started_from)
                 log = training_log.TrainingLog(FLAGS.logs_dir, first_step, FLAGS.max_iterations, graph, own_flags())
             with contextlib.closing(log), run_folder.Signals() as signals:
                 step, last = first_step, False
@@ -256,7 +257,7 @@ def train(dataset, crew, config):
                         log.summary('train', step, done['histograms'])
                     if best:
                         checkpoints.save(best_saver, session, best_dir, step, keep=1)
-                        save_config(best_dir, dataset, batches, weights_of_classes)
+                        save_config(best_dir, dataset, batches, weights_of_classes, started_from)
                     if saves:
                         newest = checkpoints.save(saver, session, FLAGS.logs_dir, step, FLAGS.keep_checkpoints)
                         log.flush()
@@ -316,7 +317,8 @@ def run(argv):
     with contextlib.ExitStack() as stack:
         crew = stack.enter_context(workers.join(os.environ, FLAGS.cluster_timeout))
         # A run that was killed before its first checkpoint binds nobody.
-        config = run_folder.read_config(run_dir()) if run_folder.saved(run_dir()) else {}
+        of_run = FLAGS.mode != 'check' or FLAGS['logs_dir'].present  # check is of a data set, whatever logs/all holds
+        config = run_folder.read_config(run_dir()) if of_run and run_folder.saved(run_dir()) else {}
         command_line.recall(FLAGS, config, run_dir(), NETWORK_FLAGS, REMEMBERED_FLAGS,
                             STREAM_FLAGS if FLAGS.mode == 'train' else ())
         if (FLAGS.skip_layers, FLAGS.upsampling) == ('4s', 'features'):

@@ -116,7 +116,7 @@ def recall(values, config, folder, binding, remembered, noted):
       folder: of the run, for messages.
       binding: names of flags that must stay as they were.
       remembered: names of flags that are taken, but may be changed.
-      noted: names of flags whose change is said.
+      noted: names of flags whose change is said, also when they are left out.
 
     Raises:
       InputError: the command line contradicts a binding flag, or the configuration holds what is no value of a flag.
@@ -132,7 +132,11 @@ def recall(values, config, folder, binding, remembered, noted):
             elif name in noted:
                 print('note: %s is %s, but was %s until now: the images to come are others than would have come'
                       % (name, flag.value, value))
-        elif not flag.present and name in binding + remembered:
+        elif not flag.present and name not in binding + remembered:
+            if flag.value != value:
+                print('note: %s, left out, is %s, but was %s until now: the images to come are others than would have '
+                      'come' % (name, flag.value, value))
+        elif not flag.present:
             if flag.value != value:
                 recalled.append('%s=%s' % (name, value))
             try:

@@ -37,9 +37,10 @@ def network_settings(dataset, values=None):
                 num_classes=len(dataset.class_names), skip=values['skip_layers'], logit_offsets=offsets)
 
 
-def squash_to():
-    """Side of the square that whole images are resized to, or None: they keep their size."""
-    return FLAGS.image_size if FLAGS.resize == 'squash' else None
+def squash_to(values=None):
+    """Side of the square that whole images are resized to, or None: they keep their size. values: of other flags."""
+    values = values or FLAGS.flag_values_dict()
+    return values['image_size'] if values['resize'] == 'squash' else None
 
 
 def run_dir():
@@ -49,10 +50,10 @@ def run_dir():
     return FLAGS.logs_dir
 
 
-def save_config(folder, dataset, batches, weights_of_classes):
-    """Keeps the run's flags and class weights, and how many images its steps took, beside its checkpoints."""
+def save_config(folder, dataset, batches, weights_of_classes, started_from):
+    """Keeps the run's flags, and what they don't tell of runs that went on, beside its checkpoints."""
     run_folder.write_config(folder, {'flags': own_flags(), 'void_label': dataset.void_label, 'batches': batches,
-                                     'class_weights': weights_of_classes,
+                                     'class_weights': weights_of_classes, 'started_from': started_from,
                                      'class_names': dataset.class_names[:dataset.void_label]})
 
 

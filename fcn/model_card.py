@@ -60,11 +60,11 @@ def write(results_dir, dataset, metrics, checkpoint, config=None, defaults=None,
         'date': date or datetime.date.today().isoformat(),
         'data': '\n'.join(data_lines(dataset, metrics, name, trained_on)),
         'network': network_line(flags),
-        'recipe': recipe_line(checkpoint, dataset, flags),
+        'recipe': recipe_line(checkpoint, dataset, config or {}),
         'flags': '\n'.join(flag_lines(flags, defaults)),
         'scores': '\n'.join(score_lines(metrics, loss, averaged, undone)),
         'classes': '\n'.join(class_lines(metrics)),
-        'limits': '\n'.join('- ' + line for line in limit_lines(dataset, metrics, checkpoint, flags)),
+        'limits': '\n'.join('- ' + line for line in limit_lines(dataset, metrics, checkpoint, config or {})),
         'versions': ', '.join('%s %s' % pair for pair in (versions or installed_versions()).items())})
     try:
         with open(path, encoding='utf-8') as file:
@@ -129,19 +129,24 @@ def network_line(flags):
         flags['skip_layers'], head, 'yes' if flags.get('use_batch_norm', True) else 'no')
 
 
-def recipe_line(checkpoint, dataset, flags):
+def started_from(config):
+    """Returns the checkpoint that a run's training began from, '' for random weights, None where it is not known."""
+    return config.get('started_from', config.get('flags', {}).get('checkpoint_path'))
+
+
+def recipe_line(checkpoint, dataset, config):
     """Says in a paragraph which checkpoint it is and how far it was trained."""
-    step = run_folder.step_of(checkpoint)
+    step, flags = run_folder.step_of(checkpoint), config.get('flags', {})
     line = 'Checkpoint `%s`, step %d' % (printable(checkpoint), step)
     if flags.get('max_iterations'):
         line += ' of %d' % flags['max_iterations']
     if flags.get('batch_size') and dataset.training:
         line += ': about %.3g passes over the training images' % (
-            step * flags['batch_size'] / float(len(dataset.training)))
+            run_folder.samples_before(config, step, flags['batch_size'])[0] / float(len(dataset.training)))
     line += '.'
-    if 'checkpoint_path' in flags:
-        line += ' Training began from %s.' % ('`%s`' % printable(flags['checkpoint_path'])
-                                              if flags['checkpoint_path'] else 'random weights')
+    start = started_from(config)
+    if start is not None:
+        line += ' Training began from %s.' % ('`%s`' % printable(start) if start else 'random weights')
     return line
 
 
@@ -178,9 +183,9 @@ def class_lines(metrics):
                                        100.0 * one['pixels'] / total) for one in metrics['classes']]
 
 
-def limit_lines(dataset, metrics, checkpoint, flags):
+def limit_lines(dataset, metrics, checkpoint, config):
     """Returns what the facts themselves say about the limits, a sentence or two each."""
-    lines = []
+    lines, flags = [], config.get('flags', {})
     absent = [cell(one['name']) for one in metrics['classes'] if one['iou'] is None]
     if absent:
         lines.append('Not scored, because no pixel of the validation images has them: %s.' % ', '.join(absent))
@@ -208,7 +213,7 @@ def limit_lines(dataset, metrics, checkpoint, flags):
             how = 'squares of %%d×%%d pixels cut out of %s, and tested at native size' % images.replace('%', '%%')
         lines.append('Trained on %s. Objects that look much larger or smaller than in those may be missed.'
                      % (how % (flags['image_size'], flags['image_size'])))
-    if flags.get('checkpoint_path') == '':
+    if started_from(config) == '':
         lines.append('Trained from random weights: pretrained ones usually do better, the more so with few images.')
     return lines
 

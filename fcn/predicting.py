@@ -102,7 +102,7 @@ def compare(dataset):
     records, comparison = shown_records(dataset), visualization.Comparison()
     for folder in FLAGS.compare:
         prefix, values = comparison.checkpoint(folder, dataset)
-        with trained_model(records, dataset, prefix, network_settings(dataset, values)) as (session, predictions):
+        with trained_model(records, dataset, prefix, values) as (session, predictions):
             comparison.add(folder, values, records, predictions.pictures(session, None, folder, FLAGS.tile_size))
     print('wrote %s: %d images, %d runs' % (comparison.write(FLAGS.results_dir, records, dataset), len(records),
                                             len(FLAGS.compare)))
@@ -113,6 +113,9 @@ def export(dataset):
     """Writes a SavedModel, loads it again and compares it with the checkpoint on the images that visualize shows."""
     from fcn import export as saved_model
     prefix = trained_checkpoint()
+    if squash_to():
+        print('note: the run was trained on images squashed to %d×%d pixels, which the SavedModel does not do: squash '
+              'them before they go in' % (squash_to(), squash_to()))
     with trained_model(shown_records(dataset), dataset, prefix) as (session, predictions):
         saved_model.export(FLAGS.export_dir, prefix, dataset, network_settings(dataset))
         images, pixels, largest = saved_model.compare(FLAGS.export_dir, predictions.pictures(session, lambda _: True))
@@ -135,8 +138,11 @@ def trained_checkpoint():
 
 
 @contextlib.contextmanager
-def trained_model(records, dataset, prefix, settings=None, crew=None):
-    """Builds the network for prediction and restores a checkpoint. Yields (session, Evaluation)."""
+def trained_model(records, dataset, prefix, values=None, crew=None):
+    """Builds the network for prediction and restores a checkpoint. Yields (session, Evaluation).
+
+    values: of the flags that the checkpoint was trained with, where those are another run's.
+    """
     from fcn import checkpoints, evaluation, model
     from fcn.cluster import Cluster
     from nets import inception_v3_fcn as network
@@ -144,11 +150,11 @@ def trained_model(records, dataset, prefix, settings=None, crew=None):
     crew = crew or workers.Alone()
     checking = begin_check([one for one in records if one['annotation']], dataset, crew)
     with tf.Graph().as_default() as graph:
-        settings, exporting = settings or network_settings(dataset), FLAGS.mode == 'export'
+        settings, exporting = network_settings(dataset, values), FLAGS.mode == 'export'
         folds = settings['use_batch_norm'] and not exporting  # a SavedModel is compared with the network as it is
         cluster = Cluster(crew, FLAGS.deterministic, 'float32' if exporting else FLAGS.precision, folded=folds)
         predictions = evaluation.Evaluation(
-            records, dataset, dict(settings, fold_batch_norm=folds), cluster, squash_to(),
+            records, dataset, dict(settings, fold_batch_norm=folds), cluster, squash_to(values),
             **({} if exporting else {'scales': scales_to_test(), 'flip': FLAGS.test_flip}))
         with cluster.session() as session:
             checkpoints.restore(session, prefix, model.used_variables())
@@ -187,6 +193,8 @@ def refinement():
 def write_page(dataset):
     """Writes index.html over what --results_dir holds, and returns its path."""
     from fcn import report
-    config = run_folder.read_config(run_dir())
-    return report.write(FLAGS.results_dir, run_dir(), dataset.name, dataset.class_names, dataset.palette,
+    config, logs_dir = run_folder.read_config(run_dir()), os.path.abspath(run_dir())
+    if os.path.basename(logs_dir) == 'best':  # the log is beside it
+        logs_dir = os.path.dirname(logs_dir)
+    return report.write(FLAGS.results_dir, logs_dir, dataset.name, dataset.class_names, dataset.palette,
                         config.get('flags'), dataset.ignore_label)

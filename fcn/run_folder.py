@@ -55,6 +55,8 @@ def read_config(logs_dir):
         if weights is not None and not (isinstance(weights, list) and all(
                 type(one) in (int, float) and 0 < one < 1e6 for one in weights)):
             raise ValueError('its class_weights are no list of positive numbers')
+        if not isinstance(config.get('started_from', ''), (str, type(None))):
+            raise ValueError('its started_from is no path')
     except (ValueError, RecursionError) as error:
         raise InputError('%s is damaged: %s. Delete it, and give the run\'s flags on the command line.'
                          % (path, error)) from None

@@ -59,6 +59,20 @@ def test_warning_is_passed_on_and_the_job_queued_again(script):
     assert process.returncode == -signal.SIGTERM  # by the scontrol above, as SLURM does
 
 
+def test_environment_gets_the_list_that_is_asked_for(tmp_path):
+    """With the CUDA libraries, where one without them was made before, by make demo for example."""
+    for name in ('bin/python', 'wanted-requirements.txt', 'installed'):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+
+    def install(requirements):
+        return subprocess.run(['make', '--dry-run', '%s/installed' % tmp_path, 'VENV=%s' % tmp_path,
+                               'REQUIREMENTS=' + requirements], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              universal_newlines=True, check=True, cwd=ROOT).stdout
+    assert 'pip install' not in install('requirements.txt')
+    assert 'pip install --quiet --disable-pip-version-check -r requirements-gpu.txt' in install('requirements-gpu.txt')
+
+
 def test_no_environment(script):
     process = script(SLURM_JOB_ID='5', SLURM_SUBMIT_DIR=ROOT, VENV='absent')
     assert 'make absent/installed' in process.communicate()[0] and process.returncode == 1

@@ -835,6 +835,21 @@ def names_data(data):
     return False
 
 
+def test_flags_of_the_stream_that_are_left_out_are_remarked_on(capsys):
+    saved = flagsaver.save_flag_values(FLAGS)
+    try:
+        FLAGS(['inception_FCN.py', '--noaugment'])
+        config = {'flags': {'seed': 5, 'augment': True, 'image_size': 300, 'color_jitter': 0.0}}
+        command_line.recall(FLAGS, config, 'logs', inception_FCN.NETWORK_FLAGS, inception_FCN.REMEMBERED_FLAGS,
+                            inception_FCN.STREAM_FLAGS)
+        assert (FLAGS.seed, FLAGS.augment, FLAGS.image_size) == (0, False, 300)
+    finally:
+        flagsaver.restore_flag_values(saved, FLAGS)
+    notes = capsys.readouterr().out.splitlines()
+    assert [line.split(' but')[0] for line in notes] == [
+        'note: augment is False,', 'note: seed, left out, is 0,', 'as logs was trained: --image_size=300']
+
+
 def test_configurations(tmp_path, place_of_run, calls):
     """Through the script, in a folder that seems to hold a checkpoint; then what `recall` sets must be values."""
     def remember():

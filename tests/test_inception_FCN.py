@@ -1,6 +1,7 @@
 """The commands of the README, end to end, as a user calls them."""
 import csv
 import glob
+import io
 import json
 import os
 import re
@@ -18,7 +19,7 @@ from PIL import Image
 
 import read_ShapesData
 from conftest import command, give, run, run_well
-from fcn import crf, export, metrics
+from fcn import colorize, crf, export, metrics
 from fcn import records as fcn_records
 from fcn.errors import EXIT_STOPPED
 from small_runs import logged, refused, variables
@@ -245,14 +246,31 @@ def test_photos_of_any_kind(two_steps, tmp_path):
     assert len(glob.glob(results + '/pic_*.png')) == len(kinds)
 
 
+def test_check_is_of_a_data_set_whatever_run_there_is(shapes, tmp_path):
+    run_dir = tmp_path / 'logs' / 'all'
+    run_dir.mkdir(parents=True)
+    (run_dir / 'model.ckpt-1.index').touch()
+    (run_dir / 'config.json').write_text('{"flags": {"dataset": "mit_scene_parsing"}, "class_names": ["wall", "sky"]}')
+    flags = ('--mode=check', '--dataset=shapes', '--data_dir=' + shapes)
+    assert 'nothing is wrong' in run_well(*flags, cwd=str(tmp_path))
+    refused(run(*flags + ('--logs_dir=logs/all',), cwd=str(tmp_path)), 'dataset is shapes here')
+
+
 def test_comparison_of_runs(two_steps, shapes, tmp_path):
     one, other = two_steps[0], str(tmp_path / '32s')
     run_well('--mode=train', '--data_dir=' + shapes, '--max_iterations=1', '--skip_layers=32s', '--checkpoint_path=',
-             STEP_ONE, '--logs_dir=' + other, *SMALL)
+             STEP_ONE, '--resize=squash', '--logs_dir=' + other, *SMALL)
     flags = ('--mode=visualize', '--num_images=2', '--results_dir=%s' % tmp_path)
     output = run_well('--compare=%s,%s' % (other, one), '--logs_dir=' + one, *flags)
     assert 'comparison.png: 2 images, 2 runs' in output
-    assert Image.open(str(tmp_path / 'comparison.png')).size[1] > 400
+
+    def height(*shape):  # of two rows of pictures of that shape
+        picture = io.BytesIO()
+        colorize.save_panel(picture, [('FCN', np.zeros(shape + (3,), 'uint8'))] * 4, ['sky'], colorize.voc_palette(),
+                            title='One')
+        return 2 * Image.open(picture).size[1]
+    # Each run predicts as its own test does, the first one squares; and all are shown in the size of the first.
+    assert Image.open(str(tmp_path / 'comparison.png')).size[1] == height(75, 75) != height(120, 160)
     done = run('--compare=%s,%s' % (one, tmp_path), '--logs_dir=' + one, *flags)
     assert done.returncode == 2 and '%s is no folder of a run' % tmp_path in done.stderr
 

@@ -64,6 +64,14 @@ def test_limits_are_derived(tmp_path):
     assert 'squashed to 112×112' in limits and 'random weights' not in limits
 
 
+def test_runs_that_went_on(tmp_path):
+    """With another batch, on more replicas; the last command's flags name another checkpoint than the first's did."""
+    config = {'flags': dict(FLAGS, checkpoint_path='w.ckpt'), 'batches': [[0, 8], [100, 64]], 'started_from': ''}
+    card = write(tmp_path, config=config)
+    assert 'step 150 of 300: about 100 passes' in card  # (100 · 8 + 50 · 64) / 40
+    assert 'Training began from random weights.' in card and '- Trained from random weights' in card
+
+
 def test_nothing_known_of_the_training(tmp_path):
     card = write(tmp_path, training=0, config={}, defaults=None, loss=None, checkpoint='old/inception.ckpt',
                  metrics=metrics.scores(np.zeros((4, 4)), NAMES, 0, 255))

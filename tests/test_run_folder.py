@@ -37,6 +37,13 @@ def test_damaged_class_weights(tmp_path, weights):
         run_folder.read_config(str(tmp_path))
 
 
+@pytest.mark.parametrize('start', ['7', '["w.ckpt"]', '{}'])
+def test_damaged_start(tmp_path, start):
+    (tmp_path / 'config.json').write_text('{"flags": {}, "started_from": %s}' % start)
+    with pytest.raises(InputError, match='config.json is damaged: its started_from'):
+        run_folder.read_config(str(tmp_path))
+
+
 def test_a_warning_to_an_interpreter_that_ends_is_harmless():
     code = '''
 import os, signal
