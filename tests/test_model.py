@@ -1,6 +1,7 @@
 """Loss, counts and the train operation, on small tensors with known answers."""
 import numpy as np
 import pytest
+from tensorflow.core.protobuf import rewriter_config_pb2
 
 from conftest import give
 from fcn import metrics, model
@@ -40,6 +41,31 @@ def test_loss_and_its_gradient_are_those_of_tensorflow(session, spread):
     np.testing.assert_allclose(*session.run(gradients), atol=1e-6)
     own = np.take_along_axis(logits - np.logaddexp.reduce(logits, 3)[..., None], labels, 3)
     assert found.sum() == pytest.approx(-own[annotation < 4].sum(), rel=1e-5)
+
+
+def test_loss_is_in_float32_where_convolutions_are_not():
+    config = tf.ConfigProto()
+    rewriting = config.graph_options.rewrite_options
+    if not hasattr(rewriting, 'auto_mixed_precision_onednn_bfloat16'):
+        pytest.skip('this TensorFlow has no bfloat16 on CPUs')
+    rewriting.auto_mixed_precision_onednn_bfloat16 = rewriter_config_pb2.RewriterConfig.ON
+    random = np.random.RandomState(0)
+    with tf.Graph().as_default(), tf.Session(config=config) as session:
+        image = tf.Variable(random.randn(2, 40, 40, 16).astype('float32'))  # a constant's would be computed once
+        annotation = tf.constant(random.randint(0, 21, (2, 40, 40, 1)))
+        logits = slim.conv2d(slim.conv2d(image, 16, 3), 21, 3, activation_fn=None)
+        loss = model.mean_loss(*model.pixelwise_loss(logits, annotation, 255))
+        gradients = tf.gradients(loss, tf.trainable_variables('Conv'))
+        session.run(tf.global_variables_initializer())
+        ran = tf.RunMetadata()
+        session.run(gradients, options=tf.RunOptions(output_partition_graphs=True), run_metadata=ran)
+        types = {}
+        for node in (node for graph in ran.partition_graphs for node in graph.node):
+            types.setdefault('loss' if 'Softmax' in node.op else 'convolution' if 'Conv2D' in node.op else 'other',
+                             set()).add(tf.as_dtype(node.attr['T'].type or tf.float32))
+    if tf.bfloat16 not in types['convolution']:
+        pytest.skip('this CPU has no bfloat16')
+    assert types['loss'] == {tf.float32}
 
 
 def test_loss_of_what_is_no_number_is_none(session):
