@@ -89,9 +89,11 @@ tf.logging.set_verbosity(tf.logging.ERROR)
 tf.disable_v2_behavior()
 # TensorFlow 1.15 has none.
 ONEDNN_FOR_AVX2 = _AVX2_ONLY and os.environ['TF_ENABLE_ONEDNN_OPTS'] == '1' and not tf.__version__.startswith('1.')
+ONEDNN_FOR_AMD_AVX512 = (' avx512' in _cpu_features() and 'AuthenticAMD' in _cpu_features()
+                         and os.environ.get('TF_ENABLE_ONEDNN_OPTS') != '0' and not tf.__version__.startswith('1.'))
 
-__all__ = ['LOSS_SCALES', 'ONEDNN_FOR_AVX2', 'describe_devices', 'histogram_summaries', 'image_summary', 'inception_v3',
-           'lower_precision', 'session_config', 'slim', 'tf']
+__all__ = ['LOSS_SCALES', 'ONEDNN_FOR_AMD_AVX512', 'ONEDNN_FOR_AVX2', 'describe_devices', 'histogram_summaries',
+           'image_summary', 'inception_v3', 'lower_precision', 'session_config', 'slim', 'tf']
 
 # What the loss is multiplied by before its gradient is taken, and the gradient divided by after: small gradients are
 # lost in float16, whose smallest number is 6e-8, but not in bfloat16.

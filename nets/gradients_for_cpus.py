@@ -6,11 +6,12 @@ gradients are plain matrix products, and those of InceptionV3 take 0.6 to 0.9 of
 that of these scores' bias a quarter (2 instead of 7 ms).
 
 Without AVX-512, oneDNN takes up to 3.7 times as long for the gradient of a kernel as for that of the inputs; there most
-of them are matrix products too, but for those of 5×5, of few channels, and small ones with a stride, see docs/speed.md.
+of them are matrix products too, but for those of 5×5, of few channels, and small ones with a stride. On AMD's CPUs with
+AVX-512 those of `Mixed_7`, of tall kernels, and of large ones with a stride are, see docs/speed.md.
 """
 import contextlib
 
-from TensorflowUtils import ONEDNN_FOR_AVX2, tf
+from TensorflowUtils import ONEDNN_FOR_AMD_AVX512, ONEDNN_FOR_AVX2, tf
 
 
 @contextlib.contextmanager
@@ -37,14 +38,21 @@ def _of_convolution(operation, upstream):
     if (height, width) != (1, 1) or strides != [1, 1, 1, 1]:
         of_inputs = tf.nn.conv2d_backprop_input(tf.shape(inputs), weights, upstream, strides, padding)
         with tf.control_dependencies([upstream]):  # or copies of the inputs would be made, and held, long before
-            if ONEDNN_FOR_AVX2 and strides == [1, 1, 1, 1] and height * width < 25 and outputs >= 64:
+            if strides == [1, 1, 1, 1] and _is_product(height, width, depth, outputs):
                 return of_inputs, kernel_gradient(inputs, upstream, [height, width], padding)
-            if ONEDNN_FOR_AVX2 and strides == [1, 2, 2, 1] and depth >= 192:
+            if strides == [1, 2, 2, 1] and depth >= 192 and (ONEDNN_FOR_AVX2 or ONEDNN_FOR_AMD_AVX512):
                 return of_inputs, strided_kernel_gradient(inputs, upstream, [height, width], 2, padding)
         return of_inputs, tf.nn.conv2d_backprop_filter(inputs, tf.shape(weights), upstream, strides, padding)
     rows, matrix = tf.reshape(upstream, [-1, outputs]), tf.reshape(weights, [depth, outputs])
     return (tf.reshape(tf.matmul(rows, matrix, transpose_b=True), tf.shape(inputs)),
             tf.reshape(tf.matmul(tf.reshape(inputs, [-1, depth]), rows, transpose_a=True), [1, 1, depth, outputs]))
+
+
+def _is_product(height, width, depth, outputs):
+    """Says whether the gradient of such a kernel, at stride 1, is faster as matrix products on this CPU."""
+    if outputs < 64:
+        return False
+    return ONEDNN_FOR_AVX2 and height * width < 25 or ONEDNN_FOR_AMD_AVX512 and (depth >= 384 or height > width)
 
 
 def kernel_gradient(inputs, upstream, kernel, padding):
