@@ -30,7 +30,7 @@ VARIANTS = {  # name: flags beyond flags/small_data.flags
     'small_rate': ['--learning_rate=0.00032'],
     'warm_up': ['--warm_up=50'],
     'sgd': ['--optimizer=momentum', '--learning_rate=0.02', '--clip_gradient_norm=5'],
-    'clipped': ['--clip_gradient_norm=1'],
+    'not_clipped': ['--clip_gradient_norm=0'],
     'slims_batch_norm_decay': ['--batch_norm_decay=0.9997'],
     'no_class_weights': ['--class_weights=none'],
     'whole_class_weights': ['--class_weights=median_frequency'],
