@@ -7,6 +7,7 @@
 """
 import contextlib
 import ctypes
+import functools
 import io
 import os
 import tempfile
@@ -19,6 +20,7 @@ from PIL import Image
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2' if os.path.exists('/dev/nvidiactl') else '3')
 
 
+@functools.lru_cache(maxsize=1)
 def _cpu_features():
     try:
         with open('/proc/cpuinfo') as file:

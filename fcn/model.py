@@ -237,16 +237,11 @@ def training_operation(loss, learning_rate, global_step, variables, optimization
     Raises:
       NothingToTrain: the loss depends on none of the variables.
     """
-    decay = tf.losses.get_regularization_losses() if decay_share else []
-    total = tf.add_n([loss] + [decay_share * one for one in decay])
+    pairs = _gradients(loss, optimization['loss_scale'], variables)
+    if decay_share and tf.losses.get_regularization_losses():
+        pairs = _decayed(pairs, decay_share)
     # Those of the original's unused classification layers have no gradient.
-    scale = optimization['loss_scale']
-    pairs = [(gradient if scale == 1 else gradient / scale, variable) for gradient, variable in _optimizer(
-        None, optimization).compute_gradients(total if scale == 1 else total * scale, variables,
-                                              # Or the images' would be computed too. No weight is updated before the
-                                              # norm of all gradients is known, so that none is read too late.
-                                              tf.train.Optimizer.GATE_NONE)
-        if gradient is not None]
+    pairs = [(gradient, variable) for gradient, variable in pairs if gradient is not None]
     if not pairs:
         raise NothingToTrain('the loss does not depend on these scopes. Name InceptionV3/Upsampling too.')
     norm = tf.global_norm([gradient for gradient, _ in pairs])
@@ -268,6 +263,33 @@ def training_operation(loss, learning_rate, global_step, variables, optimization
     steps = [_optimizer(guarded_rate * factor, optimization).apply_gradients(
         own, global_step if own is groups[-1][1] else None) for factor, own in groups]
     return tf.group(*(steps + updates)), pairs, tf.unstack(sums[3:])
+
+
+def _gradients(loss, scale, variables):
+    """Lists (gradient of the loss or None, variable)."""
+    # Not gated, or the images' would be computed too. No weight is updated before the norm of all gradients is known,
+    # so that none is read too late.
+    pairs = tf.train.GradientDescentOptimizer(0.0).compute_gradients(
+        loss if scale == 1 else loss * scale, variables, tf.train.Optimizer.GATE_NONE)
+    if scale == 1:
+        return pairs
+    return [(gradient if gradient is None else gradient / scale, variable) for gradient, variable in pairs]
+
+
+def _decayed(pairs, share):
+    """Adds a share of the weight decay's gradients, each as soon as the other gradient of its weights is computed.
+
+    Left to themselves, they would all be computed first, written to memory, and read again at the end.
+    """
+    decays = _gradients(share * tf.add_n(tf.losses.get_regularization_losses()), 1, [variable for _, variable in pairs])
+
+    def sum_of(gradient, decay):
+        if gradient is None or decay is None:
+            return decay if gradient is None else gradient
+        weights, factor = decay.op.inputs
+        with tf.control_dependencies([gradient]):
+            return gradient + weights * factor
+    return [(sum_of(gradient, decay), variable) for (gradient, variable), (decay, _) in zip(pairs, decays)]
 
 
 def _optimizer(rate, optimization):

@@ -3,7 +3,7 @@
 oneDNN rearranges the weights of each convolution before and behind it, in training at every step. A 1×1 convolution's
 gradients are plain matrix products, and those of InceptionV3 take 0.6 to 0.9 of the time that way. The gradient of the
 15×15 kernel that upsamples scores 8 times takes less than half (21 classes: 16 instead of 38 ms of a step of 0.8 s),
-that of these scores' bias a quarter (2 instead of 7 ms).
+that of these scores' bias a quarter (2 instead of 7 ms), that of the scores three quarters (docs/speed.md).
 
 Without AVX-512, oneDNN takes up to 3.7 times as long for the gradient of a kernel as for that of the inputs; there most
 of them are matrix products too, but for those of 5×5, of few channels, and small ones with a stride. On AMD's CPUs with
@@ -38,18 +38,20 @@ def _of_convolution(operation, upstream):
     if (height, width) != (1, 1) or strides != [1, 1, 1, 1]:
         of_inputs = tf.nn.conv2d_backprop_input(tf.shape(inputs), weights, upstream, strides, padding)
         with tf.control_dependencies([upstream]):  # or copies of the inputs would be made, and held, long before
-            if strides == [1, 1, 1, 1] and _is_product(height, width, depth, outputs):
-                return of_inputs, kernel_gradient(inputs, upstream, [height, width], padding)
-            if strides == [1, 2, 2, 1] and depth >= 192 and (ONEDNN_FOR_AVX2 or ONEDNN_FOR_AMD_AVX512):
-                return of_inputs, strided_kernel_gradient(inputs, upstream, [height, width], 2, padding)
+            if strides[1] == strides[2] and _is_product(weights.shape.as_list(), strides[1], padding):
+                return of_inputs, (kernel_gradient(inputs, upstream, [height, width], padding) if strides[1] == 1 else
+                                   strided_kernel_gradient(inputs, upstream, [height, width], strides[1]))
         return of_inputs, tf.nn.conv2d_backprop_filter(inputs, tf.shape(weights), upstream, strides, padding)
     rows, matrix = tf.reshape(upstream, [-1, outputs]), tf.reshape(weights, [depth, outputs])
     return (tf.reshape(tf.matmul(rows, matrix, transpose_b=True), tf.shape(inputs)),
             tf.reshape(tf.matmul(tf.reshape(inputs, [-1, depth]), rows, transpose_a=True), [1, 1, depth, outputs]))
 
 
-def _is_product(height, width, depth, outputs):
-    """Says whether the gradient of such a kernel, at stride 1, is faster as matrix products on this CPU."""
+def _is_product(kernel, stride, padding):
+    """Says whether the gradient of a kernel, [k, l, in, out], is faster as matrix products on this CPU."""
+    height, width, depth, outputs = kernel
+    if stride > 1:
+        return padding == 'VALID' and depth >= 192 and (ONEDNN_FOR_AVX2 or ONEDNN_FOR_AMD_AVX512)
     if outputs < 64:
         return False
     return ONEDNN_FOR_AVX2 and height * width < 25 or ONEDNN_FOR_AMD_AVX512 and (depth >= 384 or height > width)
@@ -87,14 +89,24 @@ def kernel_gradient(inputs, upstream, kernel, padding):
     return products if first == 1 else tf.transpose(products, [1, 0, 2, 3])
 
 
-def strided_kernel_gradient(inputs, upstream, kernel, stride, padding):
-    """Returns the gradient of a convolution's weights at any stride; otherwise as `kernel_gradient`."""
+def strided_kernel_gradient(inputs, upstream, kernel, stride):
+    """Returns the gradient of a convolution's weights at any stride, padding 'VALID'; otherwise as `kernel_gradient`.
+
+    First the inputs are sorted by their place within a stride, so that each shift is a slice of neighbours.
+    """
     depth, outputs = inputs.shape.as_list()[3], upstream.shape.as_list()[3]
-    patches = tf.image.extract_patches(inputs, sizes=[1] + kernel + [1], strides=[1, stride, stride, 1],
-                                       rates=[1, 1, 1, 1], padding=padding)
-    products = tf.matmul(tf.reshape(patches, [-1, kernel[0] * kernel[1] * depth]), tf.reshape(upstream, [-1, outputs]),
-                         transpose_a=True)
-    return tf.reshape(products, kernel + [depth, outputs])
+    size, (height, width) = tf.shape(inputs)[1:3], tf.unstack(tf.shape(upstream)[1:3])
+    cells = -(-size // stride)
+    padding = tf.pad(tf.stack([tf.zeros_like(size), stride * cells - size], 1), [[1, 1], [0, 0]])
+    inputs = tf.reshape(tf.pad(inputs, padding), tf.stack([-1, cells[0], stride, cells[1], stride, depth]))
+    inputs = tf.transpose(inputs, [2, 4, 0, 1, 3, 5])
+    upstream, products = tf.reshape(upstream, [-1, outputs]), []
+    for row in range(kernel[0]):
+        top = row // stride
+        shifted = tf.concat([inputs[row % stride, column % stride, :, top:top + height,
+                                    column // stride:column // stride + width] for column in range(kernel[1])], 3)
+        products.append(tf.matmul(tf.reshape(shifted, [-1, kernel[1] * depth]), upstream, transpose_a=True))
+    return tf.reshape(tf.stack(products), kernel + [depth, outputs])
 
 
 @tf.RegisterGradient('Conv2DTransposeOnCPU')
@@ -103,44 +115,63 @@ def _of_transposed_convolution(operation, upstream):
     _, weights, inputs = operation.inputs
     strides, padding = operation.get_attr('strides'), operation.get_attr('padding').decode()
     height, width, stride = weights.shape.as_list()[:2] + strides[1:2]
-    of_inputs = tf.nn.conv2d(upstream, weights, strides, padding)
     if padding == 'VALID' and height == width and 8 <= stride == strides[2] < height <= 2 * stride:
-        return None, upsampling_gradient(upstream, inputs, height, stride), of_inputs
-    return None, tf.nn.conv2d_backprop_filter(upstream, tf.shape(weights), inputs, strides, padding), of_inputs
+        return (None,) + upsampling_gradients(upstream, weights, inputs, stride)
+    return (None, tf.nn.conv2d_backprop_filter(upstream, tf.shape(weights), inputs, strides, padding),
+            tf.nn.conv2d(upstream, weights, strides, padding))
 
 
 @tf.RegisterGradient('BiasAddOnCPU')
 def _of_bias(operation, upstream):
     """Returns the gradients of the input [N, H, W, channels] and of the bias [channels]."""
     channels, count = operation.inputs[1].shape.as_list()[0], tf.shape(upstream)[0]
-    rows = tf.reshape(upstream, [count, -1, channels])
+    rows = tf.reshape(_before_padding(upstream)[0], [count, -1, channels])
     # One sum for each image: a column of ones for all of them would take a third longer.
     sums = tf.matmul(tf.fill(tf.stack([count, 1, tf.shape(rows)[1]]), 1.0), rows)
     return upstream, tf.reduce_sum(sums, [0, 1])
 
 
-def upsampling_gradient(upstream, inputs, kernel, stride):
-    """Returns the gradient of a transposed convolution's weights, float32 [k, k, out, in].
+def _before_padding(upstream):
+    """Returns (the tensor, int32 [4, 2]): what it was padded from, if it is the gradient of a crop, and by how much.
+
+    So it is padded once, to what is asked for here, and zeros are not summed.
+    """
+    if upstream.op.type == 'Pad':
+        return tuple(upstream.op.inputs)
+    return upstream, tf.zeros([4, 2], tf.int32)
+
+
+def upsampling_gradients(upstream, weights, inputs, stride):
+    """Returns the gradients of a transposed convolution's weights and of its input, float32, of their shapes.
 
     Args:
       upstream: gradient of the output, float32 [N, stride·(h - 1) + k, stride·(w - 1) + k, out].
+      weights: float32 [k, k, out, in], k more than stride and up to 2·stride.
       inputs: float32 [N, h, w, in].
-      kernel: k, more than stride and up to 2·stride.
       stride: of both axes.
 
     The output is cut into squares of one stride. To each of them up to four input cells contribute, those at its own
     place and before it in either axis, by one quarter of the kernel each.
     """
-    height, width = (tf.shape(inputs)[axis] + 1 for axis in (1, 2))
-    depth, outputs = inputs.shape.as_list()[3], upstream.shape.as_list()[3]
-    size = tf.shape(upstream)
-    squares = tf.pad(upstream, [[0, 0], [0, stride * height - size[1]], [0, stride * width - size[2]], [0, 0]])
-    squares = tf.transpose(tf.reshape(squares, [-1, stride, width, stride * outputs]), [0, 2, 1, 3])
+    kernel, outputs, depth = weights.shape.as_list()[1:]
+    size, (height, width) = tf.shape(upstream), tf.unstack(tf.shape(inputs)[1:3])
+    rows, columns, places = height + 1, width + 1, [(down, right) for down in (0, 1) for right in (0, 1)]
+    cropped, crop = _before_padding(upstream)
+    more = tf.stack([0, stride * rows - size[1], stride * columns - size[2], 0])
+    squares = tf.pad(cropped, crop + tf.stack([tf.zeros_like(more), more], 1))
+    squares = tf.transpose(tf.reshape(squares, [-1, stride, columns, stride * outputs]), [0, 2, 1, 3])
+    squares = tf.reshape(squares, [-1, stride * stride * outputs])
+
     padded = tf.pad(inputs, [[0, 0], [1, 1], [1, 1], [0, 0]])
-    cells = tf.concat([padded[:, 1 - down:1 - down + height, 1 - right:1 - right + width]
-                       for down in (0, 1) for right in (0, 1)], 3)
-    products = tf.matmul(tf.reshape(cells, [-1, 4 * depth]), tf.reshape(squares, [-1, stride * stride * outputs]),
-                         transpose_a=True)
+    cells = tf.concat([padded[:, 1 - down:1 - down + rows, 1 - right:1 - right + columns] for down, right in places], 3)
+    products = tf.matmul(tf.reshape(cells, [-1, 4 * depth]), squares, transpose_a=True)
     products = tf.reshape(products, [2, 2, depth, stride, stride, outputs])  # down, right, in, row, column, out
-    weights = tf.transpose(products, [0, 3, 1, 4, 5, 2])
-    return tf.reshape(weights, [2 * stride, 2 * stride, outputs, depth])[:kernel, :kernel]
+    of_weights = tf.reshape(tf.transpose(products, [0, 3, 1, 4, 5, 2]), [2 * stride, 2 * stride, outputs, depth])
+
+    quarters = tf.pad(weights, [[0, 2 * stride - kernel]] * 2 + [[0, 0]] * 2)
+    quarters = tf.transpose(tf.reshape(quarters, [2, stride, 2, stride, outputs, depth]), [1, 3, 4, 0, 2, 5])
+    products = tf.matmul(squares, tf.reshape(quarters, [stride * stride * outputs, 4 * depth]))
+    products = tf.reshape(products, [-1, rows, columns, 4, depth])
+    of_inputs = tf.add_n([products[:, down:down + height, right:right + width, number]
+                          for number, (down, right) in enumerate(places)])
+    return of_weights[:kernel, :kernel], of_inputs
