@@ -57,8 +57,26 @@ def records_of_samples(records, seed, first, count):
     return [records[draw(seed, number, len(records)).index] for number in range(first, first + count)]
 
 
+class Memory:
+    """Keeps decoded images and annotations, by their paths, as long as they are `size` bytes together."""
+
+    def __init__(self, size):
+        self._kept, self._left = {}, size
+
+    def find(self, path):
+        """Returns the array that is kept for that file, or None."""
+        return self._kept.get(path)
+
+    def keep(self, path, array):
+        """Keeps the array if it fits. Returns it."""
+        if array.nbytes <= self._left and path not in self._kept:
+            self._left -= array.nbytes
+            self._kept[path] = array
+        return array
+
+
 def training_batches(records, dataset, batch_size, image_size, seed=0, first_sample=0, resize='crop', augment=True,
-                     scales=SCALES, jitter=0.0, worker=0, workers=1):
+                     scales=SCALES, jitter=0.0, worker=0, workers=1, memory=None):
     """Returns an endless tf.data.Dataset of training batches.
 
     Args:
@@ -75,6 +93,7 @@ def training_batches(records, dataset, batch_size, image_size, seed=0, first_sam
       scales: smallest and largest scale.
       jitter: brightness, contrast and saturation are multiplied by factors from 1 - jitter to 1 + jitter; 0 to 1.
       worker, workers: of each `workers` batches this worker (or replica) takes the one numbered `worker`.
+      memory: a `Memory` to keep files in and to take them from, or None. It changes no sample.
 
     Returns:
       Dataset of dicts: 'image' uint8 [N, S, S, 3]; 'annotation' uint8 [N, S, S, 1]; 'number' int64 [N], sample numbers.
@@ -87,9 +106,13 @@ def training_batches(records, dataset, batch_size, image_size, seed=0, first_sam
         number = first + batch * batch_size * workers + within
         drawn = draw(seed, number, len(records), augment, scales, jitter)
         one = records[drawn.index]
-        labels = fcn_records.read_labels(one['annotation'], dataset)
+        labels = memory and memory.find(one['annotation'])
+        if labels is None:
+            labels = fcn_records.read_labels(one['annotation'], dataset)
+            if memory:
+                memory.keep(one['annotation'], labels)
         if resize == 'squash':
-            windows = [_Window(0, length, image_size, 0) for length in labels.shape]
+            windows = [_Window(0, length, image_size, 0, 0, length) for length in labels.shape]
         else:
             windows = [_window(length, image_size, drawn.scale, place)
                        for length, place in zip(labels.shape, (drawn.top, drawn.left))]
@@ -97,19 +120,34 @@ def training_batches(records, dataset, batch_size, image_size, seed=0, first_sam
         rows, columns = (one.start + _nearest_places(one.length, one.size) for one in windows)
         y, x = (slice(one.offset, one.offset + one.size) for one in windows)
         annotation[y, x] = labels[rows].take(columns, 1)
-        return (os.fsencode(one['image']), np.int64(number), annotation[:, ::-1] if drawn.flip else annotation,
+        image = memory and memory.find(one['image'])
+        image = np.zeros([0, 0, 3], 'uint8') if image is None else cut(image, windows)
+        return (os.fsencode(one['image']), image, np.int64(number), annotation[:, ::-1] if drawn.flip else annotation,
                 np.array(windows, 'int32').T, drawn.flip, np.array(drawn[5:], 'float32'))
+
+    def cut(image, windows):
+        y, x = (slice(one.start, one.start + one.length) for one in windows)
+        return image[y, x]
+
+    def keep(path, image, windows):
+        return cut(memory.keep(os.fsdecode(path), image), [_Window(*one) for one in windows.T])
 
     @tf.autograph.experimental.do_not_convert  # else TensorFlow 1.15 rewrites all of Pillow, which takes half a minute
     def load(position):
-        path, number, annotation, windows, flip, colours = tf.py_func(
-            sample, [position], (tf.string, tf.int64, tf.uint8, tf.int32, tf.bool, tf.float32), stateful=False)
-        start, length, size, offset = (tf.ensure_shape(row, [2]) for row in tf.unstack(windows, 4))
-        contents = tf.io.read_file(path)
-        if resize == 'squash':
-            image = _nearest(_decode(contents, path), image_size, image_size)
+        path, image, number, annotation, windows, flip, colours = tf.py_func(
+            sample, [position], (tf.string, tf.uint8, tf.int64, tf.uint8, tf.int32, tf.bool, tf.float32),
+            stateful=False)
+        start, length, size, offset, first, count = (tf.ensure_shape(row, [2]) for row in tf.unstack(windows, 6))
+        if memory:
+            image = tf.cond(tf.size(image) > 0, lambda: image, lambda: tf.py_func(
+                keep, [path, _decode(tf.io.read_file(path), path), windows], tf.uint8, stateful=False))
+            image.set_shape([None, None, 3])
         else:
-            image = _decode(contents, path, tf.concat([start, length], 0))
+            image = _decode(tf.io.read_file(path), path, tf.concat([first, count], 0))
+            image = tf.slice(image, tf.concat([start - first, [0]], 0), tf.concat([length, [3]], 0))
+        if resize == 'squash':
+            image = _nearest(image, image_size, image_size)
+        else:
             image = tf.image.resize_bilinear(image[None], size, half_pixel_centers=True)[0]
             image = tf.cast(tf.round(jittered(image, *tf.unstack(colours, 3)) if augment and jitter else image),
                             tf.uint8)
@@ -187,18 +225,25 @@ def _in_parallel(dataset, function):
     return dataset.map(function, num_parallel_calls=len(os.sched_getaffinity(0))).with_options(options)
 
 
-_Window = collections.namedtuple('_Window', 'start length size offset')
+_Window = collections.namedtuple('_Window', 'start length size offset first count')
+_Window.__doc__ = """One axis of a crop: `length` pixels from `start` are to be `size` pixels, `offset` into the crop.
+
+`count` pixels from `first` are decoded: one more on each side where there is one, since the colours of a JPEG are
+interpolated between neighbours, and those of pixels at the edge of what is decoded would be others.
+"""
 
 
 def _window(length, image_size, scale, place):
-    """One axis of a crop: takes `length` source pixels from `start`, to be `size` pixels, `offset` into the crop."""
+    """Returns the _Window of a crop from an axis of `length` pixels; `place`: where it lies, from 0 to 1."""
     side = max(round(image_size / scale), 1)  # of the crop, in source pixels
     taken = min(side, length)
     size = min(max(round(taken / side * image_size), 1), image_size)
 
     def at(room):
         return min(int(place * (room + 1)), room)
-    return _Window(at(length - taken), taken, size, at(image_size - size))
+    start = at(length - taken)
+    first = max(start - 1, 0)
+    return _Window(start, taken, size, at(image_size - size), first, min(start + taken + 1, length) - first)
 
 
 def _nearest_places(length, size):

@@ -18,7 +18,7 @@ class Step:
       dataset: the `fcn.records.Dataset`.
       settings: of the network, see `fcn.model.build`.
       stream: dict of `BatchDatSetReader.training_batches`' batch_size, image_size, seed, first_sample, resize, augment,
-        scales, jitter.
+        scales, jitter, memory.
       scopes: names of those to train, see `fcn.model.variables_to_train`.
       learning_rate: function of the global step that gives the rate, a float32 scalar.
       optimization: dict, see `fcn.model.training_operation`.

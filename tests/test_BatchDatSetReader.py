@@ -1,5 +1,6 @@
 """BatchDatSetReader.py: the stream is a pure function, and image and annotation stay one on the other."""
 import collections
+import os
 
 import numpy as np
 import pytest
@@ -165,6 +166,28 @@ def test_the_stream_goes_on_from_any_sample(ramps, resize):
     for done in (1, 5):
         assert_same(batches(ramps, 8 - done, seed=4, resize=resize, first_sample=2 * done), whole[done:])
     np.testing.assert_array_equal(np.ravel([one['number'] for one in whole]), np.arange(16))
+
+
+@pytest.mark.parametrize('resize', ['crop', 'squash'])
+def test_what_is_kept_in_memory_changes_no_sample(tmp_path, resize):
+    """Nor does it matter that without memory only a window of each JPEG is decoded."""
+    random = np.random.RandomState(0)
+    records = [pair(tmp_path, str(number), random.randint(0, 256, (90, 80 + number, 3), dtype='uint8'),
+                    random.randint(0, COLUMNS, (90, 80 + number), dtype='uint8'), extension)
+               for number, extension in enumerate(['.jpg', '.png', '.jpg', '.tif'])]
+    expected = batches(records, 8, resize=resize)
+    full = reader.Memory(10 ** 6)
+    assert_same(batches(records, 2, resize=resize, memory=full), expected[:2])  # one epoch
+    for one in records:
+        os.remove(one['image'])
+        os.remove(one['annotation'])
+    assert_same(batches(records, 8, resize=resize, memory=full), expected)
+
+
+def test_memory_keeps_what_fits():
+    memory = reader.Memory(10)
+    given = [memory.keep(name, np.zeros(size, 'uint8')).nbytes for name, size in zip('abca', (6, 5, 4, 6))]
+    assert given == [6, 5, 4, 6] and [memory.find(name) is not None for name in 'abcd'] == [True, False, True, False]
 
 
 def test_workers_share_the_stream(ramps):

@@ -160,7 +160,7 @@ def test_every_part_of_the_recipe_trains_and_resumes(shapes, tmp_path):
     """Together; auxiliary scores and another optimizer may join a run later."""
     flags = SMALL + ('--mode=train', '--data_dir=' + shapes, '--logs_dir=%s' % tmp_path, '--skip_layers=4s',
                      '--color_jitter=0.3', '--random_scale=0.8,1.5', '--class_weights=median_frequency', '--warm_up=3',
-                     '--schedule=poly', '--clip_gradient_norm=1', '--freeze_batch_norm')
+                     '--schedule=poly', '--clip_gradient_norm=1', '--freeze_batch_norm', '--cache_megabytes=1')
     run_well('--max_iterations=2', '--checkpoint_path=', *flags)
     more = ('--auxiliary_loss=0.4', '--optimizer=momentum', '--new_layers_rate=10')
     output = run_well('--max_iterations=4', *(flags + more))
