@@ -54,7 +54,7 @@ def build(images, settings, is_training, reuse=None, dropout_seeds=None, updates
             auxiliary=settings.get('auxiliary', False), fold_batch_norm=settings.get('fold_batch_norm', False))
     if settings.get('logit_offsets') and not is_training:
         logits -= tf.constant(settings['logit_offsets'], tf.float32)
-        prediction = tf.argmax(logits, axis=3)[..., None]
+        prediction = network.most_likely(logits)
     if small:
         prediction, logits = (tensor[:, :size[0], :size[1]] for tensor in (prediction, logits))
     return prediction, logits, end_points
@@ -88,7 +88,7 @@ def averaged_prediction(images, settings, scales, flip, reuse=None):
             probabilities.append(tf.nn.softmax(logits))
     logits = tf.log(tf.maximum(tf.add_n(probabilities) / len(probabilities), 1e-30))
     logits.set_shape(images.shape[:3].concatenate([settings['num_classes']]))
-    return tf.argmax(logits, axis=3)[..., None], logits
+    return network.most_likely(logits), logits
 
 
 def used_variables():

@@ -118,8 +118,16 @@ def inception_v3_fcn(inputs, num_classes=21, is_training=True, dropout_keep_prob
         if upsampling == 'features':
             _classification_variables(num_classes)
         end_points['Upsampling/Logits'] = logits
-        annotation_pred = tf.expand_dims(tf.argmax(logits, axis=3), 3, name='annotation_pred')
+        annotation_pred = tf.identity(most_likely(logits), name='annotation_pred')
     return annotation_pred, logits, end_points
+
+
+def most_likely(logits):
+    """Returns the class of the largest logit, of equal ones the first: int64 [N, H, W, 1] from float32 [N, H, W, C]."""
+    if (logits.shape.as_list()[3] <= 64 and not tf.__version__.startswith('1.')
+            and not tf.config.experimental.list_physical_devices('GPU')):
+        return tf.cast(tf.nn.top_k(logits, 1).indices, tf.int64)  # takes half of argmax's time there, docs/speed.md
+    return tf.argmax(logits, axis=3)[..., None]
 
 
 def folded_batch_norm(convolved, **parameters):

@@ -71,6 +71,15 @@ def test_logits_have_the_size_of_any_input(session, upsampling, skip):
         assert np.isfinite(scores).all()
 
 
+@pytest.mark.parametrize('classes', [2, 21, 64, 65, 151])
+def test_most_likely_class_is_the_first_of_the_largest_logits(session, classes):
+    logits = np.random.RandomState(0).randint(-9, 9, (2, 5, 7, classes)).astype('float32')
+    assert classes < 21 or ((logits == logits.max(3, keepdims=True)).sum(3) > 1).any()
+    found = session.run(network.most_likely(tf.constant(logits)))
+    assert found.dtype == np.int64
+    np.testing.assert_array_equal(found, logits.argmax(3)[..., None])
+
+
 def test_known_sizes_and_end_points(session):
     for size, cells in ((224, (25, 12, 5)), (299, (35, 17, 8)), (75, (7, 3, 1))):
         with tf.Graph().as_default():
