@@ -7,6 +7,7 @@ was killed goes on with the very samples it would have had, and worker k of n ta
 import collections
 import functools
 import os
+import threading
 
 import numpy as np
 
@@ -61,7 +62,7 @@ class Memory:
     """Keeps decoded images and annotations, by their paths, as long as they are `size` bytes together."""
 
     def __init__(self, size):
-        self._kept, self._left = {}, size
+        self._kept, self._left, self._lock = {}, size, threading.Lock()
 
     def find(self, path):
         """Returns the array that is kept for that file, or None."""
@@ -69,9 +70,10 @@ class Memory:
 
     def keep(self, path, array):
         """Keeps the array if it fits. Returns it."""
-        if array.nbytes <= self._left and path not in self._kept:
-            self._left -= array.nbytes
-            self._kept[path] = array
+        with self._lock:
+            if array.nbytes <= self._left and path not in self._kept:
+                self._left -= array.nbytes
+                self._kept[path] = array
         return array
 
 

@@ -100,8 +100,8 @@ flags.DEFINE_enum('learning_rate_scaling', 'none', ['none', 'sqrt', 'linear'], '
 flags.DEFINE_float('cluster_timeout', 300, 'Seconds to wait for the other workers of a job at its beginning.', 1)
 flags.DEFINE_enum('precision', 'float32', ['float32', 'mixed'], 'mixed: compute in float16 on GPUs and in bfloat16 on '
                   'CPUs that are fast in it, in all modes but export; weights stay in float32.')
-flags.DEFINE_integer('cache_megabytes', 0, 'Memory to keep decoded training images and annotations in, for small data '
-                     'sets: 4 bytes a pixel.', 0)
+flags.DEFINE_integer('cache_megabytes', 0, 'Memory, of each worker, to keep decoded training images and annotations '
+                     'in, for small data sets: 4 bytes a pixel.', 0)
 flags.DEFINE_integer('seed', 0, 'Of weights, order, crops and dropout.', 0, 2 ** 31 - 1)
 flags.DEFINE_boolean('deterministic', False, 'Same weights every time, bit for bit, from the same flags (CPU); slower.')
 

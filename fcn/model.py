@@ -286,6 +286,7 @@ def _decayed(pairs, share):
     def sum_of(gradient, decay):
         if gradient is None or decay is None:
             return decay if gradient is None else gradient
+        assert decay.op.type == 'Mul', decay.op  # that of one L2 norm
         weights, factor = decay.op.inputs
         with tf.control_dependencies([gradient]):
             return gradient + weights * factor

@@ -124,17 +124,20 @@ def _of_transposed_convolution(operation, upstream):
 @tf.RegisterGradient('BiasAddOnCPU')
 def _of_bias(operation, upstream):
     """Returns the gradients of the input [N, H, W, channels] and of the bias [channels]."""
-    channels, count = operation.inputs[1].shape.as_list()[0], tf.shape(upstream)[0]
-    rows = tf.reshape(_before_padding(upstream)[0], [count, -1, channels])
+    channels, rows = operation.inputs[1].shape.as_list()[0], _before_padding(upstream)[0]
+    if rows.shape.ndims != 4 or rows.shape.as_list()[3] != channels:  # no crop, some channels were left out
+        rows = upstream
+    count = tf.shape(rows)[0]
+    rows = tf.reshape(rows, [count, -1, channels])
     # One sum for each image: a column of ones for all of them would take a third longer.
     sums = tf.matmul(tf.fill(tf.stack([count, 1, tf.shape(rows)[1]]), 1.0), rows)
     return upstream, tf.reduce_sum(sums, [0, 1])
 
 
 def _before_padding(upstream):
-    """Returns (the tensor, int32 [4, 2]): what it was padded from, if it is the gradient of a crop, and by how much.
+    """Returns (the tensor, int32 [4, 2]): what it was padded from, if it is the gradient of a slice, and by how much.
 
-    So it is padded once, to what is asked for here, and zeros are not summed.
+    So a crop's is padded once, to what is asked for here, and zeros are not summed.
     """
     if upstream.op.type == 'Pad':
         return tuple(upstream.op.inputs)

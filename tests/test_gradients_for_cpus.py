@@ -17,6 +17,8 @@ LAYERS = {
     'upsampling 8 times': lambda net: slim.conv2d_transpose(net, 5, 15, stride=8, padding='VALID'),
     'upsampling 8 times, cropped': lambda net: tf.slice(slim.conv2d_transpose(
         net, 5, 15, stride=8, padding='VALID', activation_fn=None), [0, 3, 4, 0], [-1, 47, -1, -1]),
+    'upsampling 8 times, other channels left out': lambda net: tf.slice(slim.conv2d_transpose(
+        net, 9, 15, stride=8, padding='VALID', activation_fn=None), [0, 3, 4, 2], [-1, 47, -1, 5]),
     'upsampling 8 times, even kernel': lambda net: slim.conv2d_transpose(net, 5, 16, stride=8, padding='VALID'),
     'upsampling 8 times, large kernel': lambda net: slim.conv2d_transpose(net, 5, 32, stride=8, padding='VALID'),
     'upsampling 8 times, padded': lambda net: slim.conv2d_transpose(net, 5, 15, stride=8, padding='SAME')}
@@ -44,6 +46,7 @@ def test_gradients_are_those_of_tensorflow(layer, known):
     assert len(found) == len(expected) == 3 and none == 0
     # one is the bias's
     assert products == {'pointwise': 3, 'upsampling 8 times': 3, 'upsampling 8 times, cropped': 3,
+                        'upsampling 8 times, other channels left out': 3,
                         'upsampling 8 times, even kernel': 3}.get(layer, 1)
     for one, other in zip(found, expected):
         assert np.abs(other).max() > 0.1

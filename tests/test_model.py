@@ -147,6 +147,23 @@ def test_train_operation_adds_weight_decay_and_runs_batch_norm_updates(session):
     assert values['global_step'] == 1 and len(pairs) == 2
 
 
+@pytest.mark.parametrize('share, scale', [(1.0, 1), (0.5, 512), (0.0, 1)])
+def test_gradients_are_those_of_loss_and_weight_decay(session, share, scale):
+    both, decayed, free, frozen = (tf.get_variable(name, [2], initializer=tf.constant_initializer([1.0, 2.0]))
+                                   for name in ('both', 'decayed', 'free', 'frozen'))
+    for one, factor in ((both, 0.1), (decayed, 0.2), (frozen, 0.4)):
+        tf.losses.add_loss(slim.l2_regularizer(factor)(one), tf.GraphKeys.REGULARIZATION_LOSSES)
+    _, pairs, _ = model.training_operation(
+        tf.reduce_sum([3.0, 4.0] * both + free + frozen), 0.1, tf.train.get_or_create_global_step(),
+        [both, decayed, free], dict(model.ADAM, loss_scale=scale), decay_share=share)
+    session.run(tf.global_variables_initializer())
+    found = {variable.op.name: session.run(gradient).tolist() for gradient, variable in pairs}
+    expected = {'both': [3 + 0.1 * share, 4 + 0.2 * share], 'free': [1, 1]}
+    if share:
+        expected['decayed'] = [0.2 * share, 0.4 * share]
+    assert {name: pytest.approx(values) for name, values in expected.items()} == found
+
+
 @pytest.mark.parametrize('value', [np.nan, np.inf])
 def test_what_is_not_finite_never_reaches_the_weights(session, value):
     image = tf.placeholder(tf.float32, [2])
