@@ -123,17 +123,14 @@ def training_batches(records, dataset, batch_size, image_size, seed=0, first_sam
         rows, columns = (one.start + _nearest_places(one.length, one.size) for one in windows)
         y, x = (slice(one.offset, one.offset + one.size) for one in windows)
         annotation[y, x] = labels[rows].take(columns, 1)
+        windows = np.array(windows, 'int32').T
         image = memory and memory.find(one['image'])
-        image = np.zeros([0, 0, 3], 'uint8') if image is None else cut(image, windows)
+        image = np.zeros([0, 0, 3], 'uint8') if image is None else _cut(image, windows[:2].ravel())
         return (os.fsencode(one['image']), image, np.int64(number), annotation[:, ::-1] if drawn.flip else annotation,
-                np.array(windows, 'int32').T, drawn.flip, np.array(drawn[5:], 'float32'))
-
-    def cut(image, windows):
-        y, x = (slice(one.start, one.start + one.length) for one in windows)
-        return image[y, x]
+                windows, drawn.flip, np.array(drawn[5:], 'float32'))
 
     def keep(path, image, windows):
-        return cut(memory.keep(os.fsdecode(path), image), [_Window(*one) for one in windows.T])
+        return _cut(memory.keep(os.fsdecode(path), image), windows[:2].ravel())
 
     @tf.autograph.experimental.do_not_convert  # else TensorFlow 1.15 rewrites all of Pillow, which takes half a minute
     def load(position):
