@@ -190,6 +190,12 @@ def test_flags(data_dir, folder, precision):
             '--results_dir=' + os.path.join(folder, 'results')]
 
 
+def photo_flags(data_dir, folder, precision, pattern):
+    return ['--mode=visualize', '--image_dir=%s/VOCdevkit/VOC2012/JPEGImages/%s.jpg' % (data_dir, pattern), '--nocrf',
+            '--logs_dir=' + folder, '--precision=' + precision,
+            '--results_dir=' + os.path.join(folder, 'photos', str(pattern.count('?')))]
+
+
 def started(flags):
     """Runs the program in a process of its own. Returns (its peak memory in GB, the seconds it took)."""
     began = time.time()
@@ -234,7 +240,10 @@ def train_in_turn(data, folder, upsampling, classes, precision, repeats):
 
 
 def test_in_turn(data, less, folder, upsampling, classes, precision, repeats):
-    """Tests by the program and its bare graph in turn. Returns {what: seconds of each image or step, or GFLOP}."""
+    """Tests, and draws photos, by the program and its bare graph in turn.
+
+    Returns {what: seconds of each image or step, or GFLOP}.
+    """
     import inception_FCN
     inception_FCN.freeze_weights()
     found = {'bare_test': []}
@@ -245,6 +254,9 @@ def test_in_turn(data, less, folder, upsampling, classes, precision, repeats):
     bare_test()
     short = program(test_flags(less, folder, precision))
     found['test'] = [(program(test_flags(data, folder, precision)) - short) / MORE]
+    bare_test()
+    short = program(photo_flags(data, folder, precision, '0000?'))  # 10 of them; then 100
+    found['photos'] = [(program(photo_flags(data, folder, precision, '000??')) - short) / 90]
     bare_test()
     found['bare_predict'], found['bare_predict_gflop'] = bare(False, upsampling, classes, precision, [8, 224, 224],
                                                               repeats)
@@ -308,6 +320,8 @@ def measure(arguments, folder):
         yield ('test, %s, 1 of 500×375' % name, '%.2f' % (1 / middle['test']), '%.2f' % (1 / middle['bare_test']),
                '%.2f' % (middle['bare_test'] / middle['test']), fraction('bare_test'), '',
                others('pytorch_test', 1))
+        yield ('photos, %s, 1 of 500×375' % name, '%.2f' % (1 / middle['photos']), '%.2f' % (1 / middle['bare_test']),
+               '%.2f' % (middle['bare_test'] / middle['photos']))
         yield 'predict, %s, 8 of 224×224' % name, '', '%.2f' % (8 / middle['bare_predict']), '', fraction(
             'bare_predict'), '', others('pytorch_predict', 8)
         yield 'from command to first step, %s' % name, '%.1f s' % middle['first']

@@ -4,6 +4,7 @@ import html
 import io
 import os
 import urllib.parse
+from concurrent import futures
 
 from PIL import Image
 
@@ -11,7 +12,7 @@ from fcn.errors import printable
 
 EMBEDDED = 100  # pictures within the page; more are links to their files
 PICTURES_BYTES, PICTURE_BYTES = 9 << 20, 105 << 10  # of all embedded pictures, and of one at most
-STEPS = ((1000, 85), (1000, 75), (1000, 60), (800, 65), (640, 60), (480, 50))  # width, JPEG quality: the first to fit
+STEPS = ((1200, 85), (1000, 75), (1000, 60), (800, 65), (640, 60), (480, 50))  # width, JPEG quality: the first to fit
 CHIPS = 8  # classes shown with a picture before one asks for all
 RANKED = 8  # best and worst images
 
@@ -60,8 +61,11 @@ def cards(results_dir, pictures, colours):
     options = ''.join('<option value="%d" data-name="%s">%s (%d)</option>'
                       % (place, text(name), text(name), shown[name]) for name, place in places.items())
     limit = min(PICTURE_BYTES, PICTURES_BYTES // len(pictures[:EMBEDDED]))
-    embedded = [_card(index, picture, _attributes(index, picture, places), results_dir, colours, limit)
-                for index, picture in enumerate(pictures[:EMBEDDED])]
+    with futures.ThreadPoolExecutor() as pool:
+        shots = pool.map(lambda picture: _embedded(os.path.join(results_dir, picture['panel']), limit),
+                         pictures[:EMBEDDED])
+        embedded = [_card(picture, shot, _attributes(index, picture, places), colours)
+                    for index, (picture, shot) in enumerate(zip(pictures, shots))]
     linked = [_line(picture, _attributes(index, picture, places), results_dir)
               for index, picture in enumerate(pictures[EMBEDDED:], EMBEDDED)]
     return '\n'.join(embedded), '\n'.join(linked), options
@@ -106,8 +110,7 @@ def _attributes(index, picture, places):
             % (index, text(picture['name']), ' '.join(str(places[name]) for name in _classes(picture)), *figures))
 
 
-def _card(index, picture, attributes, results_dir, colours, limit):
-    found = _embedded(os.path.join(results_dir, picture['panel']), limit)
+def _card(picture, found, attributes, colours):
     shot = '<p class="absent">%s cannot be read.</p>' % text(picture['panel'])
     if found:
         shot = ('<a class="shot" href="%s"><img src="%s" width="%d" height="%d" alt="%s: image and prediction"></a>'
@@ -156,9 +159,10 @@ def _embedded(path, limit):
     """(data: URL, width, height) of a picture as JPEG of at most `limit` bytes in base64, or None for no picture."""
     try:
         with Image.open(path) as image:
-            full = image.convert('RGBA')
-            page = Image.new('RGB', full.size, 'white')
-            page.paste(full, mask=full)
+            page = image.copy()
+            if page.mode != 'RGB':
+                full, page = image.convert('RGBA'), Image.new('RGB', image.size, 'white')
+                page.paste(full, mask=full)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # a broken PNG is a SyntaxError
         return None
     for width, quality in STEPS:

@@ -136,7 +136,8 @@ class Gallery:
         with writing(paths['labels']):
             colorize.save_labels(paths['labels'], prediction, dataset.palette)
         with writing(paths['overlays']):
-            imageio.imwrite(paths['overlays'], colorize.overlay(image, prediction, dataset.palette))
+            imageio.imwrite(paths['overlays'], colorize.overlay(image, prediction, dataset.palette),
+                            **colorize.QUICK_PNG)
         if save_probabilities:
             with writing(paths['probabilities']):
                 np.savez_compressed(paths['probabilities'], probabilities=picture['probabilities'].astype('float16'))

@@ -371,7 +371,7 @@ def test_pictures_are_reduced(tmp_path):
             with Image.open(io.BytesIO(base64.b64decode(attributes['src'].split(',')[1]))) as image:
                 assert image.size == (int(attributes['width']), int(attributes['height']))
                 sizes.append(image.size)
-    assert sizes[1:3] == [(60, 20), (1000, 10)] and sizes[3][0] >= 640 and sizes[0][0] >= 480
+    assert sizes[1:3] == [(60, 20), (1200, 12)] and sizes[3][0] >= 640 and sizes[0][0] >= 480
 
 
 @pytest.mark.parametrize('mode, colour', [('RGBA', (0, 0, 0, 0)), ('LA', (0, 0)), ('P', 0), ('1', 1), ('I;16', 9),
