@@ -95,8 +95,7 @@ def training_batches(records, dataset, batch_size, image_size, seed=0, first_sam
       scales: smallest and largest scale.
       jitter: brightness, contrast and saturation are multiplied by factors from 1 - jitter to 1 + jitter; 0 to 1.
       worker, workers: of each `workers` batches this worker (or replica) takes the one numbered `worker`.
-      memory: a `Memory` to keep files in and to take them from, or None. With it JPEGs are decoded whole, without it
-        only the crop, whose leftmost and rightmost pixels may then have other colours.
+      memory: a `Memory` to keep files in and to take them from, or None. It changes no sample.
 
     Returns:
       Dataset of dicts: 'image' uint8 [N, S, S, 3]; 'annotation' uint8 [N, S, S, 1]; 'number' int64 [N], sample numbers.
@@ -115,7 +114,7 @@ def training_batches(records, dataset, batch_size, image_size, seed=0, first_sam
             if memory:
                 memory.keep(one['annotation'], labels)
         if resize == 'squash':
-            windows = [_Window(0, length, image_size, 0) for length in labels.shape]
+            windows = [_Window(0, length, image_size, 0, 0, length) for length in labels.shape]
         else:
             windows = [_window(length, image_size, drawn.scale, place)
                        for length, place in zip(labels.shape, (drawn.top, drawn.left))]
@@ -137,13 +136,14 @@ def training_batches(records, dataset, batch_size, image_size, seed=0, first_sam
         path, image, number, annotation, windows, flip, colours = tf.py_func(
             sample, [position], (tf.string, tf.uint8, tf.int64, tf.uint8, tf.int32, tf.bool, tf.float32),
             stateful=False)
-        start, length, size, offset = (tf.ensure_shape(row, [2]) for row in tf.unstack(windows, 4))
+        start, length, size, offset, first, count = (tf.ensure_shape(row, [2]) for row in tf.unstack(windows, 6))
         if memory:
             image = tf.cond(tf.size(image) > 0, lambda: image, lambda: tf.py_func(
                 keep, [path, _decode(tf.io.read_file(path), path), windows], tf.uint8, stateful=False))
             image.set_shape([None, None, 3])
         else:
-            image = _decode(tf.io.read_file(path), path, tf.concat([start, length], 0))
+            image = _decode(tf.io.read_file(path), path, tf.concat([first, count], 0))
+            image = tf.slice(image, tf.concat([start - first, [0]], 0), tf.concat([length, [3]], 0))
         if resize == 'squash':
             image = _nearest(image, image_size, image_size)
         else:
@@ -224,18 +224,25 @@ def _in_parallel(dataset, function):
     return dataset.map(function, num_parallel_calls=len(os.sched_getaffinity(0))).with_options(options)
 
 
-_Window = collections.namedtuple('_Window', 'start length size offset')
+_Window = collections.namedtuple('_Window', 'start length size offset first count')
+_Window.__doc__ = """One axis of a crop: `length` pixels from `start` are to be `size` pixels, `offset` into the crop.
+
+`count` pixels from `first` are decoded: one more on each side where there is one, since the colours of a JPEG are
+interpolated between neighbours, and those of pixels at the edge of what is decoded would be others.
+"""
 
 
 def _window(length, image_size, scale, place):
-    """One axis of a crop: takes `length` source pixels from `start`, to be `size` pixels, `offset` into the crop."""
+    """Returns the _Window of a crop from an axis of `length` pixels; `place`: where it lies, from 0 to 1."""
     side = max(round(image_size / scale), 1)  # of the crop, in source pixels
     taken = min(side, length)
     size = min(max(round(taken / side * image_size), 1), image_size)
 
     def at(room):
         return min(int(place * (room + 1)), room)
-    return _Window(at(length - taken), taken, size, at(image_size - size))
+    start = at(length - taken)
+    first = max(start - 1, 0)
+    return _Window(start, taken, size, at(image_size - size), first, min(start + taken + 1, length) - first)
 
 
 def _nearest_places(length, size):

@@ -69,7 +69,8 @@ flags.DEFINE_list('trainable_scopes', None, 'Train these scopes only, e.g. Incep
                   'Default: all.')
 flags.DEFINE_integer('max_iterations', 100000, 'Step to stop at, steps of resumed runs counted in.', 1)
 flags.DEFINE_integer('batch_size', 10, 'Images a step.', 1, 65536)
-flags.DEFINE_integer('image_size', 224, 'Side of the training images, in pixels.', 75, 16384)
+flags.DEFINE_integer('image_size', 224, 'Side of the training images, in pixels: 176 or more where the images '
+                     'are larger.', 75, 16384)
 flags.DEFINE_enum('resize', 'crop', ['crop', 'squash'], 'crop: train on squares cut out of the images, test at native '
                   "size. squash: resize whole images to the square in training and testing, as the original does.")
 flags.DEFINE_boolean('augment', True, 'Random flips, and with crop --random_scale and --color_jitter.')
