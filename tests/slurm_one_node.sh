@@ -33,7 +33,8 @@ PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 END
 chown munge /run/munge
 pgrep -x munged >/dev/null || su -s /bin/bash munge -c 'munged --force'
-pgrep -x slurmctld >/dev/null || slurmctld
+# -c: without the jobs of a suite that was ended in their midst, which would hold the node
+pgrep -x slurmctld >/dev/null || slurmctld -c
 pgrep -x slurmd >/dev/null || slurmd
 for _ in $(seq 30); do
     if sinfo --noheader --format=%T 2>/dev/null | grep -q '^idle'; then exit 0; fi
