@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from fcn.errors import printable
 
-QUICK_PNG = {'compress_level': 1, 'compress_type': zlib.Z_RLE}  # for pictures: as small, in a sixth to half of the time
+QUICK_PNG = {'compress_level': 1, 'compress_type': zlib.Z_RLE}  # in a sixth to half of the time, up to 9 % larger
 MARGIN, GAP = 16, 14  # pixels around a panel figure, and between its parts
 TITLE_HEIGHT, PANEL_TITLE_HEIGHT, LEGEND_PITCH, PATCH = 30, 26, 23, 15  # pixels
 
@@ -56,7 +56,7 @@ def overlay(image, labels, palette, alpha=0.5):
       uint8 RGB [H, W, 3]. The lines are one pixel wide, so regions two pixels wide still show their colour.
     """
     colours = Image.fromarray(colorize(labels, palette))
-    mixed = np.array(Image.blend(Image.fromarray(np.ascontiguousarray(image)), colours, alpha))
+    mixed = np.array(Image.blend(Image.fromarray(image), colours, alpha))
     mixed[:, :-1][labels[:, :-1] != labels[:, 1:]] = 255
     mixed[:-1][labels[:-1] != labels[1:]] = 255
     return mixed
