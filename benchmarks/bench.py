@@ -11,6 +11,7 @@ count of their operations; a training step counts as three forward passes.
 """
 import argparse
 import contextlib
+import functools
 import glob
 import json
 import os
@@ -30,6 +31,7 @@ HEIGHT, WIDTH = 375, 500
 HEADINGS = ('what', 'program, images/s', 'bare graph, images/s', 'ratio', 'of the ceiling', 'peak GB',
             'PyTorch, images/s', 'original, images/s')
 FEW, MORE = 8, 160  # images of a short test, and how many more a long one has
+TURN = 4  # training steps of the program, and then of its bare graph
 SETTLED = 4  # steps at the beginning of a training, and of a bare graph, that are not counted
 
 
@@ -61,18 +63,19 @@ def draw_voc(folder, training, validation, classes):
 
 # ---- one process: a bare graph
 
-def timed(session, fetch, repeats):
-    """Returns the seconds of each run, behind those that are not counted."""
+def timed(run, repeats, settled=SETTLED):
+    """Calls `run`. Returns the seconds of each call, behind those that are not counted."""
     seconds = []
-    for _ in range(repeats + SETTLED):
+    for _ in range(repeats + settled):
         begun = time.time()
-        session.run(fetch)
+        run()
         seconds.append(time.time() - begun)
-    return seconds[SETTLED:]
+    return seconds[settled:]
 
 
-def bare(training, upsampling, classes, precision, shape, repeats):
-    """Runs a bare graph. Returns (seconds of each step, GFLOP of a step's convolutions and products)."""
+@contextlib.contextmanager
+def bare_graph(training, upsampling, classes, precision, shape):
+    """Yields (a function that runs one step of a bare graph, GFLOP of a step's convolutions and products)."""
     from fcn import model
     from fcn.cluster import Cluster
     from fcn.workers import Alone
@@ -105,7 +108,13 @@ def bare(training, upsampling, classes, precision, shape, repeats):
         with cluster.session() as session:
             session.run(tf.global_variables_initializer())
             session.run(tf.get_collection(network.FOLDING))
-            return timed(session, built['step'], repeats), counted.total_float_ops / 1e9
+            yield functools.partial(session.run, built['step']), counted.total_float_ops / 1e9
+
+
+def bare(training, upsampling, classes, precision, shape, repeats):
+    """Runs a bare graph. Returns (seconds of each step, GFLOP of a step)."""
+    with bare_graph(training, upsampling, classes, precision, shape) as (step, gflop):
+        return timed(step, repeats), gflop
 
 
 def original(repeats):
@@ -124,7 +133,7 @@ def original(repeats):
     step = tf.train.AdamOptimizer(1e-5).minimize(loss)
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
-        return {'seconds': timed(session, step, repeats)}
+        return {'seconds': timed(functools.partial(session.run, step), repeats)}
 
 
 def ceiling(repeats):
@@ -134,7 +143,7 @@ def ceiling(repeats):
     product = tf.matmul(factor, factor)
     with tf.Session(config=session_config()) as session:
         session.run(factor.initializer)
-        return {'seconds': timed(session, product.op, repeats)}
+        return {'seconds': timed(functools.partial(session.run, product.op), repeats)}
 
 
 def pipeline(data_dir, batches):
@@ -148,7 +157,7 @@ def pipeline(data_dir, batches):
     dataset = records.Dataset('bench', training, validation, names, 255, None, read_PascalVocData.PALETTE)
     batch = tf.data.make_one_shot_iterator(BatchDatSetReader.training_batches(training, dataset, 8, 224)).get_next()
     with tf.Session(config=session_config()) as session:
-        return {'seconds': timed(session, batch, batches)}
+        return {'seconds': timed(functools.partial(session.run, batch), batches)}
 
 
 def in_process(function, *arguments, python=sys.executable):
@@ -226,17 +235,28 @@ def step_times(folder):
 
 
 def train_in_turn(data, folder, upsampling, classes, precision, repeats):
-    """Trains by the program and its bare graph in turn. Returns {what: seconds of each step}.
+    """Trains by the program and its bare graph in turn, `TURN` steps each.
 
-    The program's is the time between two lines of the log, so that all that it does is in it.
+    Returns {what: seconds a step, or their ratio, of each turn}. The first step of each turn, in which the input is a
+    batch ahead or catches up, is not counted. All that the program does from one step's beginning to the next one's is
+    in it.
     """
-    found = {'train': [], 'bare_train': []}
-    for begin in 0, repeats + SETTLED:
-        program(train_flags(data, folder, upsampling, precision, begin + repeats + SETTLED))
-        times = step_times(folder)
-        found['train'] += [times[step] - times[step - 1] for step in times if step > begin + SETTLED]
-        found['bare_train'] += bare(True, upsampling, classes, precision, [8, 224, 224], repeats)[0]
-    return found
+    from fcn import training_log
+    found, began, timing = {'train': [], 'bare_train': []}, [], training_log.TrainingLog.timing
+    with bare_graph(True, upsampling, classes, precision, [8, 224, 224]) as (step, _):
+        def in_turn(log, images):
+            began.append(time.time())
+            if len(began) == TURN + 1:
+                found['train'].append((began[-1] - began[1]) / (TURN - 1))
+                found['bare_train'].append(statistics.mean(timed(step, TURN - 1, 1)))
+                began[:] = [time.time()]
+            return timing(log, images)
+        timed(step, 0, SETTLED)
+        training_log.TrainingLog.timing = in_turn
+        program(train_flags(data, folder, upsampling, precision, TURN * (repeats + 1) + 1))
+        training_log.TrainingLog.timing = timing
+    found['train_ratio'] = [bare / own for own, bare in zip(found['train'], found['bare_train'])]
+    return {what: values[1:] for what, values in found.items()}
 
 
 def test_in_turn(data, less, folder, upsampling, classes, precision, repeats):
@@ -315,7 +335,7 @@ def measure(arguments, folder):
         def others(key, images, middle=middle):
             return '%.2f' % (images / middle[key]) if key in middle else ''
         yield ('train, %s, 8 of 224×224' % name, '%.2f' % (8 / middle['train']), '%.2f' % (8 / middle['bare_train']),
-               '%.2f' % (middle['bare_train'] / middle['train']), fraction('bare_train'), '%.2f' % middle['peak'],
+               '%.2f' % middle['train_ratio'], fraction('bare_train'), '%.2f' % middle['peak'],
                others('pytorch_train', 8), others('original_train', 8))
         yield ('test, %s, 1 of 500×375' % name, '%.2f' % (1 / middle['test']), '%.2f' % (1 / middle['bare_test']),
                '%.2f' % (middle['bare_test'] / middle['test']), fraction('bare_test'), '',
