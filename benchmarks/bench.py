@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from unittest import mock
 
 import numpy as np
 from PIL import Image
@@ -32,7 +33,7 @@ HEADINGS = ('what', 'program, images/s', 'bare graph, images/s', 'ratio', 'of th
             'PyTorch, images/s', 'original, images/s')
 FEW, MORE = 8, 160  # images of a short test, and how many more a long one has
 TURN = 4  # training steps of the program, and then of its bare graph
-SETTLED = 4  # steps at the beginning of a training, and of a bare graph, that are not counted
+SETTLED = 4  # steps at the beginning of a bare graph that are not counted; of a training the first turn is not
 
 
 # ---- data
@@ -251,10 +252,9 @@ def train_in_turn(data, folder, upsampling, classes, precision, repeats):
                 found['bare_train'].append(statistics.mean(timed(step, TURN - 1, 1)))
                 began[:] = [time.time()]
             return timing(log, images)
-        timed(step, 0, SETTLED)
-        training_log.TrainingLog.timing = in_turn
-        program(train_flags(data, folder, upsampling, precision, TURN * (repeats + 1) + 1))
-        training_log.TrainingLog.timing = timing
+        timed(step, 0)
+        with mock.patch.object(training_log.TrainingLog, 'timing', in_turn):
+            program(train_flags(data, folder, upsampling, precision, TURN * (repeats + 1) + 1))
     found['train_ratio'] = [bare / own for own, bare in zip(found['train'], found['bare_train'])]
     return {what: values[1:] for what, values in found.items()}
 
