@@ -13,6 +13,7 @@ import numpy as np
 
 from fcn import records as fcn_records
 from fcn.errors import InputError, reason
+from fcn.memory import Memory
 from TensorflowUtils import tf
 
 SCALES = 0.5, 2.0
@@ -31,6 +32,10 @@ see `jittered`.
 """
 
 
+# Seeded anew for each sample: a new one, which asks the system for random bits first, takes ten times as long.
+_random, _lock = np.random.RandomState(), threading.Lock()
+
+
 def draw(seed, number, count, augment=True, scales=SCALES, jitter=0.0):
     """Draws sample `number` (0, 1, ...) of the stream over `count` records. Returns a `Sample`.
 
@@ -39,8 +44,9 @@ def draw(seed, number, count, augment=True, scales=SCALES, jitter=0.0):
     """
     epoch, position = divmod(number, count)
     index = int(_permutation(seed, epoch, count)[position])
-    scale, flip, top, left, *colours = np.random.RandomState(
-        [seed, 1, number & 0xffffffff, number >> 32]).uniform(size=7)
+    with _lock:
+        _random.seed([seed, 1, number & 0xffffffff, number >> 32])
+        scale, flip, top, left, *colours = _random.uniform(size=7)
     if not augment:
         return Sample(index, 1.0, False, top, left, 1.0, 1.0, 1.0)
     # Even in the logarithm: halving is as likely as doubling.
@@ -56,25 +62,6 @@ def _permutation(seed, epoch, count):
 def records_of_samples(records, seed, first, count):
     """Returns the records of `count` samples of the stream, from number `first` on."""
     return [records[draw(seed, number, len(records)).index] for number in range(first, first + count)]
-
-
-class Memory:
-    """Keeps decoded images and annotations, by their paths, as long as they are `size` bytes together."""
-
-    def __init__(self, size):
-        self._kept, self._left, self._lock = {}, size, threading.Lock()
-
-    def find(self, path):
-        """Returns the array that is kept for that file, or None."""
-        return self._kept.get(path)
-
-    def keep(self, path, array):
-        """Keeps the array if it fits. Returns it."""
-        with self._lock:
-            if array.nbytes <= self._left and path not in self._kept:
-                self._left -= array.nbytes
-                self._kept[path] = array
-        return array
 
 
 def training_batches(records, dataset, batch_size, image_size, seed=0, first_sample=0, resize='crop', augment=True,
@@ -95,12 +82,13 @@ def training_batches(records, dataset, batch_size, image_size, seed=0, first_sam
       scales: smallest and largest scale.
       jitter: brightness, contrast and saturation are multiplied by factors from 1 - jitter to 1 + jitter; 0 to 1.
       worker, workers: of each `workers` batches this worker (or replica) takes the one numbered `worker`.
-      memory: a `Memory` to keep files in and to take them from, or None. It changes no sample.
+      memory: a `fcn.memory.Memory` to keep files in and to take them from; None: one of its own. It changes no sample.
 
     Returns:
       Dataset of dicts: 'image' uint8 [N, S, S, 3]; 'annotation' uint8 [N, S, S, 1]; 'number' int64 [N], sample numbers.
     """
     first, padding_label = first_sample + worker * batch_size, _padding_label(dataset)
+    memory = memory or Memory()
 
     def sample(position):
         """Does in NumPy, in one call, all but what the image's pixels need."""
@@ -108,11 +96,9 @@ def training_batches(records, dataset, batch_size, image_size, seed=0, first_sam
         number = first + batch * batch_size * workers + within
         drawn = draw(seed, number, len(records), augment, scales, jitter)
         one = records[drawn.index]
-        labels = memory and memory.find(one['annotation'])
+        labels = memory.labels(one['annotation'])
         if labels is None:
-            labels = fcn_records.read_labels(one['annotation'], dataset)
-            if memory:
-                memory.keep(one['annotation'], labels)
+            labels = memory.keep_labels(one['annotation'], fcn_records.read_labels(one['annotation'], dataset))
         if resize == 'squash':
             windows = [_Window(0, length, image_size, 0, 0, length) for length in labels.shape]
         else:
@@ -123,13 +109,13 @@ def training_batches(records, dataset, batch_size, image_size, seed=0, first_sam
         y, x = (slice(one.offset, one.offset + one.size) for one in windows)
         annotation[y, x] = labels[rows].take(columns, 1)
         windows = np.array(windows, 'int32').T
-        image = memory and memory.find(one['image'])
+        image = memory.image(one['image'])
         image = np.zeros([0, 0, 3], 'uint8') if image is None else _cut(image, windows[:2].ravel())
         return (os.fsencode(one['image']), image, np.int64(number), annotation[:, ::-1] if drawn.flip else annotation,
                 windows, drawn.flip, np.array(drawn[5:], 'float32'))
 
     def keep(path, image, windows):
-        return _cut(memory.keep(os.fsdecode(path), image), windows[:2].ravel())
+        return _cut(memory.keep_image(os.fsdecode(path), image), windows[:2].ravel())
 
     @tf.autograph.experimental.do_not_convert  # else TensorFlow 1.15 rewrites all of Pillow, which takes half a minute
     def load(position):
@@ -137,7 +123,7 @@ def training_batches(records, dataset, batch_size, image_size, seed=0, first_sam
             sample, [position], (tf.string, tf.uint8, tf.int64, tf.uint8, tf.int32, tf.bool, tf.float32),
             stateful=False)
         start, length, size, offset, first, count = (tf.ensure_shape(row, [2]) for row in tf.unstack(windows, 6))
-        if memory:
+        if memory.keeps_images:
             image = tf.cond(tf.size(image) > 0, lambda: image, lambda: tf.py_func(
                 keep, [path, _decode(tf.io.read_file(path), path), windows], tf.uint8, stateful=False))
             image.set_shape([None, None, 3])

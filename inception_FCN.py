@@ -101,8 +101,8 @@ flags.DEFINE_enum('learning_rate_scaling', 'none', ['none', 'sqrt', 'linear'], '
 flags.DEFINE_float('cluster_timeout', 300, 'Seconds to wait for the other workers of a job at its beginning.', 1)
 flags.DEFINE_enum('precision', 'float32', ['float32', 'mixed'], 'mixed: compute in float16 on GPUs and in bfloat16 on '
                   'CPUs that are fast in it, in all modes but export; weights stay in float32.')
-flags.DEFINE_integer('cache_megabytes', 0, 'Memory, of each worker, to keep decoded training images and annotations '
-                     'in, for small data sets: 4 bytes a pixel.', 0)
+flags.DEFINE_integer('cache_megabytes', 0, 'Memory, of each worker, to keep decoded training images in, for small data '
+                     'sets: 3 bytes a pixel.', 0)
 flags.DEFINE_integer('seed', 0, 'Of weights, order, crops and dropout.', 0, 2 ** 31 - 1)
 flags.DEFINE_boolean('deterministic', False, 'Same weights every time, bit for bit, from the same flags (CPU); slower.')
 
@@ -157,6 +157,7 @@ def train(dataset, crew, config):
     import BatchDatSetReader
     from fcn import checkpoints, evaluation, model, model_card, training, training_log
     from fcn.cluster import Cluster
+    from fcn.memory import Memory
     from TensorflowUtils import LOSS_SCALES, describe_devices, lower_precision, tf
 
     def starting_point():
@@ -194,8 +195,7 @@ def train(dataset, crew, config):
                 dict({name: FLAGS[name].value for name in ('batch_size', 'image_size', 'seed', 'resize', 'augment')},
                      first_sample=first_sample, scales=tuple(map(float, FLAGS.random_scale)),
                      jitter=FLAGS.color_jitter,
-                     memory=BatchDatSetReader.Memory(10 ** 6 * FLAGS.cache_megabytes) if FLAGS.cache_megabytes
-                     else None),
+                     memory=Memory(10 ** 6 * FLAGS.cache_megabytes)),
                 FLAGS.trainable_scopes,
                 lambda global_step: scale * model.scheduled_learning_rate(
                     FLAGS.schedule, FLAGS.learning_rate, global_step, FLAGS.max_iterations, FLAGS.warm_up),

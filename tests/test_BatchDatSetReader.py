@@ -8,6 +8,7 @@ from PIL import Image
 
 import BatchDatSetReader as reader
 from fcn.colorize import voc_palette
+from fcn.memory import Memory
 from fcn.records import Dataset, record
 from TensorflowUtils import session_config, tf
 
@@ -170,24 +171,21 @@ def test_the_stream_goes_on_from_any_sample(ramps, resize):
 
 @pytest.mark.parametrize('resize', ['crop', 'squash'])
 def test_what_is_kept_in_memory_changes_no_sample(tmp_path, resize):
-    """Nor does it matter that without memory only a window of each JPEG is decoded."""
+    """Nor does it matter that where no images are kept only a window of each JPEG is decoded."""
     random = np.random.RandomState(0)
     records = [pair(tmp_path, str(number), random.randint(0, 256, (90, 80 + number, 3), dtype='uint8'),
                     random.randint(0, COLUMNS, (90, 80 + number), dtype='uint8'), extension)
                for number, extension in enumerate(['.jpg', '.png', '.jpg', '.tif'])]
-    expected = batches(records, 8, resize=resize)
-    full = reader.Memory(10 ** 6)
-    assert_same(batches(records, 2, resize=resize, memory=full), expected[:2])  # one epoch
+    expected = batches(records, 8, resize=resize, memory=Memory(annotations=0))
+    full, annotations = Memory(images=10 ** 6), Memory()
+    for memory in (full, annotations):
+        assert_same(batches(records, 2, resize=resize, memory=memory), expected[:2])  # one epoch
+    for one in records:
+        os.remove(one['annotation'])
+    assert_same(batches(records, 8, resize=resize, memory=annotations), expected)
     for one in records:
         os.remove(one['image'])
-        os.remove(one['annotation'])
     assert_same(batches(records, 8, resize=resize, memory=full), expected)
-
-
-def test_memory_keeps_what_fits():
-    memory = reader.Memory(10)
-    given = [memory.keep(name, np.zeros(size, 'uint8')).nbytes for name, size in zip('abca', (6, 5, 4, 6))]
-    assert given == [6, 5, 4, 6] and [memory.find(name) is not None for name in 'abcd'] == [True, False, True, False]
 
 
 def test_workers_share_the_stream(ramps):
