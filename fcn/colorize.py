@@ -89,6 +89,9 @@ def save_panel(path, panels, class_names, palette, ignore_label=None, title=None
       palette: uint8 [256, 3].
       ignore_label: shown as 'void' in the legend, unless `class_names` names it.
       title: line above all panels, or None. Titles are shown as they are, whatever characters they hold.
+
+    Returns:
+      the PIL.Image that was written, RGB.
     """
     height, width = panels[0][1].shape[:2]
     scale = _scale(max(height, width))
@@ -143,6 +146,7 @@ def save_panel(path, panels, class_names, palette, ignore_label=None, title=None
     for place, string, font, anchor in texts:
         draw.text(place, string, 'black', font, anchor)
     picture.save(path, format='PNG', **QUICK_PNG)
+    return picture
 
 
 @functools.lru_cache(maxsize=None)
@@ -159,11 +163,8 @@ def save_stack(path, panels, titles, dataset):
     path: the file to write. panels: list of lists for `save_panel`. titles: str for each. dataset: the
     `fcn.records.Dataset` of their labels.
     """
-    rows = []
-    for those, title in zip(panels, titles):
-        held = io.BytesIO()
-        save_panel(held, those, dataset.class_names, dataset.palette, dataset.ignore_label, title)
-        rows.append(Image.open(held).convert('RGB'))
+    rows = [save_panel(io.BytesIO(), those, dataset.class_names, dataset.palette, dataset.ignore_label, title)
+            for those, title in zip(panels, titles)]
     stack = Image.new('RGB', (max(row.width for row in rows), sum(row.height for row in rows)), 'white')
     for number, row in enumerate(rows):
         stack.paste(row, (0, sum(above.height for above in rows[:number])))

@@ -10,8 +10,7 @@ from PIL import Image
 
 from fcn.errors import printable
 
-EMBEDDED = 100  # pictures within the page; more are links to their files
-PICTURES_BYTES, PICTURE_BYTES = 9 << 20, 105 << 10  # of all embedded pictures, and of one at most
+EMBEDDED, PICTURE_BYTES = 100, 105 << 10  # pictures within the page, more are links to their files; of each, at most
 STEPS = ((1200, 85), (1000, 75), (1000, 60), (800, 65), (640, 60), (480, 50))  # width, JPEG quality: the first to fit
 CHIPS = 8  # classes shown with a picture before one asks for all
 RANKED = 8  # best and worst images
@@ -41,13 +40,14 @@ def link(path):
     return urllib.parse.quote(os.fsencode(path))
 
 
-def cards(results_dir, pictures, colours):
+def cards(results_dir, pictures, colours, shots):
     """The pictures of a run.
 
     Args:
       results_dir: folder that panels are in.
       pictures: list of dict, as in `pictures.json`.
       colours: dict from class name to '#rrggbb', for classes that are annotated only.
+      shots: dict from panel to what `shot` made of it; others are read.
 
     Returns:
       (HTML of the first EMBEDDED as list items, HTML of the others as list items, HTML of a select's options: the
@@ -60,12 +60,12 @@ def cards(results_dir, pictures, colours):
     places = {name: place for place, name in enumerate(sorted(shown, key=lambda name: (name.lower(), name)))}
     options = ''.join('<option value="%d" data-name="%s">%s (%d)</option>'
                       % (place, text(name), text(name), shown[name]) for name, place in places.items())
-    limit = min(PICTURE_BYTES, PICTURES_BYTES // len(pictures[:EMBEDDED]))
+
+    def found(picture):
+        return shots.get(picture['panel']) or _read(os.path.join(results_dir, picture['panel']))
     with futures.ThreadPoolExecutor() as pool:
-        shots = pool.map(lambda picture: _embedded(os.path.join(results_dir, picture['panel']), limit),
-                         pictures[:EMBEDDED])
-        embedded = [_card(picture, shot, _attributes(index, picture, places), colours)
-                    for index, (picture, shot) in enumerate(zip(pictures, shots))]
+        embedded = [_card(picture, one, _attributes(index, picture, places), colours)
+                    for index, (picture, one) in enumerate(zip(pictures, pool.map(found, pictures[:EMBEDDED])))]
     linked = [_line(picture, _attributes(index, picture, places), results_dir)
               for index, picture in enumerate(pictures[EMBEDDED:], EMBEDDED)]
     return '\n'.join(embedded), '\n'.join(linked), options
@@ -155,8 +155,8 @@ def _chips(picture, colours):
     return '<ul class="chips">%s</ul>%s' % (''.join(chips), more)
 
 
-def _embedded(path, limit):
-    """(data: URL, width, height) of a picture as JPEG of at most `limit` bytes in base64, or None for no picture."""
+def _read(path):
+    """Returns `shot` of a picture file, or None where it is no picture."""
     try:
         with Image.open(path) as image:
             page = image.copy()
@@ -165,10 +165,14 @@ def _embedded(path, limit):
                 page.paste(full, mask=full)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # a broken PNG is a SyntaxError
         return None
+    return shot(page)
+
+
+def shot(picture, limit=PICTURE_BYTES):
+    """Returns (data: URL, width, height) of a PIL.Image, RGB, as JPEG of at most `limit` bytes in base64."""
     for width, quality in STEPS:
-        file = io.BytesIO()
-        width = min(width, page.width)
-        small = page.resize((width, max(1, round(page.height * width / page.width))), Image.LANCZOS)
+        file, width = io.BytesIO(), min(width, picture.width)
+        small = picture.resize((width, max(1, round(picture.height * width / picture.width))), Image.LANCZOS)
         small.save(file, 'JPEG', quality=quality, optimize=True)
         if len(file.getvalue()) * 4 / 3 <= limit:
             break

@@ -92,7 +92,7 @@ def visualize(dataset):
         print('without the dense-CRF panel: pip install pydensecrf2 (Python 3.7 to 3.12) adds it')
     print('wrote %d pictures%s to %s: pic_0.png and on, labels/, overlays/, classes.csv. Next: open %s'
           % (len(left) - len(unreadable), ' (%d skipped)' % len(unreadable) if unreadable else '', FLAGS.results_dir,
-             write_page(dataset)))
+             write_page(dataset, shown.shots)))
     return 0
 
 
@@ -190,11 +190,11 @@ def refinement():
     return crf.Refinement(crf.parameters(FLAGS.crf_parameters))
 
 
-def write_page(dataset):
-    """Writes index.html over what --results_dir holds, and returns its path."""
+def write_page(dataset, shots=None):
+    """Writes index.html over what --results_dir holds, and returns its path. shots: as `report.write` takes them."""
     from fcn import report
     config, logs_dir = run_folder.read_config(run_dir()), os.path.abspath(run_dir())
     if os.path.basename(logs_dir) == 'best':  # the log is beside it
         logs_dir = os.path.dirname(logs_dir)
     return report.write(FLAGS.results_dir, logs_dir, dataset.name, dataset.class_names, dataset.palette,
-                        config.get('flags'), dataset.ignore_label)
+                        config.get('flags'), dataset.ignore_label, shots)

@@ -71,7 +71,7 @@ def read_progress(path):
     return lines
 
 
-def write(results_dir, logs_dir, title, class_names, palette, recipe=None, ignore_label=None):
+def write(results_dir, logs_dir, title, class_names, palette, recipe=None, ignore_label=None, shots=None):
     """Writes `index.html`, and `class_iou.png`, `confusion_matrix.png` and `curves.png` where there is data for them.
 
     Args:
@@ -82,6 +82,7 @@ def write(results_dir, logs_dir, title, class_names, palette, recipe=None, ignor
       palette: uint8 [256, 3], row = label.
       recipe: dict of flag names and values, or None.
       ignore_label: label that was not counted, or None.
+      shots: of panels that were just drawn, as `gallery.cards` takes them, or None.
 
     Returns:
       path of `index.html`. It is written whole or not at all.
@@ -93,7 +94,7 @@ def write(results_dir, logs_dir, title, class_names, palette, recipe=None, ignor
     found = _read_results(results_dir, logs_dir)
     colours = {name: '#%02x%02x%02x' % tuple(int(part) for part in palette[label])
                for label, name in reversed(list(enumerate(class_names)))}
-    sections = _sections(results_dir, found, colours, recipe, ignore_label)
+    sections = _sections(results_dir, found, colours, recipe, ignore_label, shots or {})
     with open(TEMPLATE, encoding='utf-8') as file:
         page = _keep_sections(file.read(), sections)
     script = re.search('<script>(.*)</script>', page, re.DOTALL).group(1)
@@ -104,11 +105,11 @@ def write(results_dir, logs_dir, title, class_names, palette, recipe=None, ignor
     return path
 
 
-def _sections(results_dir, found, colours, recipe, ignore_label):
+def _sections(results_dir, found, colours, recipe, ignore_label, shots):
     """Writes the plots. Returns what the template's sections and places are filled with: dict from name to HTML."""
     metrics = found['metrics']
     pictures = found['pictures']['pictures'] if found['pictures'] else []
-    cards, further, options = gallery.cards(results_dir, pictures, colours) if pictures else ('', '', '')
+    cards, further, options = gallery.cards(results_dir, pictures, colours, shots) if pictures else ('', '', '')
     return {
         'summary': _summary(found),
         'scores': _cards(metrics) if metrics else '',

@@ -13,7 +13,7 @@ import os
 import imageio
 import numpy as np
 
-from fcn import colorize, metrics, run_folder
+from fcn import colorize, gallery, metrics, run_folder
 from fcn.errors import InputError, printable
 from fcn.files import make_folder, write_csv, write_whole, writing
 
@@ -71,12 +71,14 @@ class Gallery:
       checkpoint: prefix of the checkpoint that predicts; pictures of another one are no longer up to date.
       go_on: whether pictures in the folder that are up to date stay listed, see `is_done`.
       how: what JSON can hold, how it predicts; pictures made otherwise are no longer up to date.
+
+    Its `shots` are those of the panels that it wrote, as far as they will be within the page: see `fcn.gallery`.
     """
 
     def __init__(self, folder, dataset, checkpoint, go_on, how=None):
         self.folder, self.dataset, self.checkpoint, self.how = make_folder(folder), dataset, checkpoint, how
         self.pictures = [one for one in self._listed() if self._is_there(one)] if go_on else []
-        self._done = {one['name']: one for one in self.pictures}
+        self._done, self.shots = {one['name']: one for one in self.pictures}, {}
 
     def _listed(self):
         try:
@@ -131,8 +133,10 @@ class Gallery:
         for path in paths.values():
             make_folder(os.path.dirname(path))
         with writing(os.path.join(self.folder, panel)):
-            colorize.save_panel(os.path.join(self.folder, panel), panels, dataset.class_names, dataset.palette,
-                                dataset.ignore_label, title=name)
+            drawn = colorize.save_panel(os.path.join(self.folder, panel), panels, dataset.class_names, dataset.palette,
+                                        dataset.ignore_label, title=name)
+        if len(self.pictures) < gallery.EMBEDDED:
+            self.shots[panel] = gallery.shot(drawn)
         with writing(paths['labels']):
             colorize.save_labels(paths['labels'], prediction, dataset.palette)
         with writing(paths['overlays']):
