@@ -170,10 +170,8 @@ def train(dataset, crew, config):
               'another --logs_dir to begin anew.' % (newest, first_step, FLAGS.max_iterations))
         return 0
     best_dir = os.path.join(FLAGS.logs_dir, 'best')
-    both = {one['image'] for one in dataset.training} & {one['image'] for one in dataset.validation}
-    if both:
-        print('note: %d validation images are training images too, so that their scores are too good; --mode=check '
-              'names them' % len(both))
+    for note in training.notes(dataset, FLAGS.image_size, FLAGS.resize):
+        print(note)
 
     weights_of_classes = crew.share(lambda: class_weights.class_weights(
         FLAGS.class_weights, dataset.training, dataset))

@@ -1,13 +1,32 @@
 """The training graph: what each replica computes of a step, and what the step returns."""
+import contextlib
 import math
 
 import BatchDatSetReader
-from fcn import model
+from fcn import model, records
+from fcn.errors import InputError
 from nets import inception_v3_fcn as network
 from TensorflowUtils import histogram_summaries, tf
 
 # With n times the batch the gradient is less noisy: how much longer the steps may be.
 SCALINGS = {'none': lambda replicas: 1.0, 'sqrt': math.sqrt, 'linear': float}
+SMALL_SQUARE = 176  # pixels; below, what batch norm learns of squares is not true of whole images (docs/results.md)
+
+
+def notes(dataset, image_size, resize):
+    """Yields what the user should know of a training before it begins. image_size, resize: as the flags."""
+    both = {one['image'] for one in dataset.training} & {one['image'] for one in dataset.validation}
+    if both:
+        yield ('note: %d validation images are training images too, so that their scores are too good; --mode=check '
+               'names them' % len(both))
+    if resize == 'crop' and image_size < SMALL_SQUARE:
+        size = (0, 0)
+        with contextlib.suppress(InputError), records.opened(dataset.training[0]['image'], 'image') as image:
+            size = image.size  # or the check will name it
+        if min(size) > image_size:
+            yield ('note: squares of --image_size=%d are small for images of %d×%d pixels: the deepest layers see '
+                   'little but their edges, and scores of whole images hang on chance; %d is better'
+                   % ((image_size,) + size + (min(SMALL_SQUARE, *size),)))
 
 
 class Step:
