@@ -16,6 +16,7 @@ import glob
 import json
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
@@ -24,6 +25,7 @@ import time
 from unittest import mock
 
 import numpy as np
+from bare_graphs import bare, bare_graph, ceiling, original, timed
 from PIL import Image
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -32,8 +34,7 @@ HEIGHT, WIDTH = 375, 500
 HEADINGS = ('what', 'program, images/s', 'bare graph, images/s', 'ratio', 'of the ceiling', 'peak GB',
             'PyTorch, images/s', 'original, images/s')
 FEW, MORE = 8, 160  # images of a short test, and how many more a long one has
-TURN = 4  # training steps of the program, and then of its bare graph
-SETTLED = 4  # steps at the beginning of a bare graph that are not counted; of a training the first turn is not
+TURN = 4  # training steps of the program, and then of its bare graph; the first turn is not counted
 
 
 # ---- data
@@ -62,90 +63,7 @@ def draw_voc(folder, training, validation, classes):
         file.write('\n'.join('class %d' % label for label in range(classes)) + '\n')
 
 
-# ---- one process: a bare graph
-
-def timed(run, repeats, settled=SETTLED):
-    """Calls `run`. Returns the seconds of each call, behind those that are not counted."""
-    seconds = []
-    for _ in range(repeats + settled):
-        begun = time.time()
-        run()
-        seconds.append(time.time() - begun)
-    return seconds[settled:]
-
-
-@contextlib.contextmanager
-def bare_graph(training, upsampling, classes, precision, shape):
-    """Yields (a function that runs one step of a bare graph, GFLOP of a step's convolutions and products)."""
-    from fcn import model
-    from fcn.cluster import Cluster
-    from fcn.workers import Alone
-    from nets import inception_v3_fcn as network
-    from TensorflowUtils import tf
-    settings = {'num_classes': classes, 'skip': '8s', 'upsampling': upsampling, 'use_batch_norm': True,
-                'scale_input': True, 'weight_decay': 0.00004, 'batch_norm_decay': 0.99, 'freeze_batch_norm': False,
-                'dropout_keep_prob': 0.85, 'fold_batch_norm': not training}
-    random = np.random.RandomState(0)
-    images, labels = random.randint(0, 256, shape + [3]), random.randint(0, classes, shape + [1])
-    cluster, built = Cluster(Alone(), precision=precision, training=training, folded=not training), {}
-
-    def build(_):
-        # variables, or TensorFlow would compute what does not depend on any once for all
-        image, annotation = (tf.Variable(array.astype('uint8'), trainable=False) for array in (images, labels))
-        prediction, logits, _ = model.build(image, settings, training)
-        if training:
-            loss = model.mean_loss(*model.pixelwise_loss(logits, annotation, 255))
-            built['step'] = model.training_operation(loss, tf.constant(1e-5), tf.train.get_or_create_global_step(),
-                                                     tf.trainable_variables())[0]
-        else:
-            built['step'] = prediction.op
-    with tf.Graph().as_default() as graph:
-        cluster.on_replicas(build)
-        with tf.Graph().as_default() as used:  # and not what batch norm was folded from
-            tf.import_graph_def(tf.graph_util.extract_sub_graph(graph.as_graph_def(), [built['step'].name]), name='')
-        options = tf.profiler.ProfileOptionBuilder(tf.profiler.ProfileOptionBuilder.float_operation())
-        counted = tf.profiler.profile(used, cmd='op', options=options.with_empty_output().select(
-            ['float_ops']).build())
-        with cluster.session() as session:
-            session.run(tf.global_variables_initializer())
-            session.run(tf.get_collection(network.FOLDING))
-            yield functools.partial(session.run, built['step']), counted.total_float_ops / 1e9
-
-
-def bare(training, upsampling, classes, precision, shape, repeats):
-    """Runs a bare graph. Returns (seconds of each step, GFLOP of a step)."""
-    with bare_graph(training, upsampling, classes, precision, shape) as (step, gflop):
-        return timed(step, repeats), gflop
-
-
-def original(repeats):
-    """Returns the seconds of the 2017 original's training steps, 8 of 224×224, but for its dropout.
-
-    Its network with the gradients, the loss and the session that TensorFlow gives by default.
-    """
-    from nets import inception_v3_fcn as network
-    from TensorflowUtils import slim, tf
-    random = np.random.RandomState(0)
-    images, labels = (tf.Variable(array, trainable=False) for array in (
-        random.randint(0, 256, (8, 224, 224, 3)).astype('float32'), random.randint(0, 22, (8, 224, 224))))
-    with slim.arg_scope(network.inception_v3_fcn_arg_scope(use_batch_norm=False, weight_decay=0.0)):
-        _, logits, _ = network.inception_v3_fcn(images, 22, is_training=False, upsampling='features')
-    loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits))
-    step = tf.train.AdamOptimizer(1e-5).minimize(loss)
-    with tf.Session() as session:
-        session.run(tf.global_variables_initializer())
-        return {'seconds': timed(functools.partial(session.run, step), repeats)}
-
-
-def ceiling(repeats):
-    """Returns the seconds of 2048×2048×2048 matrix products."""
-    from TensorflowUtils import session_config, tf
-    factor = tf.Variable(tf.random_normal([2048, 2048]))
-    product = tf.matmul(factor, factor)
-    with tf.Session(config=session_config()) as session:
-        session.run(factor.initializer)
-        return {'seconds': timed(functools.partial(session.run, product.op), repeats)}
-
+# ---- in processes of their own
 
 def pipeline(data_dir, batches):
     """Returns the seconds of batches of 8 from the input pipeline, alone."""
@@ -259,6 +177,21 @@ def train_in_turn(data, folder, upsampling, classes, precision, repeats):
     return {what: values[1:] for what, values in found.items()}
 
 
+@contextlib.contextmanager
+def network_on_one_core():
+    """Has the network computed by one core, one image at a time; decoding and drawing may use the others."""
+    from fcn import cluster, evaluation
+    usual = cluster.session_config
+
+    def session_config(*arguments, **more):
+        config = usual(*arguments, **more)
+        config.intra_op_parallelism_threads = config.inter_op_parallelism_threads = 1
+        return config
+    with mock.patch.object(cluster, 'session_config', session_config), mock.patch.object(
+            evaluation, 'in_pairs', lambda function, items, alone: map(function, items)):
+        yield
+
+
 def test_in_turn(data, less, folder, upsampling, classes, precision, repeats):
     """Tests, and draws photos, by the program and its bare graph in turn.
 
@@ -266,18 +199,27 @@ def test_in_turn(data, less, folder, upsampling, classes, precision, repeats):
     """
     import inception_FCN
     inception_FCN.freeze_weights()
-    found = {'bare_test': []}
+    found = {}
 
-    def bare_test():
+    def bare_test(name='bare_test'):
         seconds, found['bare_test_gflop'] = bare(False, upsampling, classes, precision, [1, HEIGHT, WIDTH], repeats)
-        found['bare_test'] += seconds
+        found.setdefault(name, []).extend(seconds)
+
+    def photos():
+        few, many = (program(photo_flags(data, folder, precision, pattern)) for pattern in ('0000?', '000??'))
+        shutil.rmtree(os.path.join(folder, 'photos'))
+        return (many - few) / 90
     bare_test()
     short = program(test_flags(less, folder, precision))
     found['test'] = [(program(test_flags(data, folder, precision)) - short) / MORE]
     bare_test()
-    short = program(photo_flags(data, folder, precision, '0000?'))  # 10 of them; then 100
-    found['photos'] = [(program(photo_flags(data, folder, precision, '000??')) - short) / 90]
+    found['photos'] = [photos()]
     bare_test()
+    if len(os.sched_getaffinity(0)) > 1:
+        with network_on_one_core():
+            bare_test('bare_one_core')
+            found['photos_one_core'] = [photos()]
+            bare_test('bare_one_core')
     found['bare_predict'], found['bare_predict_gflop'] = bare(False, upsampling, classes, precision, [8, 224, 224],
                                                               repeats)
     return found
@@ -340,8 +282,11 @@ def measure(arguments, folder):
         yield ('test, %s, 1 of 500×375' % name, '%.2f' % (1 / middle['test']), '%.2f' % (1 / middle['bare_test']),
                '%.2f' % (middle['bare_test'] / middle['test']), fraction('bare_test'), '',
                others('pytorch_test', 1))
-        yield ('photos, %s, 1 of 500×375' % name, '%.2f' % (1 / middle['photos']), '%.2f' % (1 / middle['bare_test']),
-               '%.2f' % (middle['bare_test'] / middle['photos']))
+        for what, own, other in (('photos', 'photos', 'bare_test'),
+                                 ('photos, network on one core', 'photos_one_core', 'bare_one_core')):
+            if own in middle:
+                yield ('%s, %s, 1 of 500×375' % (what, name), '%.2f' % (1 / middle[own]), '%.2f' % (1 / middle[other]),
+                       '%.2f' % (middle[other] / middle[own]))
         yield 'predict, %s, 8 of 224×224' % name, '', '%.2f' % (8 / middle['bare_predict']), '', fraction(
             'bare_predict'), '', others('pytorch_predict', 8)
         yield 'from command to first step, %s' % name, '%.1f s' % middle['first']

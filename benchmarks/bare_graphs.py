@@ -1,0 +1,91 @@
+"""Networks on one constant batch, alone: what bench.py, beside this file, compares the program with."""
+import contextlib
+import functools
+import time
+
+import numpy as np
+
+SETTLED = 4  # steps at the beginning that are not counted
+
+
+def timed(run, repeats, settled=SETTLED):
+    """Calls `run`. Returns the seconds of each call, behind those that are not counted."""
+    seconds = []
+    for _ in range(repeats + settled):
+        begun = time.time()
+        run()
+        seconds.append(time.time() - begun)
+    return seconds[settled:]
+
+
+@contextlib.contextmanager
+def bare_graph(training, upsampling, classes, precision, shape):
+    """Yields (a function that runs one step of a bare graph, GFLOP of a step's convolutions and products)."""
+    from fcn import model
+    from fcn.cluster import Cluster
+    from fcn.workers import Alone
+    from nets import inception_v3_fcn as network
+    from TensorflowUtils import tf
+    settings = {'num_classes': classes, 'skip': '8s', 'upsampling': upsampling, 'use_batch_norm': True,
+                'scale_input': True, 'weight_decay': 0.00004, 'batch_norm_decay': 0.99, 'freeze_batch_norm': False,
+                'dropout_keep_prob': 0.85, 'fold_batch_norm': not training}
+    random = np.random.RandomState(0)
+    images, labels = random.randint(0, 256, shape + [3]), random.randint(0, classes, shape + [1])
+    cluster, built = Cluster(Alone(), precision=precision, training=training, folded=not training), {}
+
+    def build(_):
+        # variables, or TensorFlow would compute what does not depend on any once for all
+        image, annotation = (tf.Variable(array.astype('uint8'), trainable=False) for array in (images, labels))
+        prediction, logits, _ = model.build(image, settings, training)
+        if training:
+            loss = model.mean_loss(*model.pixelwise_loss(logits, annotation, 255))
+            built['step'] = model.training_operation(loss, tf.constant(1e-5), tf.train.get_or_create_global_step(),
+                                                     tf.trainable_variables())[0]
+        else:
+            built['step'] = prediction.op
+    with tf.Graph().as_default() as graph:
+        cluster.on_replicas(build)
+        with tf.Graph().as_default() as used:  # and not what batch norm was folded from
+            tf.import_graph_def(tf.graph_util.extract_sub_graph(graph.as_graph_def(), [built['step'].name]), name='')
+        options = tf.profiler.ProfileOptionBuilder(tf.profiler.ProfileOptionBuilder.float_operation())
+        counted = tf.profiler.profile(used, cmd='op', options=options.with_empty_output().select(
+            ['float_ops']).build())
+        with cluster.session() as session:
+            session.run(tf.global_variables_initializer())
+            session.run(tf.get_collection(network.FOLDING))
+            yield functools.partial(session.run, built['step']), counted.total_float_ops / 1e9
+
+
+def bare(training, upsampling, classes, precision, shape, repeats):
+    """Runs a bare graph. Returns (seconds of each step, GFLOP of a step)."""
+    with bare_graph(training, upsampling, classes, precision, shape) as (step, gflop):
+        return timed(step, repeats), gflop
+
+
+def original(repeats):
+    """Returns the seconds of the 2017 original's training steps, 8 of 224×224, but for its dropout.
+
+    Its network with the gradients, the loss and the session that TensorFlow gives by default.
+    """
+    from nets import inception_v3_fcn as network
+    from TensorflowUtils import slim, tf
+    random = np.random.RandomState(0)
+    images, labels = (tf.Variable(array, trainable=False) for array in (
+        random.randint(0, 256, (8, 224, 224, 3)).astype('float32'), random.randint(0, 22, (8, 224, 224))))
+    with slim.arg_scope(network.inception_v3_fcn_arg_scope(use_batch_norm=False, weight_decay=0.0)):
+        _, logits, _ = network.inception_v3_fcn(images, 22, is_training=False, upsampling='features')
+    loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits))
+    step = tf.train.AdamOptimizer(1e-5).minimize(loss)
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        return {'seconds': timed(functools.partial(session.run, step), repeats)}
+
+
+def ceiling(repeats):
+    """Returns the seconds of 2048×2048×2048 matrix products."""
+    from TensorflowUtils import session_config, tf
+    factor = tf.Variable(tf.random_normal([2048, 2048]))
+    product = tf.matmul(factor, factor)
+    with tf.Session(config=session_config()) as session:
+        session.run(factor.initializer)
+        return {'seconds': timed(functools.partial(session.run, product.op), repeats)}
