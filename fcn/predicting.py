@@ -99,7 +99,7 @@ def visualize(dataset):
 def compare(dataset):
     """Draws the predictions of several runs side by side, as the original does of FCN-32s, 16s and 8s."""
     from fcn import visualization
-    records, comparison = shown_records(dataset), visualization.Comparison()
+    records, comparison = shown_records(dataset), visualization.Comparison(FLAGS.compare)
     for folder in FLAGS.compare:
         prefix, values = comparison.checkpoint(folder, dataset)
         with trained_model(records, dataset, prefix, values) as (session, predictions):

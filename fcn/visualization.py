@@ -28,11 +28,20 @@ def with_best_and_worst(records, others, scores, count=3):
     return records + [one for one in others if one['filename'] in wanted]
 
 
-class Comparison:
-    """Predictions of several runs on the same images, drawn side by side."""
+def short_names(folders):
+    """Returns as many last parts of each path as tell them apart: ['8s'], or ['a/logs', 'b/logs']."""
+    paths, count = [os.path.abspath(folder).split(os.sep) for folder in folders], 1
+    while len({tuple(path[-count:]) for path in paths}) < len(set(map(tuple, paths))):
+        count += 1
+    return ['/'.join(path[-count:]) for path in paths]
 
-    def __init__(self):
+
+class Comparison:
+    """Predictions of several runs on the same images, drawn side by side. folders: of the runs."""
+
+    def __init__(self, folders):
         self._panels = {}  # {number of the record: list of panels}
+        self._names = dict(zip(folders, short_names(folders)))
 
     def checkpoint(self, folder, dataset):
         """Returns (checkpoint, flags) of a run's folder. Raises InputError: it is none, or has other classes."""
@@ -47,7 +56,7 @@ class Comparison:
 
     def add(self, folder, values, records, pictures):
         """Adds a run's pictures of the records. values: its flags."""
-        title = 'FCN-%s, %s' % (values['skip_layers'], os.path.basename(os.path.normpath(folder)))
+        title = 'FCN-%s, %s' % (values['skip_layers'], self._names[folder])
         for one in pictures:
             first = [('Image', one['image'])] + (
                 [('Ground truth', one['annotation'])] if records[one['number']]['annotation'] else [])
