@@ -38,13 +38,12 @@ def parameters(texts):
 class Refinement:
     """`dense_crf` with its parameters, as a function of image and probabilities.
 
-    Images of more than `MOST_PIXELS` keep the prediction, and are counted in `left`. Raises InputError when pydensecrf2
-    is missing.
+    Images of more than `MOST_PIXELS` keep the prediction. Raises InputError when pydensecrf2 is missing.
     """
 
     def __init__(self, values):
         import_densecrf()
-        self.values, self.left = values, 0
+        self.values = values
 
     def takes(self, image):
         return image.shape[0] * image.shape[1] <= MOST_PIXELS
@@ -52,7 +51,6 @@ class Refinement:
     def __call__(self, image, probabilities):
         if self.takes(image):
             return dense_crf(image, probabilities, **self.values)
-        self.left += 1
         return probabilities.argmax(-1).astype(np.uint8)
 
 

@@ -23,12 +23,12 @@ MARGIN = 256  # pixels that a tile sees beyond those it is used for; a multiple 
 FEW_SCORES = 1 << 25  # of an image: while one such is computed another may be, so that no core waits for others
 
 
-Scores = collections.namedtuple('Scores', 'loss confusion refined pictures rows')
+Scores = collections.namedtuple('Scores', 'loss confusion refined pictures rows pixels')
 Scores.__doc__ = """What `Evaluation.scores` finds.
 
 loss: mean over all labelled pixels, in nats. confusion: int64 [C, C], rows annotated, columns predicted. refined: the
 same of the refined predictions, or None. pictures: as `Evaluation.pictures` gives them. rows: each image's (pixel
-accuracy, mean IoU), None where it has none.
+accuracy, mean IoU), None where it has none. pixels: of each image, int.
 """
 
 
@@ -50,7 +50,7 @@ class Evaluation:
         self.first, self.stride = cluster.workers.index, cluster.workers.count
         self.records = records = records[self.first::self.stride]
         size = settings['num_classes']
-        self._sum = cluster.summing([2, size, size], tf.int64), cluster.summing([self.total, 4], tf.float64)
+        self._sum = cluster.summing([2, size, size], tf.int64), cluster.summing([self.total, 5], tf.float64)
         images = BatchDatSetReader.evaluation_images(records, dataset, squash_to)
         self._iterator = tf.data.make_initializable_iterator(images)
         batch = self._iterator.get_next()
@@ -81,7 +81,7 @@ class Evaluation:
           `Scores`.
         """
         classes, ignored = len(self.dataset.class_names), self.dataset.ignore_label
-        table, confusion, shown = np.zeros((self.total, 4)), np.zeros((2, classes, classes), 'int64'), []
+        table, confusion, shown = np.zeros((self.total, 5)), np.zeros((2, classes, classes), 'int64'), []
 
         def count(one):
             fetches = {name: tensor for name, tensor, wanted in (
@@ -98,15 +98,16 @@ class Evaluation:
                 figures = metrics.scores(one['confusion'], self.dataset.class_names, 1, ignored)
                 table[self.first + one['number'] * self.stride] = [
                     math.nan if value is None else value for value in (
-                        one['loss'], one['pixels'], figures['pixel_accuracy'], figures['mean_iou'])]
+                        one['loss'], one['pixels'], figures['pixel_accuracy'], figures['mean_iou'],
+                        one['annotation'].size)]
                 confusion[0] += one['confusion']
                 shown += [one] if one['number'] < examples else []
                 if refine:
                     refining.do(count_refined, one)
         confusion, table = self._sum[0](session, confusion), self._sum[1](session, table)
-        rows = [tuple(None if math.isnan(value) else value for value in row) for row in table[:, 2:].tolist()]
-        loss = math.fsum(table[:, 0]) / max(math.fsum(table[:, 1]), 1.0)
-        return Scores(loss, confusion[0], confusion[1] if refine else None, shown, rows)
+        rows = [tuple(None if math.isnan(value) else value for value in row) for row in table[:, 2:4].tolist()]
+        loss, pixels = math.fsum(table[:, 0]) / max(math.fsum(table[:, 1]), 1.0), table[:, 4].astype(int).tolist()
+        return Scores(loss, confusion[0], confusion[1] if refine else None, shown, rows, pixels)
 
     def validate(self, session, log, step):
         """Measures, and shows three images in TensorBoard. Returns the values for `TrainingLog.write`."""

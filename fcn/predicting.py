@@ -38,9 +38,9 @@ def test(dataset, crew):
         refined = result_of(found.refined)
         print('\n'.join(['', 'With the dense CRF:'] + metrics.summary_lines(refined)))
         written += metrics.write(refined, os.path.join(FLAGS.results_dir, 'crf'))
-        if refine.left:
-            print('(%d images of more than %d pixels are in it as they were predicted.)' % (refine.left,
-                                                                                          crf.MOST_PIXELS))
+        large = sum(pixels > crf.MOST_PIXELS for pixels in found.pixels)
+        if large:
+            print('(%d images of more than %d pixels are in it as they were predicted.)' % (large, crf.MOST_PIXELS))
     else:  # those of an earlier test
         for name in ('metrics.txt', 'metrics.json'):
             with contextlib.suppress(FileNotFoundError):

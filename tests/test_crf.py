@@ -88,4 +88,3 @@ def test_large_images_keep_their_prediction(monkeypatch):
     np.testing.assert_array_equal(refine(image, probabilities), crf.dense_crf(image, probabilities))
     monkeypatch.setattr(crf, 'MOST_PIXELS', truth.size - 1)
     np.testing.assert_array_equal(refine(image, probabilities), probabilities.argmax(-1))
-    assert refine.left == 1

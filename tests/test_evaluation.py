@@ -44,6 +44,7 @@ def test_scores_of_pairs_are_those_of_images_alone(evaluated, monkeypatch):
     np.testing.assert_array_equal(pairs.confusion, alone.confusion)
     assert pairs.loss == pytest.approx(alone.loss, rel=1e-6) and pairs.rows == alone.rows
     assert len(set(pairs.rows)) == len(SIZES)
+    assert pairs.pixels == [height * width for height, width in SIZES]
     assert [one['number'] for one in pairs.pictures] == [0, 1, 2]
     for one, other in zip(pairs.pictures, alone.pictures):
         for name in ('image', 'annotation', 'prediction'):
