@@ -170,7 +170,8 @@ def train(dataset, crew, config):
               'another --logs_dir to begin anew.' % (newest, first_step, FLAGS.max_iterations))
         return 0
     best_dir = os.path.join(FLAGS.logs_dir, 'best')
-    for note in training.notes(dataset, FLAGS.image_size, FLAGS.resize):
+    for note in training.notes(dataset, FLAGS.image_size, FLAGS.resize == 'crop' and FLAGS.use_batch_norm
+                               and not FLAGS.freeze_batch_norm):
         print(note)
 
     weights_of_classes = crew.share(lambda: class_weights.class_weights(

@@ -7,7 +7,8 @@ Each row compares the program (`inception_FCN.py`, on JPEGs and annotations of 5
 augmentation, log and summaries) with its bare graph (the same network, loss and train operation on one constant batch),
 in turn in one process; figures are medians. The fraction of the ceiling is the share of
 the machine's own matrix-multiply rate that the bare graph's convolutions and matrix products reach, by TensorFlow's
-count of their operations; a training step counts as three forward passes.
+count of their operations; a training step counts as three forward passes. Photos are drawn with the network on all
+cores, and once more with it on one, which shows whether drawing is hidden where a core is free.
 """
 import argparse
 import contextlib
@@ -80,7 +81,7 @@ def pipeline(data_dir, batches):
 
 
 def in_process(function, *arguments, python=sys.executable):
-    """Calls a function above in a process of its own. Returns (what it returns, its peak memory in GB)."""
+    """Calls a function of this module in a process of its own. Returns (what it returns, its peak memory in GB)."""
     process = subprocess.Popen([python, os.path.abspath(__file__), '--call', json.dumps(
         [function.__name__] + list(arguments))], stdout=subprocess.PIPE)
     text = process.stdout.read()
@@ -177,9 +178,19 @@ def train_in_turn(data, folder, upsampling, classes, precision, repeats):
     return {what: values[1:] for what, values in found.items()}
 
 
-@contextlib.contextmanager
-def network_on_one_core():
-    """Has the network computed by one core, one image at a time; decoding and drawing may use the others."""
+def photos(data, folder, precision):
+    """Draws 10 photos, and 100. Returns the seconds of each more."""
+    few, many = (program(photo_flags(data, folder, precision, pattern)) for pattern in ('0000?', '000??'))
+    shutil.rmtree(os.path.join(folder, 'photos'))
+    return (many - few) / 90
+
+
+def photos_beside_one_core(data, folder, upsampling, classes, precision, repeats):
+    """Draws photos while one core computes the network, one image after the other; decoding and drawing have the rest.
+
+    Returns {what: seconds of each image or step}, of the program and of the bare graph, in turn.
+    """
+    import inception_FCN
     from fcn import cluster, evaluation
     usual = cluster.session_config
 
@@ -187,9 +198,13 @@ def network_on_one_core():
         config = usual(*arguments, **more)
         config.intra_op_parallelism_threads = config.inter_op_parallelism_threads = 1
         return config
+    inception_FCN.freeze_weights()
+    # Before the first session, whose number of threads is that of all sessions of a process.
     with mock.patch.object(cluster, 'session_config', session_config), mock.patch.object(
             evaluation, 'in_pairs', lambda function, items, alone: map(function, items)):
-        yield
+        seconds = [bare(False, upsampling, classes, precision, [1, HEIGHT, WIDTH], repeats)[0], photos(
+            data, folder, precision), bare(False, upsampling, classes, precision, [1, HEIGHT, WIDTH], repeats)[0]]
+    return {'photos_one_core': [seconds[1]], 'bare_one_core': seconds[0] + seconds[2]}
 
 
 def test_in_turn(data, less, folder, upsampling, classes, precision, repeats):
@@ -199,27 +214,17 @@ def test_in_turn(data, less, folder, upsampling, classes, precision, repeats):
     """
     import inception_FCN
     inception_FCN.freeze_weights()
-    found = {}
+    found = {'bare_test': []}
 
-    def bare_test(name='bare_test'):
+    def bare_test():
         seconds, found['bare_test_gflop'] = bare(False, upsampling, classes, precision, [1, HEIGHT, WIDTH], repeats)
-        found.setdefault(name, []).extend(seconds)
-
-    def photos():
-        few, many = (program(photo_flags(data, folder, precision, pattern)) for pattern in ('0000?', '000??'))
-        shutil.rmtree(os.path.join(folder, 'photos'))
-        return (many - few) / 90
+        found['bare_test'] += seconds
     bare_test()
     short = program(test_flags(less, folder, precision))
     found['test'] = [(program(test_flags(data, folder, precision)) - short) / MORE]
     bare_test()
-    found['photos'] = [photos()]
+    found['photos'] = [photos(data, folder, precision)]
     bare_test()
-    if len(os.sched_getaffinity(0)) > 1:
-        with network_on_one_core():
-            bare_test('bare_one_core')
-            found['photos_one_core'] = [photos()]
-            bare_test('bare_one_core')
     found['bare_predict'], found['bare_predict_gflop'] = bare(False, upsampling, classes, precision, [8, 224, 224],
                                                               repeats)
     return found
@@ -251,6 +256,9 @@ def measure(arguments, folder):
             logs_dir = os.path.join(folder, 'logs_%s_%d_%s_%d' % (upsampling, classes, precision, run))
             one, _ = in_process(train_in_turn, data, logs_dir, upsampling, classes, precision, repeats)
             two, _ = in_process(test_in_turn, data, less, logs_dir, upsampling, classes, precision, repeats)
+            if len(os.sched_getaffinity(0)) > 1:
+                two.update(in_process(photos_beside_one_core, data, logs_dir, upsampling, classes, precision,
+                                      repeats)[0])
             for key, value in dict(one, **two).items():
                 figures.setdefault(key, []).append(statistics.median(value) if isinstance(value, list) else value)
             began = time.time()
@@ -305,7 +313,7 @@ def main():
     if arguments.call:
         name, *rest = json.loads(arguments.call)
         print(json.dumps({one.__name__: one for one in (
-            train_in_turn, test_in_turn, bare, original, ceiling, pipeline)}[name](*rest)))
+            train_in_turn, test_in_turn, photos_beside_one_core, bare, original, ceiling, pipeline)}[name](*rest)))
         return
     import TensorflowUtils
     with open('/proc/cpuinfo') as file:

@@ -10,7 +10,8 @@ from PIL import Image
 
 from fcn.errors import printable
 
-EMBEDDED, PICTURE_BYTES = 100, 105 << 10  # pictures within the page, more are links to their files; of each, at most
+EMBEDDED = 100  # pictures within the page; more are links to their files
+PICTURE_BYTES = 105 << 10  # of an embedded picture
 STEPS = ((1200, 85), (1000, 75), (1000, 60), (800, 65), (640, 60), (480, 50))  # width, JPEG quality: the first to fit
 CHIPS = 8  # classes shown with a picture before one asks for all
 RANKED = 8  # best and worst images
@@ -168,12 +169,12 @@ def _read(path):
     return shot(page)
 
 
-def shot(picture, limit=PICTURE_BYTES):
-    """Returns (data: URL, width, height) of a PIL.Image, RGB, as JPEG of at most `limit` bytes in base64."""
+def shot(picture):
+    """Returns (data: URL, width, height) of a PIL.Image, RGB, as a JPEG: the first of `STEPS` to fit, or the last."""
     for width, quality in STEPS:
         file, width = io.BytesIO(), min(width, picture.width)
         small = picture.resize((width, max(1, round(picture.height * width / picture.width))), Image.LANCZOS)
         small.save(file, 'JPEG', quality=quality, optimize=True)
-        if len(file.getvalue()) * 4 / 3 <= limit:
+        if len(file.getvalue()) * 4 / 3 <= PICTURE_BYTES:
             break
     return ('data:image/jpeg;base64,' + base64.b64encode(file.getvalue()).decode(),) + small.size

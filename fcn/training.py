@@ -13,13 +13,17 @@ SCALINGS = {'none': lambda replicas: 1.0, 'sqrt': math.sqrt, 'linear': float}
 SMALL_SQUARE = 176  # pixels; below, what batch norm learns of squares is not true of whole images (docs/results.md)
 
 
-def notes(dataset, image_size, resize):
-    """Yields what the user should know of a training before it begins. image_size, resize: as the flags."""
+def notes(dataset, image_size, learns_of_crops):
+    """Yields what the user should know of a training before it begins.
+
+    image_size: side of its squares, in pixels; the first training image stands for all. learns_of_crops: whether they
+    are cut out of the images, and batch norm's averages learned of them.
+    """
     both = {one['image'] for one in dataset.training} & {one['image'] for one in dataset.validation}
     if both:
         yield ('note: %d validation images are training images too, so that their scores are too good; --mode=check '
                'names them' % len(both))
-    if resize == 'crop' and image_size < SMALL_SQUARE:
+    if learns_of_crops and image_size < SMALL_SQUARE:
         size = (0, 0)
         with contextlib.suppress(InputError), records.opened(dataset.training[0]['image'], 'image') as image:
             size = image.size  # or the check will name it

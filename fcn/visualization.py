@@ -81,7 +81,8 @@ class Gallery:
       go_on: whether pictures in the folder that are up to date stay listed, see `is_done`.
       how: what JSON can hold, how it predicts; pictures made otherwise are no longer up to date.
 
-    Its `shots` are those of the panels that it wrote, as far as they will be within the page: see `fcn.gallery`.
+    Its `shots` are those of the panels that it wrote, while few enough were listed to be within the page: see
+    `fcn.gallery`.
     """
 
     def __init__(self, folder, dataset, checkpoint, go_on, how=None):

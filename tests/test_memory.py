@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from fcn.memory import Memory
+from fcn.memory import OBJECTS_BYTES, Memory
 
 
 def test_images_that_fit_are_kept():
@@ -23,10 +23,14 @@ def test_annotations_come_back_to_the_bit(labels):
     np.testing.assert_array_equal(found, labels)
 
 
-def test_annotations_that_fit_are_kept():
+def test_annotations_are_kept_until_one_does_not_fit():
     """A run takes 5 bytes: its label, and its length, 4 bytes."""
-    memory, stripes = Memory(annotations=35), np.repeat(np.arange(4), 100).reshape(20, 20).astype('uint8')
+    stripes = np.repeat(np.arange(4), 100).reshape(20, 20).astype('uint8')
+    memory = Memory(annotations=2 * OBJECTS_BYTES + 35)
     for name, rows in ('a', 20), ('b', 20), ('c', 15):
         memory.keep_labels(name, stripes[:rows])
-    assert [memory.labels(name) is not None for name in 'abc'] == [True, False, True]
+    assert [memory.labels(name) is not None for name in 'abc'] == [True, False, False]
+    memory = Memory(annotations=2 * OBJECTS_BYTES + 35)
+    for name, rows in ('a', 20), ('c', 15):
+        memory.keep_labels(name, stripes[:rows])
     np.testing.assert_array_equal(memory.labels('c'), stripes[:15])
