@@ -93,7 +93,7 @@ flags.DEFINE_float('clip_gradient_norm', 0, 'Longest gradient, all variables tog
 flags.DEFINE_enum('class_weights', 'none', class_weights.KINDS, 'In the loss: rare classes count more.')
 flags.DEFINE_float('auxiliary_loss', 0, "Weight of the loss of Mixed_6e's own scores, in training only.", 0, 100)
 flags.DEFINE_float('weight_decay', 0.00004, "Factor of the weights' L2 norm in the loss.", 0)
-flags.DEFINE_float('batch_norm_decay', 0.99, 'Of the moving averages; longer runs can take 0.9997.', 0, 1)
+flags.DEFINE_float('batch_norm_decay', 0.9997, 'Of the moving averages; in the first steps it is less.', 0, 1)
 flags.DEFINE_boolean('freeze_batch_norm', False, 'Train with the moving averages as they are, for small batches from '
                      'pretrained weights.')
 flags.DEFINE_enum('learning_rate_scaling', 'none', ['none', 'sqrt', 'linear'], 'How the learning rate grows with the '

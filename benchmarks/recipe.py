@@ -31,7 +31,7 @@ VARIANTS = {  # name: flags beyond flags/small_data.flags
     'warm_up': ['--warm_up=50'],
     'sgd': ['--optimizer=momentum', '--learning_rate=0.02', '--clip_gradient_norm=5'],
     'not_clipped': ['--clip_gradient_norm=0'],
-    'slims_batch_norm_decay': ['--batch_norm_decay=0.9997'],
+    'small_batch_norm_decay': ['--batch_norm_decay=0.99'],
     'no_class_weights': ['--class_weights=none'],
     'whole_class_weights': ['--class_weights=median_frequency'],
     'auxiliary': ['--auxiliary_loss=0.4'],
