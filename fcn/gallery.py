@@ -11,7 +11,7 @@ from PIL import Image
 from fcn.errors import printable
 
 EMBEDDED = 100  # pictures within the page; more are links to their files
-PICTURE_BYTES = 105 << 10  # of an embedded picture
+PICTURES_BYTES, PICTURE_BYTES = 9 << 20, 105 << 10  # of all embedded pictures, and of one at most
 STEPS = ((1200, 85), (1000, 75), (1000, 60), (800, 65), (640, 60), (480, 50))  # width, JPEG quality: the first to fit
 CHIPS = 8  # classes shown with a picture before one asks for all
 RANKED = 8  # best and worst images
@@ -62,8 +62,10 @@ def cards(results_dir, pictures, colours, shots):
     options = ''.join('<option value="%d" data-name="%s">%s (%d)</option>'
                       % (place, text(name), text(name), shown[name]) for name, place in places.items())
 
+    limit = min(PICTURE_BYTES, PICTURES_BYTES // len(pictures[:EMBEDDED]))
+
     def found(picture):
-        return shots.get(picture['panel']) or _read(os.path.join(results_dir, picture['panel']))
+        return shots.get(picture['panel']) or _embedded(os.path.join(results_dir, picture['panel']), limit)
     with futures.ThreadPoolExecutor() as pool:
         embedded = [_card(picture, one, _attributes(index, picture, places), colours)
                     for index, (picture, one) in enumerate(zip(pictures, pool.map(found, pictures[:EMBEDDED])))]
@@ -156,7 +158,7 @@ def _chips(picture, colours):
     return '<ul class="chips">%s</ul>%s' % (''.join(chips), more)
 
 
-def _read(path):
+def _embedded(path, limit):
     """Returns `shot` of a picture file, or None where it is no picture."""
     try:
         with Image.open(path) as image:
@@ -166,15 +168,19 @@ def _read(path):
                 page.paste(full, mask=full)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # a broken PNG is a SyntaxError
         return None
-    return shot(page)
+    return shot(page, limit)
 
 
-def shot(picture):
-    """Returns (data: URL, width, height) of a PIL.Image, RGB, as a JPEG: the first of `STEPS` to fit, or the last."""
+def shot(picture, limit=PICTURES_BYTES // EMBEDDED):
+    """Returns (data: URL, width, height) of a PIL.Image, RGB, as a JPEG.
+
+    By the first of `STEPS` that makes it `limit` bytes in base64 at most, or the last; by default, bytes that every
+    picture may have, however many there will be.
+    """
     for width, quality in STEPS:
         file, width = io.BytesIO(), min(width, picture.width)
         small = picture.resize((width, max(1, round(picture.height * width / picture.width))), Image.LANCZOS)
         small.save(file, 'JPEG', quality=quality, optimize=True)
-        if len(file.getvalue()) * 4 / 3 <= PICTURE_BYTES:
+        if len(file.getvalue()) * 4 / 3 <= limit:
             break
     return ('data:image/jpeg;base64,' + base64.b64encode(file.getvalue()).decode(),) + small.size

@@ -377,7 +377,7 @@ def test_pictures_are_reduced(tmp_path):
 @pytest.mark.parametrize('mode, colour', [('RGBA', (0, 0, 0, 0)), ('LA', (0, 0)), ('P', 0), ('1', 1), ('I;16', 9),
                                           ('L', 255)])
 def test_pictures_of_any_mode(tmp_path, mode, colour):
-    data, width, height = gallery._read(str(tmp_path / panel(tmp_path, 'p.png', (9, 7), colour, mode)))
+    data, width, height = gallery._embedded(str(tmp_path / panel(tmp_path, 'p.png', (9, 7), colour, mode)), 9999)
     assert (width, height) == (9, 7)
     with Image.open(io.BytesIO(base64.b64decode(data.split(',')[1]))) as image:
         clear = mode in ('RGBA', 'LA', '1', 'L')
@@ -397,12 +397,18 @@ def test_two_thousand_pictures(tmp_path):
     assert os.path.getsize(str(tmp_path / 'index.html')) < 2 << 20
 
 
-def test_a_hundred_large_pictures_share_a_page(tmp_path):
+def test_a_hundred_large_pictures_share_a_page(tmp_path, monkeypatch):
+    limits = []
+    monkeypatch.setattr(gallery, '_embedded', lambda path, limit: limits.append(limit))
+    write_pictures(tmp_path, [picture(tmp_path, 'p', file='p.png')] * 300)
+    page_of(tmp_path)
+    assert len(limits) == 100 and sum(limits) <= gallery.PICTURES_BYTES
+
+
+def test_pictures_drawn_before_their_number_is_known_share_a_page(tmp_path):
     large = Image.open(str(tmp_path / noise(tmp_path, 'p.png', (600, 900))))
-    data, width, height = gallery.shot(large)
-    assert (width, height) == (480, 720) and len(data) > gallery.PICTURE_BYTES  # the smallest there is
-    assert len(gallery.shot(large.crop((0, 0, 300, 300)))[0]) <= gallery.PICTURE_BYTES
-    assert gallery.EMBEDDED * gallery.PICTURE_BYTES < 11 << 20
+    assert gallery.shot(large)[1:] == (480, 720)  # the smallest there is
+    assert len(gallery.shot(large.crop((0, 0, 280, 280)))[0]) * gallery.EMBEDDED <= gallery.PICTURES_BYTES
 
 
 def test_a_panel_that_was_just_drawn_is_not_read_again(tmp_path):
