@@ -11,9 +11,9 @@ import threading
 
 import numpy as np
 
-from fcn import records as fcn_records
-from fcn.errors import InputError, reason
-from fcn.memory import Memory
+from fcn.data import records as fcn_records
+from fcn.data.cache import Memory
+from fcn.utils.errors import InputError, reason
 from TensorflowUtils import tf
 
 SCALES = 0.5, 2.0
@@ -70,7 +70,7 @@ def training_batches(records, dataset, batch_size, image_size, seed=0, first_sam
 
     Args:
       records: list of records with annotations.
-      dataset: the `fcn.records.Dataset` they belong to.
+      dataset: the `fcn.data.records.Dataset` they belong to.
       batch_size: N, of this worker.
       image_size: side of the square that is cut, in pixels.
       seed: of the stream.
@@ -82,7 +82,8 @@ def training_batches(records, dataset, batch_size, image_size, seed=0, first_sam
       scales: smallest and largest scale.
       jitter: brightness, contrast and saturation are multiplied by factors from 1 - jitter to 1 + jitter; 0 to 1.
       worker, workers: of each `workers` batches this worker (or replica) takes the one numbered `worker`.
-      memory: a `fcn.memory.Memory` to keep files in and to take them from; None: one of its own. It changes no sample.
+      memory: a `fcn.data.cache.Memory` to keep files in and to take them from; None: one of its own. It changes no
+        sample.
 
     Returns:
       Dataset of dicts: 'image' uint8 [N, S, S, 3]; 'annotation' uint8 [N, S, S, 1]; 'number' int64 [N], sample numbers.
@@ -168,7 +169,7 @@ def evaluation_images(records, dataset, squash_to=None):
 
     Args:
       records: list of records; those without annotation get one of the ignored label (0 where there is none).
-      dataset: the `fcn.records.Dataset` whose labels they hold.
+      dataset: the `fcn.data.records.Dataset` whose labels they hold.
       squash_to: side of the square to resize to by nearest neighbour, as the original does; None keeps every size.
 
     Returns:

@@ -22,11 +22,16 @@ from absl import app, flags
 import read_MITSceneParsingData
 import read_PascalVocData
 import read_ShapesData
-from fcn import class_weights, command_line, crf, photos, predicting, run_folder, workers
-from fcn import records as fcn_records
-from fcn.errors import EXIT_INPUT, EXIT_STOPPED, InputError
-from fcn.files import make_folder
+from fcn import predicting
+from fcn.data import class_weights, photos
+from fcn.data import records as fcn_records
+from fcn.distributed import workers
 from fcn.flagged import begin_check, network_settings, own_flags, run_dir, save_config, squash_to
+from fcn.inference import crf
+from fcn.runs import run_folder
+from fcn.utils import command_line
+from fcn.utils.errors import EXIT_INPUT, EXIT_STOPPED, InputError
+from fcn.utils.files import make_folder
 
 FLAGS = flags.FLAGS
 READERS = {'pascal_voc': read_PascalVocData, 'mit_scene_parsing': read_MITSceneParsingData, 'shapes': read_ShapesData}
@@ -155,9 +160,14 @@ def train(dataset, crew, config):
     """Trains from --logs_dir, or from --checkpoint_path when that is empty, to --max_iterations."""
     checking = begin_check(dataset.training + dataset.validation, dataset, crew)  # before TensorFlow loads
     import BatchDatSetReader
-    from fcn import checkpoints, evaluation, model, model_card, training, training_log
-    from fcn.cluster import Cluster
-    from fcn.memory import Memory
+    from fcn.data.cache import Memory
+    from fcn.distributed.cluster import Cluster
+    from fcn.inference import predictor as evaluation
+    from fcn.network import model
+    from fcn.reporting import model_card
+    from fcn.runs import checkpoints
+    from fcn.training import log as training_log
+    from fcn.training import step as training
     from TensorflowUtils import LOSS_SCALES, describe_devices, lower_precision, tf
 
     def starting_point():
@@ -278,7 +288,7 @@ def train(dataset, crew, config):
 
 def check(dataset, problems):
     """Reads every image and annotation, and lists what is wrong. `problems`: those met when the files were listed."""
-    from fcn import doctor
+    from fcn.data import inspection as doctor
     examination = doctor.examine(dataset, problems)
     print('\n'.join(doctor.report_lines(examination, dataset)))
     print('wrote ' + doctor.write(examination, dataset, make_folder(FLAGS.results_dir)))
@@ -337,7 +347,7 @@ def run(argv):
         if FLAGS.mode == 'check':
             return check(dataset, problems)
         if FLAGS.skip_bad_images:
-            from fcn import doctor
+            from fcn.data import inspection as doctor
             dataset = doctor.leave_out_bad(dataset, problems, FLAGS.mode == 'train')
         if FLAGS.mode == 'train':
             status = train(dataset, crew, config)

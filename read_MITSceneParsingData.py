@@ -12,10 +12,10 @@ import os
 
 import numpy as np
 
-from fcn import download
-from fcn.doctor import report
-from fcn.errors import InputError
-from fcn.records import IMAGE_EXTENSIONS, list_stems, must_download, record
+from fcn.data.inspection import report
+from fcn.data.records import IMAGE_EXTENSIONS, list_stems, must_download, record
+from fcn.utils import download
+from fcn.utils.errors import InputError
 
 DATA_DIR = 'Data_zoo/MIT_SceneParsing/'
 DATA_URL = 'https://data.csail.mit.edu/places/ADEchallenge/ADEChallengeData2016.zip'
@@ -63,8 +63,8 @@ def read_dataset(data_dir=DATA_DIR, data_url=None, complain=None):
       data_dir: the folder that holds ADEChallengeData2016/, or that folder itself. The default one is filled by
         download when it does not (1 GB), and so is any folder when `data_url` is given.
       data_url: where to download from instead of the benchmark's own host.
-      complain: None, or a function that is handed a `fcn.doctor.Problem` for each image without annotation and each
-        split without images; those images are left out, and reading goes on.
+      complain: None, or a function that is handed a `Problem` of fcn/data/inspection.py for each image without
+        annotation and each split without images; those images are left out, and reading goes on.
 
     Returns:
       (training_records, validation_records), lists sorted by file name.

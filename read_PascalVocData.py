@@ -13,11 +13,11 @@ Source: Everingham et al., The PASCAL Visual Object Classes Challenge 2012, http
 import glob
 import os
 
-from fcn import download
-from fcn.colorize import voc_palette
-from fcn.doctor import report
-from fcn.errors import InputError
-from fcn.records import IMAGE_EXTENSIONS, list_stems, must_download, record
+from fcn.data.inspection import report
+from fcn.data.palettes import voc_palette
+from fcn.data.records import IMAGE_EXTENSIONS, list_stems, must_download, record
+from fcn.utils import download
+from fcn.utils.errors import InputError
 
 DATA_DIR = 'Data_zoo/Pascal_Voc/'
 DATA_URL = 'http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar'  # the host has no https
@@ -39,8 +39,8 @@ def read_dataset(data_dir=DATA_DIR, data_url=None, complain=None):
       data_dir: a folder in VOC layout. The default one is filled by download when it is not (2 GB), and so is any
         folder when `data_url` is given.
       data_url: where to download from instead of VOC's own host.
-      complain: None, or a function that is handed a `fcn.doctor.Problem` for each name without image or annotation,
-        each name listed twice and each empty split file; those records are left out, and reading goes on.
+      complain: None, or a function that is handed a `Problem` of fcn/data/inspection.py for each name without image or
+        annotation, each name listed twice and each empty split file; those records are left out, and reading goes on.
 
     Returns:
       (training_records, validation_records), lists in the order of the split files.

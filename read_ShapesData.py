@@ -20,8 +20,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 import read_PascalVocData
-from fcn.colorize import voc_palette
-from fcn.errors import InputError
+from fcn.data.palettes import voc_palette
+from fcn.utils.errors import InputError
 
 DATA_DIR = 'Data_zoo/Shapes/'
 CLASS_NAMES = ['background', 'disc', 'square', 'triangle', 'star', 'ring', 'cross']

@@ -21,9 +21,9 @@ def timed(run, repeats, settled=SETTLED):
 @contextlib.contextmanager
 def bare_graph(training, upsampling, classes, precision, shape):
     """Yields (a function that runs one step of a bare graph, GFLOP of a step's convolutions and products)."""
-    from fcn import model
-    from fcn.cluster import Cluster
-    from fcn.workers import Alone
+    from fcn.distributed.cluster import Cluster
+    from fcn.distributed.workers import Alone
+    from fcn.network import model
     from nets import inception_v3_fcn as network
     from TensorflowUtils import tf
     settings = {'num_classes': classes, 'skip': '8s', 'upsampling': upsampling, 'use_batch_norm': True,

@@ -70,7 +70,7 @@ def pipeline(data_dir, batches):
     """Returns the seconds of batches of 8 from the input pipeline, alone."""
     import BatchDatSetReader
     import read_PascalVocData
-    from fcn import records
+    from fcn.data import records
     from TensorflowUtils import session_config, tf
     training, validation = read_PascalVocData.read_dataset(data_dir)
     names = records.read_class_names(os.path.join(data_dir, 'labels.txt'))
@@ -161,7 +161,7 @@ def train_in_turn(data, folder, upsampling, classes, precision, repeats):
     batch ahead or catches up, is not counted. All that the program does from one step's beginning to the next one's is
     in it.
     """
-    from fcn import training_log
+    from fcn.training import log as training_log
     found, began, timing = {'train': [], 'bare_train': []}, [], training_log.TrainingLog.timing
     with bare_graph(True, upsampling, classes, precision, [8, 224, 224]) as (step, _):
         def in_turn(log, images):
@@ -191,7 +191,8 @@ def photos_beside_one_core(data, folder, upsampling, classes, precision, repeats
     Returns {what: seconds of each image or step}, of the program and of the bare graph, in turn.
     """
     import inception_FCN
-    from fcn import cluster, evaluation
+    from fcn.distributed import cluster
+    from fcn.inference import predictor as evaluation
     usual = cluster.session_config
 
     def session_config(*arguments, **more):

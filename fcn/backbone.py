@@ -15,9 +15,10 @@ import shutil
 import sys
 import tempfile
 
-from fcn import command_line, run_folder
-from fcn.errors import InputError, printable, reason
-from fcn.files import make_folder
+from fcn.runs import run_folder
+from fcn.utils import command_line
+from fcn.utils.errors import InputError, printable, reason
+from fcn.utils.files import make_folder
 
 
 def write(checkpoint, out):
@@ -33,7 +34,7 @@ def write(checkpoint, out):
     Raises:
       InputError: no such checkpoint, not one of this network with batch norm, or `out` is taken or cannot be written.
     """
-    from fcn import checkpoints  # TensorFlow: seconds that --help need not take
+    from fcn.runs import checkpoints  # TensorFlow: seconds that --help need not take
     from TensorflowUtils import session_config, tf
     if checkpoints.exists(out):
         raise InputError('--out=%s is there already. Name another file.' % out)
@@ -76,7 +77,7 @@ def build(images):
 
 def find(checkpoint):
     """Returns the prefix of a checkpoint; see `write`. Raises InputError."""
-    from fcn import checkpoints
+    from fcn.runs import checkpoints
     if os.path.isdir(checkpoint) and run_folder.saved(checkpoint):
         return checkpoints.newest_intact(checkpoint)
     try:

@@ -3,10 +3,11 @@ import os
 
 from absl import flags
 
-from fcn import class_weights, run_folder
-from fcn import records as fcn_records
-from fcn.checking import Checking
-from fcn.errors import InputError
+from fcn.data import class_weights
+from fcn.data import records as fcn_records
+from fcn.data.annotation_check import Checking
+from fcn.runs import run_folder
+from fcn.utils.errors import InputError
 
 FLAGS = flags.FLAGS
 
@@ -21,7 +22,7 @@ def begin_check(records, dataset, crew):
 
 
 def network_settings(dataset, values=None):
-    """What `fcn.model.build` needs to know, from the data set and the flags, or other values of them."""
+    """What `fcn.network.model.build` needs to know, from the data set and the flags, or other values of them."""
     offsets = None
     if FLAGS.undo_class_weights and FLAGS.mode != 'train':
         if values:

@@ -18,12 +18,14 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from fcn import colour_masks, command_line, doctor, image_pairs, records
-from fcn.colorize import save_labels, voc_palette
-from fcn.colour_masks import MOST_CLASSES, VOID
-from fcn.errors import InputError, printable
-from fcn.files import make_folder
-from fcn.image_pairs import SPLITS, complain, print_list
+from fcn.data import colour_masks, image_pairs, records
+from fcn.data import inspection as doctor
+from fcn.data.colour_masks import MOST_CLASSES, VOID
+from fcn.data.image_pairs import SPLITS, complain, print_list
+from fcn.data.palettes import save_labels, voc_palette
+from fcn.utils import command_line
+from fcn.utils.errors import InputError, printable
+from fcn.utils.files import make_folder
 
 ORIENTATION = 0x0112  # EXIF tag: 1 is upright, 2 to 8 are turned or mirrored
 # What TensorFlow, in training, decodes to the same pixels as Pillow; all else is decoded here.
@@ -31,8 +33,8 @@ PLAIN = {'JPEG': ('RGB', 'L'), 'MPO': ('RGB', 'L'), 'PNG': ('RGB', 'RGBA', 'L', 
 
 Outcome = collections.namedtuple('Outcome', 'problem counts unknown turned')
 Outcome.__doc__ = """What became of a pair. problem: text, or None. counts: pixels of each label, int64 [256]. unknown:
-{packed colour: pixels} that became void, see `fcn.colour_masks.read_labels`. turned: the image was turned upright, and
-its size stayed."""
+{packed colour: pixels} that became void, see `fcn.data.colour_masks.read_labels`. turned: the image was turned upright,
+and its size stayed."""
 
 
 class ColourMask(Exception):

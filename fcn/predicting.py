@@ -4,18 +4,22 @@ import os
 
 from absl import flags
 
-from fcn import crf, run_folder, workers
-from fcn import records as fcn_records
-from fcn.errors import InputError
-from fcn.files import make_folder
+from fcn.data import records as fcn_records
+from fcn.distributed import workers
 from fcn.flagged import begin_check, network_settings, own_flags, run_dir, squash_to
+from fcn.inference import crf
+from fcn.runs import run_folder
+from fcn.utils.errors import InputError
+from fcn.utils.files import make_folder
 
 FLAGS = flags.FLAGS
 
 
 def test(dataset, crew):
     """Scores the whole validation split; writes the scores, the confusion matrix, each image's scores, and the page."""
-    from fcn import metrics, model_card, report
+    from fcn.inference import metrics
+    from fcn.reporting import model_card
+    from fcn.reporting import page as report
     make_folder(FLAGS.results_dir)
     prefix = crew.share(trained_checkpoint)
     with trained_model(dataset.validation, dataset, prefix, crew=crew) as (session, predictions):
@@ -59,7 +63,9 @@ def test(dataset, crew):
 
 def visualize(dataset):
     """Predicts photos or validation images; writes panels, label maps, overlays, and the page that shows them."""
-    from fcn import behind, doctor, visualization
+    from fcn.data import inspection as doctor
+    from fcn.reporting import outputs as visualization
+    from fcn.utils import threads as behind
     if FLAGS.compare:
         return compare(dataset)
     prefix, unreadable = trained_checkpoint(), []
@@ -98,7 +104,7 @@ def visualize(dataset):
 
 def compare(dataset):
     """Draws the predictions of several runs side by side, as the original does of FCN-32s, 16s and 8s."""
-    from fcn import visualization
+    from fcn.reporting import outputs as visualization
     records, comparison = shown_records(dataset), visualization.Comparison(FLAGS.compare)
     for folder in FLAGS.compare:
         prefix, values = comparison.checkpoint(folder, dataset)
@@ -111,7 +117,7 @@ def compare(dataset):
 
 def export(dataset):
     """Writes a SavedModel, loads it again and compares it with the checkpoint on the images that visualize shows."""
-    from fcn import export as saved_model
+    from fcn.inference import saved_model
     prefix = trained_checkpoint()
     if squash_to():
         print('note: the run was trained on images squashed to %d×%d pixels, which the SavedModel does not do: squash '
@@ -126,7 +132,7 @@ def export(dataset):
 
 def trained_checkpoint():
     """The prefix of the checkpoint that test, visualize and export take. Raises InputError where there is none."""
-    from fcn import checkpoints
+    from fcn.runs import checkpoints
     place = FLAGS.train_dir or FLAGS.logs_dir
     prefix = place if checkpoints.exists(place) else checkpoints.newest_intact(place)
     if prefix is None and FLAGS['checkpoint_path'].present and FLAGS.checkpoint_path:
@@ -143,8 +149,10 @@ def trained_model(records, dataset, prefix, values=None, crew=None):
 
     values: of the flags that the checkpoint was trained with, where those are another run's.
     """
-    from fcn import checkpoints, evaluation, model
-    from fcn.cluster import Cluster
+    from fcn.distributed.cluster import Cluster
+    from fcn.inference import predictor as evaluation
+    from fcn.network import model
+    from fcn.runs import checkpoints
     from nets import inception_v3_fcn as network
     from TensorflowUtils import tf
     crew = crew or workers.Alone()
@@ -166,7 +174,8 @@ def trained_model(records, dataset, prefix, values=None, crew=None):
 
 def shown_records(dataset):
     """The photos; or the named validation images; or a random choice of them, and the best and the worst of all."""
-    from fcn import report, visualization
+    from fcn.reporting import outputs as visualization
+    from fcn.reporting import page as report
     if FLAGS.image_dir:
         return dataset.validation
     records = fcn_records.choose(dataset.validation, FLAGS.image_names, FLAGS.num_images, FLAGS.seed)
@@ -192,7 +201,7 @@ def refinement():
 
 def write_page(dataset, shots=None):
     """Writes index.html over what --results_dir holds, and returns its path. shots: as `report.write` takes them."""
-    from fcn import report
+    from fcn.reporting import page as report
     config, logs_dir = run_folder.read_config(run_dir()), os.path.abspath(run_dir())
     if os.path.basename(logs_dir) == 'best':  # the log is beside it
         logs_dir = os.path.dirname(logs_dir)

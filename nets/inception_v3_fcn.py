@@ -44,7 +44,7 @@ def inception_v3_fcn_arg_scope(use_batch_norm=True, weight_decay=0.00004, batch_
         published checkpoints hold.
       weight_decay: factor of the L2 regularizer on every convolution's weights, transposed ones included.
       batch_norm_decay: of the moving averages. slim's own 0.9997 needs tens of thousands of steps to settle, unless it
-        begins lower, as in `fcn.model.build`.
+        begins lower, as in `fcn.network.model.build`.
       batch_norm_epsilon: added to the variance.
       updates: collection that gets the updates of the moving averages.
     """

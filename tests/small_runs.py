@@ -8,8 +8,8 @@ import time
 import numpy as np
 
 from conftest import command
-from fcn import run_folder
-from fcn.errors import EXIT_INPUT
+from fcn.runs import run_folder
+from fcn.utils.errors import EXIT_INPUT
 from TensorflowUtils import tf
 
 # Few variables to train make small checkpoints, 90 MB.

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 import BatchDatSetReader as reader
-from fcn.colorize import voc_palette
-from fcn.memory import Memory
-from fcn.records import Dataset, record
+from fcn.data.cache import Memory
+from fcn.data.palettes import voc_palette
+from fcn.data.records import Dataset, record
 from TensorflowUtils import session_config, tf
 
 COLUMNS = 64  # largest width of `ramp`

@@ -5,8 +5,10 @@ import shutil
 import numpy as np
 import pytest
 
-from fcn import backbone, checkpoints, model, run_folder
-from fcn.errors import EXIT_FLAG, EXIT_INPUT
+from fcn import backbone
+from fcn.network import model
+from fcn.runs import checkpoints, run_folder
+from fcn.utils.errors import EXIT_FLAG, EXIT_INPUT
 from nets import inception_v3_fcn
 from TensorflowUtils import inception_v3, slim, tf
 

@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 from conftest import ROOT, run, run_well
-from fcn import run_folder
-from fcn.errors import EXIT_INPUT
+from fcn.runs import run_folder
+from fcn.utils.errors import EXIT_INPUT
 from small_runs import STEP_ONE, refused, steps, training
 
 DROP_CAPABILITY, OVERRIDE_PERMISSIONS = 24, 1  # prctl's PR_CAPBSET_DROP, CAP_DAC_OVERRIDE

@@ -15,8 +15,8 @@ import time
 import numpy as np
 
 from conftest import ROOT, run, run_well
-from fcn import run_folder
-from fcn.errors import EXIT_DIVERGED, EXIT_INTERRUPTED, EXIT_STOPPED
+from fcn.runs import run_folder
+from fcn.utils.errors import EXIT_DIVERGED, EXIT_INTERRUPTED, EXIT_STOPPED
 from small_runs import STEP_ONE, assert_equal, logged, start, steps, training, variables, wait_until
 from TensorflowUtils import tf
 

@@ -31,9 +31,12 @@ sys.path.insert(0, ROOT)  # the part about checkpoints runs this file as a progr
 
 import inception_FCN  # noqa: E402
 import read_PascalVocData  # noqa: E402
-from fcn import command_line, doctor, records, run_folder  # noqa: E402
-from fcn.colorize import voc_palette  # noqa: E402
-from fcn.errors import EXIT_FLAG, EXIT_INPUT, InputError, printable  # noqa: E402
+from fcn.data import inspection as doctor  # noqa: E402
+from fcn.data import records  # noqa: E402
+from fcn.data.palettes import voc_palette  # noqa: E402
+from fcn.runs import run_folder  # noqa: E402
+from fcn.utils import command_line  # noqa: E402
+from fcn.utils.errors import EXIT_FLAG, EXIT_INPUT, InputError, printable  # noqa: E402
 
 FLAGS = inception_FCN.FLAGS
 TIMES = int(os.environ.get('FCN_FUZZ', 1))
@@ -383,7 +386,7 @@ def damage_and_mend(data, rng):
 SHOW_WARNINGS = '''
 import sys
 sys.stderr = sys.stdout  # without libtiff's own words, see below
-from fcn import records
+from fcn.data import records
 for path in sys.argv[1:]:
     try:
         records.open_image(path)
@@ -506,7 +509,7 @@ def training_records(folder, count):
 
 def stream(tally, batches, named, shape):
     """Takes a batch of each of [(what, record)] out of a tf.data.Dataset that has them in this order."""
-    from fcn import evaluation
+    from fcn.inference import predictor as evaluation
     from TensorflowUtils import tf
 
     def take(number, one):
@@ -641,7 +644,7 @@ def place_of_run(tmp_path, monkeypatch):
 
     def refuse(*_, **__):
         raise InputError('The network would be built here.')
-    monkeypatch.setattr('fcn.evaluation.Evaluation', refuse)
+    monkeypatch.setattr('fcn.inference.predictor.Evaluation', refuse)
     voc = folder / 'DATA' / 'SET' / 'VOC2012'
     for part in ('JPEGImages', 'SegmentationClass', 'ImageSets/Segmentation'):
         os.makedirs(str(voc / part))
@@ -912,7 +915,7 @@ def damage_checkpoint(number, folder):
 
 
 def try_checkpoint(number, saved):
-    from fcn import checkpoints
+    from fcn.runs import checkpoints
     print('trying %d: %s' % (number, damage_checkpoint(number, 'damaged')), flush=True)
     good = [read(path) for path in sorted(glob.glob('damaged/model.ckpt-1.*'))]
     with contextlib.redirect_stdout(io.StringIO()):

@@ -19,9 +19,12 @@ from PIL import Image
 
 import read_ShapesData
 from conftest import command, give, run, run_well
-from fcn import colorize, crf, export, metrics
-from fcn import records as fcn_records
-from fcn.errors import EXIT_STOPPED
+from fcn.data import palettes
+from fcn.data import records as fcn_records
+from fcn.inference import crf, metrics
+from fcn.inference import saved_model as export
+from fcn.reporting import panels as colorize
+from fcn.utils.errors import EXIT_STOPPED
 from small_runs import logged, refused, variables
 from TensorflowUtils import inception_v3, slim, tf
 
@@ -266,7 +269,7 @@ def test_comparison_of_runs(two_steps, shapes, tmp_path):
 
     def height(*shape):  # of two rows of pictures of that shape
         picture = io.BytesIO()
-        colorize.save_panel(picture, [('FCN', np.zeros(shape + (3,), 'uint8'))] * 4, ['sky'], colorize.voc_palette(),
+        colorize.save_panel(picture, [('FCN', np.zeros(shape + (3,), 'uint8'))] * 4, ['sky'], palettes.voc_palette(),
                             title='One')
         return 2 * Image.open(picture).size[1]
     # Each run predicts as its own test does, the first one squares; and all are shown in the size of the first.
@@ -318,7 +321,7 @@ def test_original_flagfile_builds_the_original_graph(shapes, tmp_path):
     run_well('--flagfile=' + flagfile, '--mode=train', '--data_dir=' + shapes, '--class_names=%s' % names,
              '--logs_dir=' + logs_dir, '--checkpoint_path=', '--max_iterations=1', '--batch_size=1',
              '--validate_every=0')
-    with open(os.path.join(os.path.dirname(__file__), 'data', 'variables_8s_bn0.txt')) as file:
+    with open(os.path.join(os.path.dirname(__file__), 'fixtures', 'golden', 'variables_8s_bn0.txt')) as file:
         expected = {line.strip() for line in file}
     saved = {'%s %s' % (name, 'x'.join(map(str, value.shape))) for name, value in
              variables(logs_dir + '/model.ckpt-1').items() if name.startswith('InceptionV3/') and 'Adam' not in name}

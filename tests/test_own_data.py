@@ -6,9 +6,11 @@ import pytest
 from PIL import Image
 
 import read_PascalVocData
-from fcn import colour_masks, doctor, image_pairs, own_data, records
-from fcn.colorize import voc_palette
-from fcn.errors import EXIT_FLAG, EXIT_INPUT, InputError
+from fcn import own_data
+from fcn.data import colour_masks, image_pairs, records
+from fcn.data import inspection as doctor
+from fcn.data.palettes import voc_palette
+from fcn.utils.errors import EXIT_FLAG, EXIT_INPUT, InputError
 
 NAMES = ['road', 'tree', 'car']
 COLOURS = np.zeros((256, 3), 'uint8')

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 import read_PascalVocData as voc
-from fcn import doctor
-from fcn.errors import InputError
-from fcn.records import open_annotation
+from fcn.data import inspection as doctor
+from fcn.data.records import open_annotation
+from fcn.utils.errors import InputError
 
 TRAINING, VALIDATION = ['2007_000032', 'with space', 'é_ü'], ['2007_000033', 'x.y']
 

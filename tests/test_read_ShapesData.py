@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 import read_ShapesData as shapes
-from fcn.colorize import voc_palette
-from fcn.errors import InputError
+from fcn.data.palettes import voc_palette
+from fcn.utils.errors import InputError
 
 SOME = 24  # examples that the statistics are taken over
 

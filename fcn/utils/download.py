@@ -1,0 +1,196 @@
+"""Verified, resumable downloads and safe unpacking of data sets and starting weights.
+
+    fetch(url, path, size=..., md5=...)                whole and checked, or not there at all
+    extract(archive, folder)                           nothing outside `folder`, nothing half-made (archives.py)
+    fetch_and_extract(url, folder, size=..., md5=...)  the two together
+
+Whatever a user can mend raises `InputError`. Any number of processes may ask for the same file: one works, the others
+wait for it (flock, so a POSIX system).
+"""
+import hashlib
+import http.client
+import os
+import re
+import socket
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+
+from tqdm import tqdm
+
+from fcn.utils.archives import extract, still_packed, unpack
+from fcn.utils.errors import InputError
+from fcn.utils.files import CHUNK, locked, remove, writing
+
+__all__ = ['extract', 'fetch', 'fetch_and_extract']
+
+
+class _Cut(Exception):
+    """A try at a download failed: (why, whether another try may do better)."""
+
+
+def fetch(url, path, size=None, md5=None, sha256=None, sha1=None, progress=True, timeout=30.0, retries=4, pause=1.0):
+    """Downloads `url` to `path`, which appears only when whole and verified; returns `path`.
+
+    Does nothing when `path` is there and has `size` bytes (any number of bytes when `size` is None). A download cut
+    short stays in `path + '.part'`, and the next call goes on from there if the file on the server is still the same.
+
+    Args:
+        url: http(s):// or file:// URL, or a local path.
+        size, md5, sha256, sha1: expected bytes and hexadecimal digests; None: not checked.
+        timeout: seconds without a byte after which a connection counts as stalled.
+        retries, pause: how many tries in a row may fail, after the first, without getting further; seconds before the
+            first of them, doubled each time.
+
+    Raises:
+        InputError: no network, no such file, a full disk, or not the file expected (which is then deleted).
+    """
+    def there():
+        return os.path.isfile(path) and size in (None, os.path.getsize(path))
+
+    if not there():
+        with locked(path, progress):
+            if not there():  # another process may have fetched it while this one waited
+                part = path + '.part'
+                _download(url, path, part, size, bool(md5 or sha256 or sha1), progress, timeout, retries, pause)
+                _verify(url, part, size, {'md5': md5, 'sha256': sha256, 'sha1': sha1})
+                with writing(path):
+                    os.replace(part, path)
+                    remove(part + '.etag')
+    return path
+
+
+def fetch_and_extract(url, folder, size=None, md5=None, sha256=None, sha1=None, progress=True):
+    """Fetches the archive at `url` into `folder`, unpacks it there and deletes it; returns `folder`.
+
+    Does nothing when that archive was unpacked there before. An archive put into `folder` by hand, under the name it
+    has in `url`, is taken instead of a download, and deleted likewise. Raises `InputError` as `fetch` and `extract`.
+    """
+    try:
+        name = os.path.basename(urllib.parse.unquote(urllib.parse.urlsplit(_as_url(url)).path))
+    except ValueError as error:
+        raise InputError('The URL %s is none: %s. Give the URL of the archive itself with --data_url.'
+                         % (url, error)) from None
+    if name in ('', '.', '..') or '\0' in name:
+        raise InputError('The URL %s names no file. Give the URL of the archive itself with --data_url.' % url)
+    archive = os.path.join(folder, name)
+    with still_packed(archive, folder, progress) as marker:
+        if marker:
+            fetch(url, archive, size, md5, sha256, sha1, progress)
+            unpack(archive, folder, marker, progress)
+            remove(archive)
+    return folder
+
+
+def _as_url(url):
+    return url if '://' in url else 'file://' + urllib.parse.quote(os.path.abspath(url))
+
+
+def _download(url, path, part, size, checked, progress, timeout, retries, pause):
+    """Tries until `part` is whole; whether it is the right file remains to be verified."""
+    if progress:
+        print('Fetching %s to %s' % (url, path), flush=True)
+    failures, furthest = 0, 0
+    while True:
+        try:
+            return _try_once(_as_url(url), part, size, checked, progress, timeout)
+        except _Cut as cut:
+            have = os.path.getsize(part) if os.path.isfile(part) else 0
+            if have >= furthest + CHUNK:  # a bad line that still gets on is worth any number of tries
+                failures, furthest = 0, have
+            failures += 1
+            reason, again = cut.args
+            if not again or failures > retries:
+                raise InputError(
+                    'Cannot fetch %s, needed at %s: %s. Check the network and run again%s; or download that URL on '
+                    'another machine and put the file at %s; or give a mirror, a URL or a local path, with --data_url.'
+                    % (url, path, reason, ' (the %d bytes got so far are kept)' % have if have else '', path)) from cut
+            if progress:
+                print('%s: trying again' % reason, flush=True)
+            time.sleep(pause * 2 ** (failures - 1))
+
+
+def _try_once(url, part, size, checked, progress, timeout):
+    """One request, going on from the end of `part` where that is safe. Raises _Cut when it got less than all."""
+    have = os.path.getsize(part) if os.path.isfile(part) else 0
+    if have and have == size:
+        return
+    known = None  # the ETag or date that came with the beginning of the file, now in `part`
+    if os.path.isfile(part + '.etag'):
+        with open(part + '.etag') as file:
+            known = file.read() or None
+    headers = {'User-Agent': 'FCN-GoogLeNet', 'Accept-Encoding': 'identity'}
+    if (known or checked) and have and (size is None or have < size):
+        headers.update({'Range': 'bytes=%d-' % have}, **({'If-Range': known} if known else {}))
+    try:
+        response = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=timeout)
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code == 416:  # the part is longer than the file
+            remove(part)
+        again = error.code in (408, 416, 429) or error.code >= 500
+        raise _Cut('HTTP status %d, %s' % (error.code, error.reason), again) from error
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        reason = getattr(error, 'reason', error)
+        hopeless = isinstance(reason, (ConnectionRefusedError, http.client.InvalidURL))
+        again = isinstance(reason, (socket.timeout, ConnectionError, http.client.HTTPException)) and not hopeless
+        raise _Cut(reason, again) from error
+
+    with response:
+        length = response.headers.get('Content-Length', '')
+        total = int(length) if length.isdigit() else None
+        tags = (response.headers.get(name, '') for name in ('ETag', 'Last-Modified'))
+        # A quoted ETag or a date; a weak ETag, W/"...", does not promise the same bytes.
+        tag = next((tag for tag in tags if re.fullmatch('"[!-~]*"|[A-Z][A-Za-z0-9 ,:]*', tag)), '')
+        if response.getcode() == 206 and 'Range' in headers:
+            given = re.match(r'bytes (\d+)-\d+/(\d+)$', response.headers.get('Content-Range', ''))
+            if not given or int(given.group(1)) != have or (known and tag not in ('', known)):
+                remove(part)
+                raise _Cut('the server did not go on where the last try ended', True)
+            total = int(given.group(2))
+        elif response.getcode() in (200, None):  # None: a file:// URL
+            have = 0
+        else:
+            raise _Cut('HTTP status %d' % response.getcode(), False)
+        if size is not None and total not in (None, size):
+            raise InputError('%s has %d bytes, not the %d expected: it is another file, or a web page about it. Check '
+                             'the URL, or give another mirror with --data_url.' % (url, total, size))
+        if total is None and not (size or checked or getattr(response, 'chunked', False)):
+            raise _Cut('the server does not say how long the file is, so a cut would not be noticed', False)
+        with writing(part), open(part, 'ab' if have else 'wb') as file, \
+                tqdm(total=total or size, initial=have, unit='B', unit_scale=True, desc=os.path.basename(part)[:-5],
+                     disable=None if progress else True) as bar:
+            if not have:
+                with open(part + '.etag', 'w') as note:
+                    note.write(tag)
+            while (have < total) if total is not None else (size is None or have <= size):
+                try:  # read1 returns what has come, so that a stall loses nothing
+                    data = response.read1(CHUNK if total is None else min(CHUNK, total - have))
+                except (OSError, http.client.HTTPException) as error:
+                    raise _Cut('cut after %d bytes (%s)' % (have, error), True) from error
+                if not data:
+                    break
+                file.write(data)
+                have += len(data)
+                bar.update(len(data))
+    if have < (size or total or 0):
+        raise _Cut('cut after %d of %d bytes' % (have, size or total), True)
+
+
+def _verify(url, part, size, wanted):
+    """Deletes `part` and raises InputError unless it has the size and the `wanted` {name: digest} (None: any)."""
+    digests = {name: hashlib.new(name) for name in wanted if wanted[name]}
+    with open(part, 'rb') as file:
+        for data in iter(lambda: file.read(CHUNK) if digests else b'', b''):
+            for digest in digests.values():
+                digest.update(data)
+    faults = ['its %s is %s, not %s' % (name, digest.hexdigest(), wanted[name])
+              for name, digest in digests.items() if digest.hexdigest() != wanted[name].lower()]
+    if size not in (None, os.path.getsize(part)):
+        faults.append('it is longer than %d bytes' % size)
+    if faults:
+        remove(part)
+        remove(part + '.etag')
+        raise InputError('What came from %s is not the file expected: %s. The download was deleted. Run again, or give '
+                         'another mirror with --data_url.' % (url, '; '.join(faults)))

@@ -1,0 +1,87 @@
+"""What downloads and archives share: writing files while other processes may, and saying in words what fails."""
+import contextlib
+import csv
+import errno
+import fcntl
+import io
+import os
+
+from fcn.utils.errors import InputError
+
+CHUNK = 1 << 18  # bytes held in memory at a time
+
+
+def remove(path):
+    """Removes a file if it is there."""
+    with contextlib.suppress(FileNotFoundError):
+        os.remove(path)
+
+
+def make_folder(path):
+    """Makes a folder where there is none, and returns its path. Raises InputError."""
+    with writing(path):
+        os.makedirs(path, exist_ok=True)
+    return path
+
+
+def sync(path):
+    """Returns when a file, or a folder's list of files, is on the disk. Raises OSError."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def writing(path):
+    """Turns an OSError into an InputError about writing `path`."""
+    try:
+        yield
+    except (OSError, RecursionError) as error:  # the latter: os.makedirs, of a path of a thousand folders
+        advice = 'Check the folder and its permissions, or choose another'
+        if getattr(error, 'errno', None) in (errno.ENOSPC, errno.EDQUOT):
+            advice = 'The disk is full: free some space, or choose a folder on another disk'
+        raise InputError('Cannot write %s: %s. %s, and run again.'
+                         % (path, getattr(error, 'strerror', None) or error, advice)) from error
+
+
+def write_whole(path, data):
+    """Writes a file, of bytes or of text as UTF-8, whole or not at all. Raises InputError."""
+    with writing(path):
+        try:
+            with open(path + '.part', 'wb') as file:
+                file.write(data.encode('utf-8') if isinstance(data, str) else data)
+            os.replace(path + '.part', path)
+        finally:
+            remove(path + '.part')
+
+
+def write_csv(path, rows):
+    """Writes lists of cells as CSV, whole or not at all. Raises InputError."""
+    file = io.StringIO(newline='')
+    csv.writer(file).writerows(rows)
+    write_whole(path, file.getvalue().encode('utf-8', 'surrogatepass'))
+
+
+@contextlib.contextmanager
+def locked(target, progress):
+    """Holds `target + '.lock'` alone, waiting for any other process that has it, and makes the folder it is in."""
+    path = target + '.lock'
+    with contextlib.ExitStack() as stack:
+        with writing(path):
+            os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+            while True:
+                handle = stack.enter_context(open(path, 'a'))
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    if progress:
+                        print('Another process is at work on %s: waiting for it.' % target, flush=True)
+                    fcntl.flock(handle, fcntl.LOCK_EX)
+                # The process waited for removes the file as it leaves: a lock on a removed file keeps nobody out.
+                with contextlib.suppress(FileNotFoundError):
+                    if os.path.samestat(os.fstat(handle.fileno()), os.stat(path)):
+                        break
+        stack.callback(remove, path)
+        yield

@@ -1,0 +1,394 @@
+"""fcn/data/inspection.py: every fault a data set can have, made on real files, is found, once, and nothing else is."""
+import collections
+import io
+import json
+import os
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import read_ShapesData
+from fcn.data import inspection as doctor
+from fcn.data import records
+from fcn.data.palettes import voc_palette
+from fcn.utils.errors import InputError
+
+NAMES = ['background', 'cat', 'dog', 'whale']
+HEIGHT, WIDTH = 40, 50
+
+
+def write(path, data):
+    with open(path, 'wb') as file:
+        file.write(data)
+
+
+def read(path):
+    with open(path, 'rb') as file:
+        return file.read()
+
+
+def save_labels(path, labels, **arguments):
+    image = Image.fromarray(np.asarray(labels, 'uint8'))
+    image.putpalette(voc_palette().tobytes())
+    image.save(path, **arguments)
+
+
+def labels_of(number):
+    """Labels uint8 [H, W] of 0 to 2, and void; another picture for each number."""
+    labels = np.random.RandomState(number).randint(0, 3, (HEIGHT, WIDTH)).astype('uint8')
+    labels[:3] = 255
+    return labels
+
+
+def make(folder, name, number):
+    """Writes an image of noise and its annotation. Returns their record."""
+    image, annotation = (os.path.join(str(folder), name + extension) for extension in ('.jpg', '.png'))
+    pixels = np.random.RandomState(number).randint(0, 256, (HEIGHT, WIDTH, 3)).astype('uint8')
+    Image.fromarray(pixels).save(image)
+    save_labels(annotation, labels_of(number))
+    return records.record(image, annotation)
+
+
+def data_set(training, validation, ignore_label=255, void_label=None, names=NAMES):
+    return records.Dataset('test', training, validation, names, ignore_label, void_label, voc_palette())
+
+
+@pytest.fixture
+def good(tmp_path):
+    """A data set of three and two records with nothing wrong; names with spaces, quotes, accents and a line break."""
+    training = [make(tmp_path, name, number) for number, name in enumerate(('a b', 'it\'s "é"', 'two\nlines'))]
+    return data_set(training, [make(tmp_path, 'v%d' % number, 10 + number) for number in range(2)])
+
+
+def examine(dataset, found=()):
+    return doctor.examine(dataset, found, progress=None)
+
+
+def found(dataset):
+    """The kind, split and file of each problem."""
+    return [problem[:3] for problem in examine(dataset).problems]
+
+
+# ---- nothing wrong
+
+def test_good_data_sets(good, tmp_path):
+    assert examine(good).problems == [] and examine(good).bad == set()
+    folder = str(tmp_path / 'shapes')
+    read_ShapesData.draw_dataset(folder, 3, 2)
+    complaints = []
+    splits = read_ShapesData.read_dataset(folder, complain=complaints.append)
+    drawn = data_set(*splits, names=read_ShapesData.CLASS_NAMES)
+    examination = examine(drawn, complaints)
+    assert examination.problems == []
+    assert (examination.training.images, examination.validation.images) == (3, 2)
+    lines = doctor.report_lines(examination, drawn)
+    assert lines[:2] == ['training: 3 images', 'validation: 2 images'] and lines[-1] == 'nothing is wrong'
+
+
+def test_a_16_bit_or_black_and_white_annotation_is_good(good):
+    Image.fromarray(labels_of(0).astype('uint16')).save(good.training[0]['annotation'])
+    Image.fromarray(labels_of(1) == 1).save(good.training[1]['annotation'])
+    assert found(good) == []
+
+
+# ---- one fault each
+
+def cut(path, keep):
+    write(path, read(path)[:keep])
+
+
+def flip_a_bit(path, png):
+    """Saves `png` with one bit of its compressed pixels wrong, which Pillow 9 decodes without a word."""
+    data = bytearray(png)
+    data[data.index(b'IDAT') + 40] ^= 4
+    write(path, data)
+
+
+def png_bytes(array):
+    file = io.BytesIO()
+    Image.fromarray(array).save(file, 'PNG')
+    return file.getvalue()
+
+
+def save_float(path, value):
+    pixels = np.zeros((HEIGHT, WIDTH), 'float32')
+    pixels[0, 0] = value
+    Image.fromarray(pixels).save(path, format='TIFF')
+
+
+def large_label(path):
+    save_labels(path, np.where(labels_of(0) == 1, 250, labels_of(0)))
+
+
+Fault = collections.namedtuple('Fault', 'what kind file words act')
+FAULTS = [
+    Fault('truncated JPEG', 'unreadable image', 'image', ['picture', 'truncated'], lambda path: cut(path, 1500)),
+    Fault('JPEG cut in its header', 'unreadable image', 'image', ['cannot be read'], lambda path: cut(path, 100)),
+    Fault('zero bytes', 'unreadable image', 'image', ['it is empty'], lambda path: cut(path, 0)),
+    Fault('text', 'unreadable image', 'image', ['no picture format'], lambda path: write(path, b'not found\n' * 99)),
+    Fault('a folder', 'unreadable image', 'image', ['it is no file'], lambda path: (os.remove(path), os.mkdir(path))),
+    Fault('PNG image with a wrong bit', 'unreadable image', 'image', ['checksum'], lambda path: flip_a_bit(
+        path, png_bytes(np.random.RandomState(0).randint(0, 256, (HEIGHT, WIDTH, 3)).astype('uint8')))),
+    Fault('no image', 'missing file', 'image', ['does not exist'], os.remove),
+    Fault('NaN', 'floating-point picture', 'image', ['NaN or infinity', '8-bit RGB'],
+          lambda path: save_float(path, np.nan)),
+    Fault('floating point', 'floating-point picture', 'image', ['picture, and', '8-bit RGB'],
+          lambda path: save_float(path, 0.5)),
+    Fault('truncated PNG', 'unreadable annotation', 'annotation', ['an annotation'], lambda path: cut(path, 300)),
+    Fault('PNG without its end', 'unreadable annotation', 'annotation', ['truncated'],
+          lambda path: cut(path, len(read(path)) - 12)),
+    Fault('annotation with a wrong bit', 'unreadable annotation', 'annotation', ['checksum'],
+          lambda path: flip_a_bit(path, png_bytes(labels_of(0)))),
+    Fault('empty annotation', 'unreadable annotation', 'annotation', ['it is empty'], lambda path: cut(path, 0)),
+    Fault('no annotation', 'missing file', 'annotation', ['does not exist'], os.remove),
+    Fault('floating-point annotation', 'floating-point picture', 'annotation', ['pixel values are the labels'],
+          lambda path: save_float(path, 1)),
+    Fault('label 250', 'label out of range', 'annotation', ['250', '4 classes, 0 to 3'], large_label),
+    Fault('label 300', 'label out of range', 'annotation', ['300', '0 to 255'],
+          lambda path: Image.fromarray(np.full((HEIGHT, WIDTH), 300, 'uint16')).save(path)),
+    Fault('colour annotation', 'colour annotation', 'annotation', ['mode RGB', 'palette or grey'],
+          lambda path: Image.fromarray(voc_palette()[labels_of(0)]).save(path)),
+    Fault('turned annotation', 'size mismatch', 'image', ['is 50×40 pixels', 'is 40×50'],
+          lambda path: save_labels(path[:-4] + '.png', labels_of(0).T)),
+    Fault('all void', 'no labelled pixel', 'annotation', ['void'],
+          lambda path: save_labels(path, np.full((HEIGHT, WIDTH), 255)))]
+
+
+@pytest.mark.parametrize('split', doctor.SPLITS)
+@pytest.mark.parametrize('fault', FAULTS, ids=[fault.what for fault in FAULTS])
+def test_fault(good, fault, split):
+    one = getattr(good, split)[1]
+    fault.act(one[fault.file])
+    examination = examine(good)
+    assert [problem[:3] for problem in examination.problems] == [(fault.kind, split, one[fault.file])]
+    message = examination.problems[0].message
+    assert message.startswith(one[fault.file]) and all(word in message for word in fault.words), message
+    unusable = fault.kind != 'no labelled pixel'
+    assert examination.bad == ({(one['image'], one['annotation'])} if unusable else set())
+    kept, problems = doctor.without_bad(good, progress=None)
+    assert problems == (examination.problems if unusable else [])
+    assert getattr(kept, split) == [other for other in getattr(good, split) if other is not one or not unusable]
+    others = [other for other in doctor.SPLITS if other != split][0]
+    assert getattr(kept, others) == getattr(good, others) and kept.class_names == NAMES
+
+
+@pytest.mark.filterwarnings('ignore:Image size')  # pytest undoes the filter of fcn.data.records
+@pytest.mark.parametrize('limit', [HEIGHT * WIDTH - 1, HEIGHT * WIDTH // 2 - 1])
+def test_too_large_a_picture(good, monkeypatch, limit):
+    """Pillow warns above its limit, and refuses above twice that."""
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', limit)
+    examination = examine(good)
+    assert {problem.kind for problem in examination.problems} == {'too large a picture'}
+    assert len(examination.problems) == 10, 'each image, and each annotation'
+    assert 'has 2000 pixels, and %d are the most' % limit in examination.problems[0].message
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', HEIGHT * WIDTH)
+    assert examine(good).problems == []
+
+
+def test_every_fault_of_a_record_is_a_problem_of_its_own(good):
+    one = good.training[0]
+    cut(one['image'], 1500)
+    large_label(one['annotation'])
+    other = good.validation[0]
+    save_labels(other['annotation'], np.full((HEIGHT, WIDTH + 1), 9))
+    assert found(good) == [('unreadable image', 'training', one['image']),
+                           ('label out of range', 'training', one['annotation']),
+                           ('label out of range', 'validation', other['annotation']),
+                           ('size mismatch', 'validation', other['image'])]
+
+
+def test_what_nobody_thought_of_is_a_problem_too(good, monkeypatch):
+    one = good.training[1]
+    count_labels = records.count_labels
+
+    def fail(path, *arguments):
+        if path == one['annotation']:
+            raise ZeroDivisionError('what now')
+        return count_labels(path, *arguments)
+
+    monkeypatch.setattr(records, 'count_labels', fail)
+    examination = examine(good)
+    assert [problem[:3] for problem in examination.problems] == [
+        ('unreadable annotation', 'training', one['annotation'])]
+    assert 'ZeroDivisionError: what now' in examination.problems[0].message
+
+
+# ---- repetitions
+
+def test_listed_twice_in_a_split(good):
+    twice = good._replace(training=good.training + good.training[:1])
+    assert found(twice) == [('duplicate record', 'training', good.training[0]['image'])]
+    assert examine(twice).bad == set()
+    assert doctor.without_bad(twice, progress=None) == (twice, [])
+
+
+def test_listed_in_both_splits(good):
+    both = good._replace(validation=good.validation + good.training[2:])
+    assert found(both) == [('overlap', 'validation', good.training[2]['image'])]
+
+
+def test_same_name_in_another_folder_is_no_overlap(good, tmp_path):
+    os.mkdir(str(tmp_path / 'other'))
+    assert found(good._replace(validation=[make(tmp_path / 'other', 'a b', 77)])) == []
+
+
+def test_same_bytes_under_another_name(good):
+    first, second, third = good.training[0], good.training[2], good.validation[1]
+    for copy in (second, third):
+        write(copy['image'], read(first['image']))
+    examination = examine(good)
+    assert [problem[:3] for problem in examination.problems] == [
+        ('duplicate record', 'training', second['image']), ('overlap', 'validation', third['image'])]
+    assert all(first['image'] in problem.message for problem in examination.problems)
+    assert examination.bad == set()
+
+
+def test_unreadable_files_are_not_called_equal(good):
+    for one in good.training[:2]:
+        cut(one['image'], 0)
+    assert [kind for kind, _, _ in found(good)] == ['unreadable image'] * 2
+
+
+# ---- splits
+
+def test_empty_split(good):
+    assert found(good._replace(training=[])) == [('empty split', 'training', None)]
+    reported = doctor.Problem('empty split', 'training', 'train.txt', 'train.txt is empty.')
+    assert examine(good._replace(training=[]), [reported]).problems == [reported]
+
+
+def test_photos(good):
+    """Pictures without annotation are only decoded, and need no training split."""
+    photos = [records.record(one['image']) for one in good.training]
+    cut(photos[1]['image'], 1500)
+    shown = data_set([], photos)
+    assert found(shown) == [('unreadable image', 'validation', photos[1]['image'])]
+    assert doctor.report_lines(examine(shown), shown)[:3] == ['training: 0 images', 'validation: 3 images', '']
+    assert doctor.without_bad(shown, progress=None)[0].validation == [photos[0], photos[2]]
+
+
+def test_a_split_of_which_nothing_is_left_is_refused(good):
+    for one in good.validation:
+        cut(one['image'], 1500)
+    with pytest.raises(InputError, match='Nothing of the validation split .*--mode=check.* 2 reasons: .*v0.jpg cannot'):
+        doctor.without_bad(good, progress=None)
+    assert doctor.without_bad(good._replace(validation=[]), progress=None)[0].training == good.training
+
+
+# ---- counts
+
+@pytest.mark.parametrize('ignore_label, void_label', [(255, None), (0, None), (None, 4)])
+def test_counts_equal_a_recount(good, ignore_label, void_label):
+    names = NAMES + ['ambiguous'] * (void_label is not None)
+    dataset = good._replace(ignore_label=ignore_label, void_label=void_label, class_names=names)
+    if ignore_label == 0:  # 255 is no label there
+        for number, one in enumerate(good.training + good.validation):
+            save_labels(one['annotation'], labels_of(number) % 4)
+    examination = examine(dataset)
+    assert examination.problems == []
+    for split in doctor.SPLITS:
+        pixels, images = collections.Counter(), collections.Counter()
+        for one in getattr(dataset, split):
+            for label, number in zip(*np.unique(records.read_labels(one['annotation'], dataset), return_counts=True)):
+                pixels[label] += number
+                images[label] += 1
+        counts = getattr(examination, split)
+        assert {label: number for label, number in enumerate(counts.pixels) if number} == pixels
+        assert {label: number for label, number in enumerate(counts.appearances) if number} == images
+        assert pixels[4 if void_label else ignore_label], 'void is counted as well'
+    path = doctor.write(examination, dataset, os.path.dirname(good.training[0]['image']))
+    with open(path, encoding='utf-8') as file:
+        assert [one['name'] for one in json.load(file)['classes']] == names[ignore_label == 0:], 'but is no class'
+
+
+def test_records_that_cannot_be_used_do_not_count(good):
+    save_labels(good.training[0]['annotation'], np.full((HEIGHT, WIDTH), 3))
+    assert examine(good).training.pixels[3] == HEIGHT * WIDTH
+    cut(good.training[0]['image'], 1500)
+    assert examine(good).training.pixels[3] == 0
+
+
+def test_order_does_not_depend_on_the_threads(good, monkeypatch):
+    for one in good.training + good.validation:
+        cut(one['image'], 1500)
+    expected = examine(good)
+    examine_record = doctor._examine_record
+
+    def slowest_first(split, one, dataset):
+        time.sleep(0.02 * (5 - (good.training + good.validation).index(one)))
+        return examine_record(split, one, dataset)
+
+    monkeypatch.setattr(doctor, '_examine_record', slowest_first)
+    examination = doctor.examine(good, threads=5, progress=None)
+    assert examination.problems == expected.problems
+    assert [problem.file for problem in expected.problems] == [one['image'] for one in good.training + good.validation]
+
+
+# ---- report
+
+def test_report(good):
+    for one in good.training[:2]:
+        save_labels(one['annotation'], np.zeros((HEIGHT, WIDTH)))
+    save_labels(good.training[2]['annotation'], np.repeat([[0, 1]], HEIGHT, 0).repeat(WIDTH // 2, 1))
+    lines = doctor.report_lines(examine(good), good)
+    table = [line.split() for line in lines[4:8]]
+    assert lines[3].split() == ['class', 'training', 'images', 'validation', 'images']
+    assert table[0][:3] == ['background', '83.33%', '3'] and table[1][:3] == ['cat', '16.67%', '1']
+    assert table[2][:3] == ['dog', '0.00%', '0'] and lines[6].endswith('in validation, never in training')
+    assert table[3] == ['whale', '0.00%', '0', '0.00%', '0', 'in', 'neither', 'split']
+    assert all(name[4] == '2' for name in table[:3])
+
+
+def test_report_of_problems_takes_one_line_each(good, tmp_path):
+    awkward = b'esc\x1b[2J \xff\n"\'.jpg'.decode('utf-8', 'surrogateescape')
+    path = os.path.join(str(tmp_path), awkward)
+    write(path, b'')
+    for one in good.training:
+        cut(one['image'], 0)
+    many = good._replace(validation=good.validation + [records.record(path, good.validation[0]['annotation'])])
+    lines = doctor.report_lines(examine(many), many)
+    start = lines.index('unreadable image: 4')
+    assert lines[start + 1].startswith('  training: %s' % good.training[0]['image'])
+    assert 'two\\nlines.jpg' in lines[start + 3] and 'esc\\x1b[2J \\udcff\\n"\'.jpg' in lines[start + 4]
+    assert lines[-1] == '4 problems'
+    assert all(line.isprintable() for line in lines)
+    few = doctor.report_lines(examine(many), many, most=1)
+    assert few[start + 2:] == ['  ... and 3 more', '', '4 problems']
+
+
+# ---- check.json
+
+def test_check_json(good, tmp_path):
+    awkward = os.path.join(str(tmp_path), b'\xff.jpg'.decode('utf-8', 'surrogateescape'))
+    good = good._replace(training=good.training + [records.record(awkward, good.training[0]['annotation'])])
+    large_label(good.validation[0]['annotation'])
+    examination = examine(good)
+    path = doctor.write(examination, good, str(tmp_path / 'new' / 'results'))
+    assert path == str(tmp_path / 'new' / 'results' / 'check.json')
+    with open(path, encoding='utf-8') as file:
+        result = json.load(file)
+    assert set(result) == {'training', 'validation', 'classes', 'problems'}
+    assert (result['training'], result['validation']) == ({'images': 4}, {'images': 2})
+    assert [one['name'] for one in result['classes']] == NAMES
+    expected = np.sum([labels_of(number) == 1 for number in range(3)])
+    assert result['classes'][1] == {
+        'name': 'cat', 'training_pixels': expected, 'training_images': 3,
+        'validation_pixels': np.sum(labels_of(11) == 1), 'validation_images': 1}
+    assert [(one['kind'], one['split'], one['file']) for one in result['problems']] == [
+        ('missing file', 'training', awkward), ('label out of range', 'validation', good.validation[0]['annotation'])]
+    assert [one['message'] for one in result['problems']] == [one.message for one in examination.problems]
+
+
+def test_check_json_is_whole_or_not_there(good, tmp_path, monkeypatch):
+    examination = examine(good)
+    path = doctor.write(examination, good, str(tmp_path / 'results'))
+    before = read(path)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, 'replace', lambda *_: (_ for _ in ()).throw(OSError(28, 'No space left on device')))
+        with pytest.raises(InputError, match='check.json.*No space left'):
+            doctor.write(examination, good, str(tmp_path / 'results'))
+    assert read(path) == before and os.listdir(str(tmp_path / 'results')) == ['check.json']
+    with pytest.raises(InputError, match='check.json'):
+        doctor.write(examination, good, good.training[0]['image'])

@@ -1,0 +1,40 @@
+"""fcn/data/photos.py: which pictures are found."""
+import os
+
+import pytest
+
+from fcn.data import photos
+from fcn.utils.errors import InputError
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / 'b' / 'deep').mkdir(parents=True)
+    for name in ('z.jpg', 'B.PNG', 'a b.jpeg', 'é.tif', 'notes.txt', 'b/w.webp', 'b/deep/z.png', 'b/z.gif', 'b/z.bmp'):
+        (tmp_path / name).write_bytes(b'')
+    return str(tmp_path)
+
+
+def names(image_dir):
+    return [one['filename'] for one in photos.list_photos(image_dir)]
+
+
+def test_folder_with_its_sub_folders(folder):
+    assert names(folder) == ['B', 'a b', 'b/deep/z', 'b/w', 'b/z.bmp', 'b/z.gif', 'z', 'é']
+    first = photos.list_photos(folder)[0]
+    assert first == {'image': os.path.join(folder, 'B.PNG'), 'annotation': None, 'filename': 'B'}
+
+
+def test_file_and_pattern(folder):
+    assert names(os.path.join(folder, 'é.tif')) == ['é']
+    assert names(os.path.join(folder, '*.j*')) == ['a b', 'z']
+    assert names(os.path.join(folder, '**', 'z.*')) == ['b/deep/z', 'b/z.bmp', 'b/z.gif', 'z']
+    assert names(os.path.relpath(folder)) == names(folder)
+
+
+@pytest.mark.parametrize('name, words', [('none', 'no folder and no picture'), ('*.xyz', 'matches none'),
+                                         ('empty', 'holds no picture')])
+def test_nothing_there(folder, name, words):
+    os.mkdir(os.path.join(folder, 'empty'))
+    with pytest.raises(InputError, match=words):
+        photos.list_photos(os.path.join(folder, name))

@@ -1,0 +1,49 @@
+"""fcn/inference/tiling.py and tiled prediction: a tile's edge cannot be seen."""
+import numpy as np
+import pytest
+from PIL import Image
+
+from fcn.data import records
+from fcn.distributed.cluster import Cluster
+from fcn.distributed.workers import Alone
+from fcn.inference import predictor as evaluation
+from fcn.inference import tiling
+from TensorflowUtils import tf
+
+
+@pytest.mark.parametrize('length', [1, 75, 1024, 1025, 1537, 2048, 2049, 5000])
+def test_tiles_cover_every_pixel_once(length):
+    tiles = tiling.tiles(length, 1024, 256)
+    covered = [place for tile in tiles for place in range(tile.place.start, tile.place.stop)]
+    assert covered == list(range(length)) and (len(tiles) == 1) == (length <= 1024)
+    for tile in tiles:
+        assert tile.seen.start % tiling.STRIDE == 0 and tile.seen.stop - tile.seen.start <= 1024
+        assert tile.seen.start + tile.kept.start == tile.place.start
+        assert tile.seen.start + tile.kept.stop == tile.place.stop
+        assert tile.place.start == 0 or tile.kept.start == 256
+        assert tile.place.stop == length or tile.seen.stop - tile.place.stop == 256
+    assert tiling.tiles(length, 0, 256)[0].place == slice(0, length)
+
+
+def test_tiled_prediction_equals_whole(tmp_path, monkeypatch):
+    """Away from a tile's margin the network sees what it would have seen: same labels, all but same probabilities."""
+    path = str(tmp_path / 'photo.png')
+    ramp = np.linspace(0, 255, 900)[None, :, None] * np.ones((160, 1, 3))
+    noise = np.random.RandomState(0).uniform(-60, 60, (160, 900, 3))
+    Image.fromarray(np.clip(ramp + noise, 0, 255).astype('uint8')).save(path)
+    dataset = records.Dataset('test', [], [], ['class %d' % label for label in range(7)], 255, None, None)
+    settings = {'num_classes': 7, 'skip': '8s', 'upsampling': 'scores', 'use_batch_norm': True, 'scale_input': True,
+                'weight_decay': 0.0, 'batch_norm_decay': 0.9, 'dropout_keep_prob': 1.0,
+                'freeze_batch_norm': False}
+    monkeypatch.setattr(evaluation, 'MARGIN', 192)
+    with tf.Graph().as_default(), tf.Session() as session:
+        tf.set_random_seed(0)
+        predictions = evaluation.Evaluation([records.record(path)], dataset, settings, Cluster(Alone()))
+        session.run(tf.global_variables_initializer())
+        (whole,) = predictions.pictures(session, lambda _: True)
+        (tiled,) = predictions.pictures(session, lambda _: True, tile_size=640)
+    assert whole['prediction'].shape == (160, 900) and (whole['image'] == tiled['image']).all()
+    np.testing.assert_allclose(tiled['probabilities'], whole['probabilities'], atol=0.02)
+    assert (tiled['prediction'] == whole['prediction']).mean() > 0.98
+    edge = tiled['probabilities'][:, 440:456]  # of the first tile: 640 - 192 = 448
+    assert np.abs(edge - whole['probabilities'][:, 440:456]).max() < 0.02

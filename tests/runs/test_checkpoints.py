@@ -1,0 +1,135 @@
+"""Checkpoints: found wherever a user has them, matched by name and shape, damaged ones passed over."""
+import os
+import tarfile
+
+import numpy as np
+import pytest
+
+from fcn.runs import checkpoints
+from fcn.utils.errors import InputError
+from TensorflowUtils import tf
+
+
+@pytest.fixture
+def session():
+    with tf.Graph().as_default(), tf.Session() as session:
+        yield session
+
+
+def variable(name, shape, value=0.0):
+    return tf.get_variable(name, shape, initializer=tf.constant_initializer(value))
+
+
+def save(path, version=tf.train.SaverDef.V2, **shapes):
+    """Writes a checkpoint of variables filled with 7."""
+    with tf.Graph().as_default(), tf.Session() as session:
+        for name, shape in shapes.items():
+            variable(name, shape, 7.0)
+        session.run(tf.global_variables_initializer())
+        return tf.train.Saver(write_version=version).save(session, str(path), write_meta_graph=False)
+
+
+def test_found_by_prefix_folder_and_archive(tmp_path):
+    prefix = save(tmp_path / 'inception_v3.ckpt', a=[2])
+    assert checkpoints.find(prefix) == prefix
+    assert checkpoints.find(str(tmp_path)) == prefix
+    os.remove(str(tmp_path / 'checkpoint'))  # as in slim's archives
+    assert checkpoints.find(str(tmp_path)) == prefix
+    archive = tmp_path / 'inception_v3_2016_08_28.tar.gz'
+    with tarfile.open(str(archive), 'w:gz') as bundle:
+        for name in os.listdir(str(tmp_path)):
+            if name.startswith('inception_v3.ckpt'):
+                bundle.add(str(tmp_path / name), arcname=name)
+    found = checkpoints.find(str(archive))
+    assert found == str(tmp_path / 'inception_v3_2016_08_28' / 'inception_v3.ckpt')
+    assert tf.train.load_variable(found, 'a').tolist() == [7, 7]
+
+
+def test_one_file_format_of_2016_is_found_and_restored(tmp_path, session):
+    """The published inception_v3.ckpt is one file, in the format before TensorFlow 1.0."""
+    save(tmp_path / 'inception_v3.ckpt', version=tf.train.SaverDef.V1, a=[2])
+    assert not (tmp_path / 'inception_v3.ckpt.index').exists()
+    found = checkpoints.find(str(tmp_path / 'inception_v3.ckpt'))
+    one = variable('a', [2])
+    report, restore = checkpoints.warm_start(found, [one])
+    session.run(tf.global_variables_initializer())
+    restore(session)
+    assert report.loaded == ['a'] and session.run(one).tolist() == [7, 7]
+
+
+@pytest.mark.parametrize('make, words', [
+    (lambda folder: os.path.join(folder, 'absent.ckpt'), 'There is no checkpoint'),
+    (lambda folder: folder, 'holds no checkpoint'),
+    (lambda folder: os.path.join(folder, 'absent.tar.gz'), 'There is no file')])
+def test_what_is_not_there_is_said(tmp_path, make, words):
+    with pytest.raises(InputError, match=words):
+        checkpoints.find(make(str(tmp_path)))
+
+
+def test_several_checkpoints_in_a_folder_want_a_choice(tmp_path):
+    save(tmp_path / 'one.ckpt', a=[2])
+    save(tmp_path / 'two.ckpt', a=[2])
+    os.remove(str(tmp_path / 'checkpoint'))
+    with pytest.raises(InputError, match='one.ckpt, two.ckpt'):
+        checkpoints.find(str(tmp_path))
+
+
+def test_warm_start_takes_what_fits_and_reports_the_rest(tmp_path, session):
+    prefix = save(tmp_path / 'w.ckpt', fits=[2, 3], shaped=[4], skipped=[1], only_there=[5])
+    ours = [variable('fits', [2, 3]), variable('shaped', [3]), variable('skipped', [1]), variable('only_here', [2])]
+    report, restore = checkpoints.warm_start(prefix, ours, exclude_scopes=['skipped'])
+    session.run(tf.global_variables_initializer())
+    restore(session)
+    assert report.loaded == ['fits'] and report.missing == ['only_here'] and report.excluded == ['skipped']
+    assert report.mismatched == [('shaped', [3], [4])] and report.unused == 1
+    assert [float(session.run(one).max()) for one in ours] == [7, 0, 0, 0]
+    text = '\n'.join(checkpoints.report_lines(report, ours))
+    assert 'shaped: [3] here, [4] there' in text and 'only_here (1)' in text
+
+
+def test_warm_start_that_matches_nothing_is_an_error(tmp_path, session):
+    prefix = save(tmp_path / 'w.ckpt', theirs=[2])
+    with pytest.raises(InputError, match='matches nothing'):
+        checkpoints.warm_start(prefix, [variable('ours', [2])])
+
+
+def test_restore_wants_every_variable_and_all_or_none_of_the_optimizer(tmp_path, session):
+    prefix = save(tmp_path / 'model.ckpt-3', a=[2], slot=[2])
+    a, slot, new = variable('a', [2]), variable('slot', [2]), variable('new_slot', [2])
+    session.run(tf.global_variables_initializer())
+    assert not checkpoints.restore(session, prefix, [a], [slot, new])
+    assert [one.tolist() for one in session.run([a, slot])] == [[7, 7], [0, 0]]
+    assert checkpoints.restore(session, prefix, [a], [slot])
+    assert session.run(slot).tolist() == [7, 7]
+    with pytest.raises(InputError, match='new_slot is .2. in the network and absent in the checkpoint'):
+        checkpoints.restore(session, prefix, [a, new])
+
+
+def test_newest_is_by_step_and_damaged_ones_are_passed_over(tmp_path, capsys):
+    for step in (5, 10, 100):
+        save(tmp_path / ('model.ckpt-%d' % step), a=[1000])
+    assert checkpoints.latest(str(tmp_path)).endswith('model.ckpt-100')
+    assert checkpoints.step_of(checkpoints.latest(str(tmp_path))) == 100
+    data = tmp_path / 'model.ckpt-100.data-00000-of-00001'
+    content = bytearray(data.read_bytes())
+    content[2000] ^= 255
+    data.write_bytes(bytes(content))
+    (tmp_path / 'model.ckpt-10.index').write_bytes(b'')
+    assert checkpoints.newest_intact(str(tmp_path)).endswith('model.ckpt-5')
+    said = capsys.readouterr().out
+    assert 'model.ckpt-100 is damaged' in said and 'model.ckpt-10 is damaged' in said
+    assert checkpoints.newest_intact(str(tmp_path / 'empty')) is None
+    (tmp_path / 'model.ckpt-5.index').write_bytes(b'')
+    with pytest.raises(InputError, match='All checkpoints in .* are damaged'):
+        checkpoints.newest_intact(str(tmp_path))
+
+
+def test_a_damaged_checkpoint_that_was_named_is_said(tmp_path, session):
+    prefix = save(tmp_path / 'w.ckpt', a=[1000])
+    data = tmp_path / 'w.ckpt.data-00000-of-00001'
+    data.write_bytes(data.read_bytes()[:100])
+    one = variable('a', [1000])
+    session.run(tf.global_variables_initializer())
+    with pytest.raises(InputError, match='damaged|cannot be read'):
+        checkpoints.restore(session, prefix, [one])
+    assert np.all(session.run(one) == 0)
