@@ -12,7 +12,7 @@ import threading
 import numpy as np
 
 from fcn.data import records as fcn_records
-from fcn.data.cache import Memory
+from fcn.data.cache import ImageCache
 from fcn.utils.errors import InputError, reason
 from TensorflowUtils import tf
 
@@ -65,7 +65,7 @@ def records_of_samples(records, seed, first, count):
 
 
 def training_batches(records, dataset, batch_size, image_size, seed=0, first_sample=0, resize='crop', augment=True,
-                     scales=SCALES, jitter=0.0, worker=0, workers=1, memory=None):
+                     scales=SCALES, jitter=0.0, replica_index=0, num_replicas=1, cache=None):
     """Returns an endless tf.data.Dataset of training batches.
 
     Args:
@@ -81,25 +81,25 @@ def training_batches(records, dataset, batch_size, image_size, seed=0, first_sam
       augment: draw a scale ('crop' only), a flip and colours. Where a crop lies is drawn in any case.
       scales: smallest and largest scale.
       jitter: brightness, contrast and saturation are multiplied by factors from 1 - jitter to 1 + jitter; 0 to 1.
-      worker, workers: of each `workers` batches this worker (or replica) takes the one numbered `worker`.
-      memory: a `fcn.data.cache.Memory` to keep files in and to take them from; None: one of its own. It changes no
+      replica_index, num_replicas: of each `num_replicas` batches this replica takes the one numbered `replica_index`.
+      cache: a `fcn.data.cache.ImageCache` to keep files in and to take them from; None: one of its own. It changes no
         sample.
 
     Returns:
       Dataset of dicts: 'image' uint8 [N, S, S, 3]; 'annotation' uint8 [N, S, S, 1]; 'number' int64 [N], sample numbers.
     """
-    first, padding_label = first_sample + worker * batch_size, _padding_label(dataset)
-    memory = memory or Memory()
+    first, padding_label = first_sample + replica_index * batch_size, _padding_label(dataset)
+    cache = cache or ImageCache()
 
     def sample(position):
         """Does in NumPy, in one call, all but what the image's pixels need."""
         batch, within = divmod(int(position), batch_size)
-        number = first + batch * batch_size * workers + within
+        number = first + batch * batch_size * num_replicas + within
         drawn = draw(seed, number, len(records), augment, scales, jitter)
         one = records[drawn.index]
-        labels = memory.labels(one['annotation'])
+        labels = cache.labels(one['annotation'])
         if labels is None:
-            labels = memory.keep_labels(one['annotation'], fcn_records.read_labels(one['annotation'], dataset))
+            labels = cache.keep_labels(one['annotation'], fcn_records.read_labels(one['annotation'], dataset))
         if resize == 'squash':
             windows = [_Window(0, length, image_size, 0, 0, length) for length in labels.shape]
         else:
@@ -110,13 +110,13 @@ def training_batches(records, dataset, batch_size, image_size, seed=0, first_sam
         y, x = (slice(one.offset, one.offset + one.size) for one in windows)
         annotation[y, x] = labels[rows].take(columns, 1)
         windows = np.array(windows, 'int32').T
-        image = memory.image(one['image'])
+        image = cache.image(one['image'])
         image = np.zeros([0, 0, 3], 'uint8') if image is None else _cut(image, windows[:2].ravel())
         return (os.fsencode(one['image']), image, np.int64(number), annotation[:, ::-1] if drawn.flip else annotation,
                 windows, drawn.flip, np.array(drawn[5:], 'float32'))
 
     def keep(path, image, windows):
-        return _cut(memory.keep_image(os.fsdecode(path), image), windows[:2].ravel())
+        return _cut(cache.keep_image(os.fsdecode(path), image), windows[:2].ravel())
 
     @tf.autograph.experimental.do_not_convert  # else TensorFlow 1.15 rewrites all of Pillow, which takes half a minute
     def load(position):
@@ -124,7 +124,7 @@ def training_batches(records, dataset, batch_size, image_size, seed=0, first_sam
             sample, [position], (tf.string, tf.uint8, tf.int64, tf.uint8, tf.int32, tf.bool, tf.float32),
             stateful=False)
         start, length, size, offset, first, count = (tf.ensure_shape(row, [2]) for row in tf.unstack(windows, 6))
-        if memory.keeps_images:
+        if cache.keeps_images:
             image = tf.cond(tf.size(image) > 0, lambda: image, lambda: tf.py_func(
                 keep, [path, _decode(tf.io.read_file(path), path), windows], tf.uint8, stateful=False))
             image.set_shape([None, None, 3])

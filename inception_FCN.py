@@ -160,7 +160,7 @@ def train(dataset, crew, config):
     """Trains from --logs_dir, or from --checkpoint_path when that is empty, to --max_iterations."""
     checking = begin_check(dataset.training + dataset.validation, dataset, crew)  # before TensorFlow loads
     import BatchDatSetReader
-    from fcn.data.cache import Memory
+    from fcn.data.cache import ImageCache
     from fcn.distributed.cluster import Cluster
     from fcn.inference import predictor as evaluation
     from fcn.network import model
@@ -173,7 +173,7 @@ def train(dataset, crew, config):
     def starting_point():
         newest = checkpoints.newest_intact(FLAGS.logs_dir)
         return [newest, checkpoints.find(FLAGS.checkpoint_path) if FLAGS.checkpoint_path and not newest else None]
-    newest, weights = crew.share(starting_point)
+    newest, weights = crew.broadcast(starting_point)
     first_step = run_folder.step_of(newest) if newest else 0
     if first_step >= FLAGS.max_iterations:
         print('%s is at step %d already, and --max_iterations=%d asks for no more. Give a larger one to go on, or '
@@ -184,7 +184,7 @@ def train(dataset, crew, config):
                                and not FLAGS.freeze_batch_norm):
         print(note)
 
-    weights_of_classes = crew.share(lambda: class_weights.class_weights(
+    weights_of_classes = crew.broadcast(lambda: class_weights.class_weights(
         FLAGS.class_weights, dataset.training, dataset))
     if weights_of_classes:
         print(class_weights.describe(weights_of_classes, dataset.class_names))
@@ -204,7 +204,7 @@ def train(dataset, crew, config):
                 dict({name: FLAGS[name].value for name in ('batch_size', 'image_size', 'seed', 'resize', 'augment')},
                      first_sample=first_sample, scales=tuple(map(float, FLAGS.random_scale)),
                      jitter=FLAGS.color_jitter,
-                     memory=Memory(10 ** 6 * FLAGS.cache_megabytes)),
+                     cache=ImageCache(10 ** 6 * FLAGS.cache_megabytes)),
                 FLAGS.trainable_scopes,
                 lambda global_step: scale * model.scheduled_learning_rate(
                     FLAGS.schedule, FLAGS.learning_rate, global_step, FLAGS.max_iterations, FLAGS.warm_up),
@@ -288,15 +288,15 @@ def train(dataset, crew, config):
 
 def check(dataset, problems):
     """Reads every image and annotation, and lists what is wrong. `problems`: those met when the files were listed."""
-    from fcn.data import inspection as doctor
-    examination = doctor.examine(dataset, problems)
-    print('\n'.join(doctor.report_lines(examination, dataset)))
-    print('wrote ' + doctor.write(examination, dataset, make_folder(FLAGS.results_dir)))
-    return EXIT_INPUT if examination.problems else 0
+    from fcn.data import inspection
+    report = inspection.inspect(dataset, problems)
+    print('\n'.join(inspection.report_lines(report, dataset)))
+    print('wrote ' + inspection.write(report, dataset, make_folder(FLAGS.results_dir)))
+    return EXIT_INPUT if report.problems else 0
 
 
-def load_dataset(config, complain=None):
-    """Reads the records of --dataset, or lists --image_dir; `complain` as the readers' own. Returns a `Dataset`."""
+def load_dataset(config, on_problem=None):
+    """Reads the records of --dataset, or lists --image_dir; `on_problem` as the readers' own. Returns a `Dataset`."""
     reader = READERS[FLAGS.dataset]
     class_names = list(reader.CLASS_NAMES)
     if FLAGS.class_names:
@@ -317,7 +317,7 @@ def load_dataset(config, complain=None):
     if FLAGS.mode in ('visualize', 'export') and FLAGS.image_dir:
         training, validation = [], photos.list_photos(FLAGS.image_dir)
     else:
-        training, validation = reader.read_dataset(FLAGS.data_dir or reader.DATA_DIR, FLAGS.data_url, complain)
+        training, validation = reader.read_dataset(FLAGS.data_dir or reader.DATA_DIR, FLAGS.data_url, on_problem)
     return fcn_records.Dataset(FLAGS.dataset, training, validation, class_names, ignore_label, void_label,
                                reader.PALETTE)
 
@@ -347,8 +347,8 @@ def run(argv):
         if FLAGS.mode == 'check':
             return check(dataset, problems)
         if FLAGS.skip_bad_images:
-            from fcn.data import inspection as doctor
-            dataset = doctor.leave_out_bad(dataset, problems, FLAGS.mode == 'train')
+            from fcn.data import inspection
+            dataset = inspection.leave_out_bad(dataset, problems, FLAGS.mode == 'train')
         if FLAGS.mode == 'train':
             status = train(dataset, crew, config)
             run_folder.ignore_warning()

@@ -12,7 +12,7 @@ import os
 
 import numpy as np
 
-from fcn.data.inspection import report
+from fcn.data.inspection import report_problem
 from fcn.data.records import IMAGE_EXTENSIONS, list_stems, must_download, record
 from fcn.utils import download
 from fcn.utils.errors import InputError
@@ -56,14 +56,14 @@ PALETTE = np.zeros((256, 3), 'uint8')
 PALETTE[1:NUM_OF_CLASSES] = [list(bytes.fromhex(colour)) for colour in _COLOURS.split()]
 
 
-def read_dataset(data_dir=DATA_DIR, data_url=None, complain=None):
+def read_dataset(data_dir=DATA_DIR, data_url=None, on_problem=None):
     """Lists the records of the training and the validation split.
 
     Args:
       data_dir: the folder that holds ADEChallengeData2016/, or that folder itself. The default one is filled by
         download when it does not (1 GB), and so is any folder when `data_url` is given.
       data_url: where to download from instead of the benchmark's own host.
-      complain: None, or a function that is handed a `Problem` of fcn/data/inspection.py for each image without
+      on_problem: None, or a function that is handed a `Problem` of fcn/data/inspection.py for each image without
         annotation and each split without images; those images are left out, and reading goes on.
 
     Returns:
@@ -82,7 +82,7 @@ def read_dataset(data_dir=DATA_DIR, data_url=None, complain=None):
         raise InputError('--data_dir=%s is not in the layout of MIT Scene Parsing: neither it nor '
                          'ADEChallengeData2016/ in it holds images/training, images/validation, annotations/training '
                          'and annotations/validation.' % data_dir)
-    return _read_split(root, 'training', complain), _read_split(root, 'validation', complain)
+    return _read_split(root, 'training', on_problem), _read_split(root, 'validation', on_problem)
 
 
 def find_root(data_dir):
@@ -93,13 +93,13 @@ def find_root(data_dir):
     return None
 
 
-def _read_split(root, split, complain):
+def _read_split(root, split, on_problem):
     folders = [os.path.join(root, kind, split) for kind in ('images', 'annotations')]
     images, annotations = list_stems(folders[0], IMAGE_EXTENSIONS), list_stems(folders[1], ('.png',))
     if not images:
-        report(complain, 'empty split', split, folders[0], '%s holds no images.' % folders[0])
+        report_problem(on_problem, 'empty split', split, folders[0], '%s holds no images.' % folders[0])
     for stem, path in images.items():
         if stem not in annotations:
-            report(complain, 'missing file', split, os.path.join(folders[1], stem + '.png'),
+            report_problem(on_problem, 'missing file', split, os.path.join(folders[1], stem + '.png'),
                    'The image %s has no annotation: there is no %s.png in %s.' % (path, stem, folders[1]))
     return [record(path, annotations[stem]) for stem, path in images.items() if stem in annotations]

@@ -13,7 +13,7 @@ Source: Everingham et al., The PASCAL Visual Object Classes Challenge 2012, http
 import glob
 import os
 
-from fcn.data.inspection import report
+from fcn.data.inspection import report_problem
 from fcn.data.palettes import voc_palette
 from fcn.data.records import IMAGE_EXTENSIONS, list_stems, must_download, record
 from fcn.utils import download
@@ -32,15 +32,16 @@ IGNORE_LABEL = 255
 PALETTE = voc_palette()
 
 
-def read_dataset(data_dir=DATA_DIR, data_url=None, complain=None):
+def read_dataset(data_dir=DATA_DIR, data_url=None, on_problem=None):
     """Lists the records of the training and the validation split.
 
     Args:
       data_dir: a folder in VOC layout. The default one is filled by download when it is not (2 GB), and so is any
         folder when `data_url` is given.
       data_url: where to download from instead of VOC's own host.
-      complain: None, or a function that is handed a `Problem` of fcn/data/inspection.py for each name without image or
-        annotation, each name listed twice and each empty split file; those records are left out, and reading goes on.
+      on_problem: None, or a function that is handed a `Problem` of fcn/data/inspection.py for each name without
+        image or annotation, each name listed twice and each empty split file; those records are left out, and reading
+        goes on.
 
     Returns:
       (training_records, validation_records), lists in the order of the split files.
@@ -53,10 +54,10 @@ def read_dataset(data_dir=DATA_DIR, data_url=None, complain=None):
             download.fetch_and_extract(data_url, data_dir)
         else:
             download.fetch_and_extract(DATA_URL, data_dir, size=DATA_SIZE, md5=DATA_MD5)
-    return read_folder(data_dir, complain)
+    return read_folder(data_dir, on_problem)
 
 
-def read_folder(data_dir, complain=None):
+def read_folder(data_dir, on_problem=None):
     """Does what `read_dataset` does for a folder that is there, and downloads nothing."""
     root = find_root(data_dir)
     if root is None:
@@ -66,8 +67,8 @@ def read_folder(data_dir, complain=None):
     augmented = os.path.join(root, 'SegmentationClassAug')
     training = ('trainaug', augmented) if (os.path.isdir(augmented) and os.path.isfile(
         os.path.join(splits, 'trainaug.txt'))) else ('train', os.path.join(root, 'SegmentationClass'))
-    return (read_split(root, *training, complain=complain),
-            read_split(root, 'val', os.path.join(root, 'SegmentationClass'), complain))
+    return (read_split(root, *training, on_problem=on_problem),
+            read_split(root, 'val', os.path.join(root, 'SegmentationClass'), on_problem))
 
 
 def find_root(data_dir):
@@ -82,10 +83,10 @@ def find_root(data_dir):
     return None
 
 
-def read_split(root, split, annotations, complain=None):
+def read_split(root, split, annotations, on_problem=None):
     """Lists the records of one split file, annotations taken from the folder named. Raises InputError.
 
-    complain: see `read_dataset`.
+    on_problem: see `read_dataset`.
     """
     path = os.path.join(root, 'ImageSets', 'Segmentation', split + '.txt')
     try:
@@ -96,21 +97,21 @@ def read_split(root, split, annotations, complain=None):
                          % (path, error)) from None
     part = 'validation' if split == 'val' else 'training'
     if not names:
-        report(complain, 'empty split', part, path,
+        report_problem(on_problem, 'empty split', part, path,
                'The split file %s is empty. It lists one image name a line, without extension.' % path)
     folder = os.path.join(root, 'JPEGImages')
     images = list_stems(folder, IMAGE_EXTENSIONS)
     labels = list_stems(annotations, ('.png',))
     records, seen = [], set()
     for name in names:
-        if complain and name in seen:
-            report(complain, 'duplicate record', part, images.get(name, os.path.join(folder, name + '.jpg')),
+        if on_problem and name in seen:
+            report_problem(on_problem, 'duplicate record', part, images.get(name, os.path.join(folder, name + '.jpg')),
                    'The split file %s names %s twice. Take one of them out.' % (path, name))
         elif name not in images:
-            report(complain, 'missing file', part, os.path.join(folder, name + '.jpg'),
+            report_problem(on_problem, 'missing file', part, os.path.join(folder, name + '.jpg'),
                    'The split file %s names %s, but there is no %s.jpg in %s.' % (path, name, name, folder))
         elif name not in labels:
-            report(complain, 'missing file', part, os.path.join(annotations, name + '.png'),
+            report_problem(on_problem, 'missing file', part, os.path.join(annotations, name + '.png'),
                    'The image %s of the split file %s has no annotation: there is no %s.png in %s.'
                    % (images[name], path, name, annotations))
         else:

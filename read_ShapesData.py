@@ -35,11 +35,12 @@ FILE_PREFIX = 'shapes_'  # tells a folder drawn here from any other in VOC layou
 SUPERSAMPLING = 2
 
 
-def read_dataset(data_dir=DATA_DIR, data_url=None, complain=None):
+def read_dataset(data_dir=DATA_DIR, data_url=None, on_problem=None):
     """Lists the data set in `data_dir`, drawing it first where it is absent or incomplete.
 
-    Nothing is downloaded: `data_url` is there for the interface that all readers share, and is refused. With `complain`
-    (see `read_PascalVocData.read_dataset`) a data set that is incomplete is not drawn again, but listed as it is.
+    Nothing is downloaded: `data_url` is there for the interface that all readers share, and is refused. With
+    `on_problem` (see `read_PascalVocData.read_dataset`) a data set that is incomplete is not drawn again, but listed as
+    it is.
 
     Returns:
       (training_records, validation_records): lists of {'image': path, 'annotation': path, 'filename': stem}, in the
@@ -50,9 +51,9 @@ def read_dataset(data_dir=DATA_DIR, data_url=None, complain=None):
     """
     if data_url:
         raise InputError('--data_url={} is of no use: the shapes data set is drawn, not downloaded.'.format(data_url))
-    if not _is_complete(data_dir) and not (complain and read_PascalVocData.find_root(data_dir)):
+    if not _is_complete(data_dir) and not (on_problem and read_PascalVocData.find_root(data_dir)):
         draw_dataset(data_dir)
-    return read_PascalVocData.read_folder(data_dir, complain)
+    return read_PascalVocData.read_folder(data_dir, on_problem)
 
 
 def draw_dataset(data_dir=DATA_DIR, training_images=200, validation_images=40, seed=0):

@@ -22,7 +22,7 @@ def timed(run, repeats, settled=SETTLED):
 def bare_graph(training, upsampling, classes, precision, shape):
     """Yields (a function that runs one step of a bare graph, GFLOP of a step's convolutions and products)."""
     from fcn.distributed.cluster import Cluster
-    from fcn.distributed.workers import Alone
+    from fcn.distributed.workers import SingleWorker
     from fcn.network import model
     from nets import inception_v3_fcn as network
     from TensorflowUtils import tf
@@ -31,7 +31,7 @@ def bare_graph(training, upsampling, classes, precision, shape):
                 'dropout_keep_prob': 0.85, 'fold_batch_norm': not training}
     random = np.random.RandomState(0)
     images, labels = random.randint(0, 256, shape + [3]), random.randint(0, classes, shape + [1])
-    cluster, built = Cluster(Alone(), precision=precision, training=training, folded=not training), {}
+    cluster, built = Cluster(SingleWorker(), precision=precision, training=training, folded=not training), {}
 
     def build(_):
         # variables, or TensorFlow would compute what does not depend on any once for all

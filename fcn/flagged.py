@@ -5,7 +5,7 @@ from absl import flags
 
 from fcn.data import class_weights
 from fcn.data import records as fcn_records
-from fcn.data.annotation_check import Checking
+from fcn.data.annotation_check import AnnotationCheck
 from fcn.runs import run_folder
 from fcn.utils.errors import InputError
 
@@ -13,12 +13,12 @@ FLAGS = flags.FLAGS
 
 
 def begin_check(records, dataset, crew):
-    """Begins to check that annotations fit. Returns the `Checking`; in a job of several workers it is over then."""
+    """Begins to check that annotations fit. Returns the `AnnotationCheck`; of several workers' it is over then."""
     unread = [] if FLAGS.skip_bad_images else records  # it has read them all
     if crew.count == 1:
-        return Checking(unread, dataset)
-    crew.share(lambda: fcn_records.check_records(unread, dataset))
-    return Checking([], dataset)
+        return AnnotationCheck(unread, dataset)
+    crew.broadcast(lambda: fcn_records.check_records(unread, dataset))
+    return AnnotationCheck([], dataset)
 
 
 def network_settings(dataset, values=None):

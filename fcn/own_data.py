@@ -18,14 +18,14 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from fcn.data import colour_masks, image_pairs, records
-from fcn.data import inspection as doctor
+from fcn.data import colour_masks, image_pairs, inspection, records
 from fcn.data.colour_masks import MOST_CLASSES, VOID
 from fcn.data.image_pairs import SPLITS, complain, print_list
 from fcn.data.palettes import save_labels, voc_palette
 from fcn.utils import command_line
 from fcn.utils.errors import InputError, printable
 from fcn.utils.files import make_folder
+from fcn.utils.threads import ordered_map
 
 ORIENTATION = 0x0112  # EXIF tag: 1 is upright, 2 to 8 are turned or mirrored
 # What TensorFlow, in training, decodes to the same pixels as Pillow; all else is decoded here.
@@ -101,7 +101,7 @@ def convert_pairs(pairs, root, table, names, options):
         save_labels(os.path.join(root, 'SegmentationClass', pair.name + '.png'), labels, dataset.palette)
         return Outcome(None, counts, unknown, turned)
 
-    bar = tqdm(records.in_order(convert_one, pairs, threads()), total=len(pairs), desc='converting', unit=' files',
+    bar = tqdm(ordered_map(convert_one, pairs, threads()), total=len(pairs), desc='converting', unit=' files',
                leave=False, disable=None)
     outcomes = {pair.key: one for one, pair in zip(bar, pairs)}
     faults = [one.problem for one in outcomes.values() if one.problem]
@@ -196,8 +196,8 @@ def summary_lines(pairs, splits, outcomes, names):
     counts = []
     for split in SPLITS:
         those = [outcomes[key].counts for key in splits[split] if key in outcomes]
-        counts.append(doctor.Counts(len(those), sum(those), sum(1 * (one > 0) for one in those)))
-    lines = doctor.report_lines(doctor.Examination(*counts, problems=[], bad=set()), as_dataset(names))
+        counts.append(inspection.Counts(len(those), sum(those), sum(1 * (one > 0) for one in those)))
+    lines = inspection.report_lines(inspection.InspectionReport(*counts, problems=[], bad=set()), as_dataset(names))
     lines = lines[:-1]  # --mode=check gives the verdict
     pixels = counts[0].pixels + counts[1].pixels
     lines.append('void: %.2f%% of all pixels' % (100.0 * pixels[VOID] / pixels.sum()))

@@ -21,7 +21,7 @@ def test(dataset, crew):
     from fcn.reporting import model_card
     from fcn.reporting import page as report
     make_folder(FLAGS.results_dir)
-    prefix = crew.share(trained_checkpoint)
+    prefix = crew.broadcast(trained_checkpoint)
     with trained_model(dataset.validation, dataset, prefix, crew=crew) as (session, predictions):
         undone = ', class weights taken back by %g' % FLAGS.undo_class_weights if FLAGS.undo_class_weights else ''
         print('testing %s on %d images of %s%s%s' % (
@@ -33,7 +33,7 @@ def test(dataset, crew):
         return 0
 
     def result_of(confusion):
-        return metrics.scores(confusion, dataset.class_names, len(dataset.validation), dataset.ignore_label)
+        return metrics.compute(confusion, dataset.class_names, len(dataset.validation), dataset.ignore_label)
     result = result_of(found.confusion)
     print('\n'.join(metrics.table_lines(result) + ['']
                     + metrics.summary_lines(result) + ['Pixelwise loss: %.4f' % found.loss]))
@@ -63,7 +63,7 @@ def test(dataset, crew):
 
 def visualize(dataset):
     """Predicts photos or validation images; writes panels, label maps, overlays, and the page that shows them."""
-    from fcn.data import inspection as doctor
+    from fcn.data import inspection
     from fcn.reporting import outputs as visualization
     from fcn.utils import threads as behind
     if FLAGS.compare:
@@ -88,17 +88,17 @@ def visualize(dataset):
         if left:
             with trained_model(left, dataset, prefix) as (session, predictions):
                 print('visualizing %s on %d images' % (prefix, len(left)))
-                with behind.Behind() as drawing:
+                with behind.SerialExecutor() as drawing:
                     for one in predictions.pictures(
                             session, lambda image: FLAGS.save_probabilities or refinable(image), 'visualizing',
                             FLAGS.tile_size, unreadable.append if FLAGS.image_dir else None):
-                        drawing.do(show, one)
-    doctor.say('skipped', unreadable)
+                        drawing.submit(show, one)
+    inspection.say('skipped', unreadable)
     if FLAGS.crf is None and not use_crf:
         print('without the dense-CRF panel: pip install pydensecrf2 (Python 3.7 to 3.12) adds it')
     print('wrote %d pictures%s to %s: pic_0.png and on, labels/, overlays/, classes.csv. Next: open %s'
           % (len(left) - len(unreadable), ' (%d skipped)' % len(unreadable) if unreadable else '', FLAGS.results_dir,
-             write_page(dataset, shown.shots)))
+             write_page(dataset, shown.thumbnails)))
     return 0
 
 
@@ -155,7 +155,7 @@ def trained_model(records, dataset, prefix, values=None, crew=None):
     from fcn.runs import checkpoints
     from nets import inception_v3_fcn as network
     from TensorflowUtils import tf
-    crew = crew or workers.Alone()
+    crew = crew or workers.SingleWorker()
     checking = begin_check([one for one in records if one['annotation']], dataset, crew)
     with tf.Graph().as_default() as graph:
         settings, exporting = network_settings(dataset, values), FLAGS.mode == 'export'
@@ -199,11 +199,11 @@ def refinement():
     return crf.Refinement(crf.parameters(FLAGS.crf_parameters))
 
 
-def write_page(dataset, shots=None):
-    """Writes index.html over what --results_dir holds, and returns its path. shots: as `report.write` takes them."""
+def write_page(dataset, thumbnails=None):
+    """Writes index.html over what --results_dir holds, and returns its path. thumbnails: see `report.write`."""
     from fcn.reporting import page as report
     config, logs_dir = run_folder.read_config(run_dir()), os.path.abspath(run_dir())
     if os.path.basename(logs_dir) == 'best':  # the log is beside it
         logs_dir = os.path.dirname(logs_dir)
     return report.write(FLAGS.results_dir, logs_dir, dataset.name, dataset.class_names, dataset.palette,
-                        config.get('flags'), dataset.ignore_label, shots)
+                        config.get('flags'), dataset.ignore_label, thumbnails)

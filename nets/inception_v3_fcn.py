@@ -79,7 +79,7 @@ def inception_v3_fcn(inputs, num_classes=21, is_training=True, dropout_keep_prob
         (`tf.random.stateless_uniform`).
       freeze_batch_norm: use and keep the moving averages in training too.
       auxiliary: in training, add scores of `Mixed_6e` that predict its cells' centres by themselves: end point
-        'Upsampling/Aux_Score_Mixed_6e', float32 [N, h, w, C], see `cells`.
+        'Upsampling/Aux_Score_Mixed_6e', float32 [N, h, w, C], see `labels_at_cell_centres`.
       fold_batch_norm: for prediction alone, in an arg scope with batch norm: the backbone's convolutions compute it,
         see `folded_batch_norm`.
       scope: variable scope; anything but 'InceptionV3' breaks the names that checkpoints hold.
@@ -160,7 +160,7 @@ def folded_batch_norm(convolved, **parameters):
                                        convolution.get_attr('padding').decode()), held[1])
 
 
-def cells(annotation, scores):
+def labels_at_cell_centres(annotation, scores):
     """Returns the labels at the centres of Mixed_6e's cells.
 
     Args:

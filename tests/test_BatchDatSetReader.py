@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 import BatchDatSetReader as reader
-from fcn.data.cache import Memory
+from fcn.data.cache import ImageCache
 from fcn.data.palettes import voc_palette
 from fcn.data.records import Dataset, record
 from TensorflowUtils import session_config, tf
@@ -176,24 +176,24 @@ def test_what_is_kept_in_memory_changes_no_sample(tmp_path, resize):
     records = [pair(tmp_path, str(number), random.randint(0, 256, (90, 80 + number, 3), dtype='uint8'),
                     random.randint(0, COLUMNS, (90, 80 + number), dtype='uint8'), extension)
                for number, extension in enumerate(['.jpg', '.png', '.jpg', '.tif'])]
-    expected = batches(records, 8, resize=resize, memory=Memory(annotations=0))
-    full, annotations = Memory(images=10 ** 6), Memory()
-    for memory in (full, annotations):
-        assert_same(batches(records, 2, resize=resize, memory=memory), expected[:2])  # one epoch
+    expected = batches(records, 8, resize=resize, cache=ImageCache(annotations=0))
+    full, annotations = ImageCache(images=10 ** 6), ImageCache()
+    for cache in (full, annotations):
+        assert_same(batches(records, 2, resize=resize, cache=cache), expected[:2])  # one epoch
     for one in records:
         os.remove(one['annotation'])
-    assert_same(batches(records, 8, resize=resize, memory=annotations), expected)
+    assert_same(batches(records, 8, resize=resize, cache=annotations), expected)
     for one in records:
         os.remove(one['image'])
-    assert_same(batches(records, 8, resize=resize, memory=full), expected)
+    assert_same(batches(records, 8, resize=resize, cache=full), expected)
 
 
 def test_workers_share_the_stream(ramps):
     """Batch after batch in turn: together they see what one worker would."""
     whole = batches(ramps, 6)
-    shares = [batches(ramps, 3, worker=worker, workers=2) for worker in (0, 1)]
+    shares = [batches(ramps, 3, replica_index=worker, num_replicas=2) for worker in (0, 1)]
     assert_same([one for both in zip(*shares) for one in both], whole)
-    assert_same(batches(ramps, 2, worker=1, workers=2, first_sample=4), shares[1][1:])
+    assert_same(batches(ramps, 2, replica_index=1, num_replicas=2, first_sample=4), shares[1][1:])
 
 
 def test_samples_are_those_drawn(tmp_path):

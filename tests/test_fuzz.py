@@ -31,8 +31,7 @@ sys.path.insert(0, ROOT)  # the part about checkpoints runs this file as a progr
 
 import inception_FCN  # noqa: E402
 import read_PascalVocData  # noqa: E402
-from fcn.data import inspection as doctor  # noqa: E402
-from fcn.data import records  # noqa: E402
+from fcn.data import inspection, records  # noqa: E402
 from fcn.data.palettes import voc_palette  # noqa: E402
 from fcn.runs import run_folder  # noqa: E402
 from fcn.utils import command_line  # noqa: E402
@@ -570,7 +569,7 @@ def write_records(folder, rng, count):
 @pytest.mark.parametrize('run, void', [(0, None), (1, None), (2, 3), (3, None)])
 def test_doctor(tmp_path, capfd, run, void):
     def judged(one):
-        if (one['image'], one['annotation']) in examination.bad:
+        if (one['image'], one['annotation']) in report.bad:
             assert said[one['image']] or said[one['annotation']]
             return 'bad'
         if one['annotation']:
@@ -585,13 +584,13 @@ def test_doctor(tmp_path, capfd, run, void):
     dataset = DATASET._replace(training=written[:half], validation=written[half:], void_label=void,
                                ignore_label=None if void else 255, class_names=NAMES + ['ambiguous'] * bool(void))
     with watched():
-        examination = doctor.examine(dataset)
-        assert doctor.report_lines(examination, dataset, most=10 ** 6)
-        doctor.write(examination, dataset, str(tmp_path))
+        report = inspection.inspect(dataset)
+        assert inspection.report_lines(report, dataset, most=10 ** 6)
+        inspection.write(report, dataset, str(tmp_path))
     tally, said = Tally(tmp_path), collections.defaultdict(list)
-    for problem in examination.problems:
+    for problem in report.problems:
         said[problem.file].append(problem.message)
-        assert problem.kind in doctor.KINDS and (problem.file is None or problem.file in problem.message)
+        assert problem.kind in inspection.KINDS and (problem.file is None or problem.file in problem.message)
     for one in written:
         tally.trial('record', one['image'], judged, one)
     assert capfd.readouterr().err == ''
@@ -788,8 +787,8 @@ def test_class_names_and_split_files(tmp_path, place_of_run):
         assert 2 <= len(found) <= 255 and all(name and name == name.strip() for name in found)
         return 'names'
 
-    def split(complain=None):
-        listed = read_PascalVocData.read_split(root, 'train', os.path.join(root, 'SegmentationClass'), complain)
+    def split(on_problem=None):
+        listed = read_PascalVocData.read_split(root, 'train', os.path.join(root, 'SegmentationClass'), on_problem)
         assert all(os.path.isfile(one['image']) and os.path.isfile(one['annotation']) for one in listed)
         return 'split'
 

@@ -120,7 +120,7 @@ def test_test_and_visualize_agree(two_steps, shapes, tmp_path):
         labels = fcn_records.open_annotation(record['annotation'])
         confusion += metrics.confusion_matrix(labels, np.asarray(predicted), 7, 255)
         assert Image.open(os.path.join(results, 'overlays', record['filename'] + '.png')).size == predicted.size
-    assert metrics.scores(confusion, read_ShapesData.CLASS_NAMES, 3, 255) == result
+    assert metrics.compute(confusion, read_ShapesData.CLASS_NAMES, 3, 255) == result
     panels = [Image.open(os.path.join(results, 'pic_%d.png' % number)) for number in range(3)]
     assert all(panel.size[0] > 400 for panel in panels)
     assert not os.path.exists(os.path.join(results, 'pic_3.png'))

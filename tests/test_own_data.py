@@ -7,8 +7,7 @@ from PIL import Image
 
 import read_PascalVocData
 from fcn import own_data
-from fcn.data import colour_masks, image_pairs, records
-from fcn.data import inspection as doctor
+from fcn.data import colour_masks, image_pairs, inspection, records
 from fcn.data.palettes import voc_palette
 from fcn.utils.errors import EXIT_FLAG, EXIT_INPUT, InputError
 
@@ -93,7 +92,7 @@ class Folder:
         training, validation = read_PascalVocData.read_folder(self.out)
         names = records.read_class_names(os.path.join(self.out, 'labels.txt'))
         dataset = records.Dataset('own', training, validation, names, 255, None, voc_palette())
-        assert doctor.examine(dataset, progress=None).problems == []
+        assert inspection.inspect(dataset, progress=None).problems == []
         return {one['filename']: records.read_labels(one['annotation'], dataset) for one in training + validation}
 
 

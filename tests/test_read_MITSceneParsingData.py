@@ -81,7 +81,7 @@ def test_all_faults_are_reported_where_asked_for(root):
     shutil.rmtree(str(root / 'images/validation'))
     os.mkdir(str(root / 'images/validation'))
     problems = []
-    training, validation = mit.read_dataset(str(root), complain=problems.append)
+    training, validation = mit.read_dataset(str(root), on_problem=problems.append)
     assert stems(training) == ['ADE_train_00000001', 'with space'] and validation == []
     assert [problem[:3] for problem in problems] == [('missing file', 'training', path) for path in absent] + [
         ('empty split', 'validation', str(root / 'images/validation'))]
@@ -90,7 +90,7 @@ def test_all_faults_are_reported_where_asked_for(root):
     assert str(caught.value) == problems[0].message, 'else the first one is raised, in the same words'
     shutil.rmtree(str(root / 'images/validation'))
     with raises('no folder', root / 'images/validation'):
-        mit.read_dataset(str(root), complain=problems.append)
+        mit.read_dataset(str(root), on_problem=problems.append)
 
 
 @pytest.mark.parametrize('split', ['training', 'validation'])

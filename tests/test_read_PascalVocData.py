@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import read_PascalVocData as voc
-from fcn.data import inspection as doctor
+from fcn.data import inspection
 from fcn.data.records import open_annotation
 from fcn.utils.errors import InputError
 
@@ -126,7 +126,7 @@ def test_all_faults_are_reported_where_asked_for(root):
     os.remove(str(root / 'SegmentationClass/with space.png'))
     write(root / 'ImageSets/Segmentation/val.txt', b'\n')
     problems = []
-    training, validation = voc.read_dataset(str(root), complain=problems.append)
+    training, validation = voc.read_dataset(str(root), on_problem=problems.append)
     assert stems(training) == ['2007_000032'] and validation == []
     images = root / 'JPEGImages'
     assert [problem[:3] for problem in problems] == [
@@ -135,7 +135,7 @@ def test_all_faults_are_reported_where_asked_for(root):
         ('duplicate record', 'training', str(images / '2007_000032.jpg')),
         ('duplicate record', 'training', str(images / 'gone.jpg')),
         ('empty split', 'validation', str(root / 'ImageSets/Segmentation/val.txt'))]
-    assert {problem.kind for problem in problems} <= set(doctor.KINDS)
+    assert {problem.kind for problem in problems} <= set(inspection.KINDS)
     with pytest.raises(InputError) as caught:
         voc.read_dataset(str(root))
     assert str(caught.value) == problems[0].message, 'else the first one is raised, in the same words'
@@ -144,12 +144,12 @@ def test_all_faults_are_reported_where_asked_for(root):
 def test_what_leaves_nothing_to_examine_is_raised_anyhow(root, tmp_path):
     write(root / 'ImageSets/Segmentation/val.txt', b'\xff\xfe\x00')
     with raises('val.txt', 'cannot be read'):
-        voc.read_dataset(str(root), complain=print)
+        voc.read_dataset(str(root), on_problem=print)
     shutil.rmtree(str(root / 'JPEGImages'))
     with raises('not in PASCAL VOC layout'):
-        voc.read_dataset(str(root), complain=print)
+        voc.read_dataset(str(root), on_problem=print)
     with raises(tmp_path / 'absent', '--data_url'):
-        voc.read_dataset(str(tmp_path / 'absent'), complain=print)
+        voc.read_dataset(str(tmp_path / 'absent'), on_problem=print)
 
 
 def test_name_listed_twice_is_kept_twice(root):

@@ -115,11 +115,11 @@ def test_incomplete_data_set_is_only_listed_where_faults_are_reported(drawn, dra
     path = os.path.join(drawn, 'VOCdevkit', 'VOC2012', 'JPEGImages', 'shapes_train_0001.jpg')
     os.remove(path)
     before, problems = contents(drawn), []
-    training, validation = shapes.read_dataset(drawn, complain=problems.append)
+    training, validation = shapes.read_dataset(drawn, on_problem=problems.append)
     assert [problem[:3] for problem in problems] == [('missing file', 'training', path)]
     assert (len(training), len(validation)) == (2, 2)
     assert contents(drawn) == before
-    absent = shapes.read_dataset(str(tmp_path / 'absent'), complain=problems.append)
+    absent = shapes.read_dataset(str(tmp_path / 'absent'), on_problem=problems.append)
     assert [len(split) for split in absent] == [3, 2] and len(problems) == 1
 
 

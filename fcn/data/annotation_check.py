@@ -16,7 +16,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(fcn.__file__)))
 CHILD = f'import sys; sys.path.insert(0, {ROOT!r}); from {__name__} import answer; answer()'
 
 
-class Checking:
+class AnnotationCheck:
     """Begins to check records, see `fcn.data.records.check_records`; few are checked at once.
 
     A process, since threads of this one would wait for Python's lock as long as it builds graphs. It ends with this

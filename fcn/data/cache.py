@@ -7,7 +7,7 @@ ANNOTATIONS_BYTES = 32 << 20  # those of CamVid take 10 MB: memory stays flat, h
 OBJECTS_BYTES = 500  # of the Python objects that hold one annotation's runs
 
 
-class Memory:
+class ImageCache:
     """Keeps decoded images and annotations by their paths, so that none that fits is decoded twice.
 
     Args:

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from fcn.data import records
 from fcn.utils.errors import InputError
+from fcn.utils.threads import ordered_map
 
 VOID = 255
 MOST_COLOURS = 1024  # that a mask is believed to have; photos and JPEG-compressed masks have more
@@ -108,7 +109,7 @@ def count_colours(paths, threads, progress=None):
             '%s holds %d colours: it is a photo, or was blurred or compressed.' % (path, len(colours)))
 
     found, errors = collections.defaultdict(lambda: [0, 0]), {}
-    bar = tqdm(records.in_order(count, paths, threads), desc=progress, total=len(paths), unit=' files', leave=False,
+    bar = tqdm(ordered_map(count, paths, threads), desc=progress, total=len(paths), unit=' files', leave=False,
                disable=None if progress else True)
     for counts, path in zip(bar, paths):
         if isinstance(counts, InputError):

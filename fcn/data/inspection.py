@@ -10,7 +10,8 @@ from tqdm import tqdm
 
 from fcn.data import records
 from fcn.utils.errors import InputError, printable
-from fcn.utils.files import make_folder, write_whole
+from fcn.utils.files import make_folder, write_atomic
+from fcn.utils.threads import ordered_map
 
 SPLITS = ('training', 'validation')
 UNUSABLE = ('missing file', 'unreadable image', 'unreadable annotation', 'too large a picture',
@@ -32,21 +33,21 @@ Counts = collections.namedtuple('Counts', 'images pixels appearances')
 Counts.__doc__ = """What a split holds. images: number of its records, bad ones too. pixels, appearances: int64 [256],
 per label the pixels, and the images that show it, of the records that can be used."""
 
-Examination = collections.namedtuple('Examination', 'training validation problems bad')
-Examination.__doc__ = """What `examine` found. training, validation: Counts. problems: list of Problem, in the records'
-order. bad: set of (image, annotation), the paths of the records that cannot be used."""
+InspectionReport = collections.namedtuple('InspectionReport', 'training validation problems bad')
+InspectionReport.__doc__ = """What `inspect` found. training, validation: Counts. problems: list of Problem, in the
+records' order. bad: set of (image, annotation), the paths of the records that cannot be used."""
 
 _Finding = collections.namedtuple('_Finding', 'problems digest counts')  # of one record; the latter may be None
 
 
-def report(complain, kind, split, file, message):
-    """Hands `complain` a Problem or, where that is None, raises InputError with the same message."""
-    if complain is None:
+def report_problem(on_problem, kind, split, file, message):
+    """Hands `on_problem` a Problem or, where that is None, raises InputError with the same message."""
+    if on_problem is None:
         raise InputError(message)
-    complain(Problem(kind, split, file, message))
+    on_problem(Problem(kind, split, file, message))
 
 
-def examine(dataset, found=(), threads=None, progress='checking'):
+def inspect(dataset, found=(), threads=None, progress='checking'):
     """Decodes every image and annotation of both splits. About 3 ms a record of 500×375 pixels and core.
 
     Args:
@@ -56,10 +57,10 @@ def examine(dataset, found=(), threads=None, progress='checking'):
       progress: title of a progress bar, or None.
 
     Returns:
-      Examination, the same whatever the threads' timing. No file makes it fail.
+      InspectionReport, the same whatever the threads' timing. No file makes it fail.
     """
     tasks = [(split, one) for split in SPLITS for one in getattr(dataset, split)]
-    findings = records.in_order(lambda task: _examine_record(task[0], task[1], dataset), tasks,
+    findings = ordered_map(lambda task: _examine_record(task[0], task[1], dataset), tasks,
                                 threads or len(os.sched_getaffinity(0)))
     problems, bad, seen = list(found), set(), {split: {} for split in SPLITS}
     counts = {split: Counts(len(getattr(dataset, split)), np.zeros(256, 'int64'), np.zeros(256, 'int64'))
@@ -73,7 +74,7 @@ def examine(dataset, found=(), threads=None, progress='checking'):
         elif finding.counts is not None:
             counts[split].pixels[:] += finding.counts
             counts[split].appearances[:] += finding.counts > 0
-    return Examination(counts['training'], counts['validation'], problems + _empty_splits(dataset, problems), bad)
+    return InspectionReport(counts['training'], counts['validation'], problems + _empty_splits(dataset, problems), bad)
 
 
 def without_bad(dataset, found=(), progress='checking'):
@@ -81,9 +82,9 @@ def without_bad(dataset, found=(), progress='checking'):
 
     `found`: problems that its reader reported already. Raises InputError when nothing of a split is left.
     """
-    examination = examine(dataset, progress=progress)
-    problems = list(found) + [problem for problem in examination.problems if problem.kind in UNUSABLE]
-    kept = {split: [one for one in getattr(dataset, split) if _identity(one) not in examination.bad]
+    report = inspect(dataset, progress=progress)
+    problems = list(found) + [problem for problem in report.problems if problem.kind in UNUSABLE]
+    kept = {split: [one for one in getattr(dataset, split) if _identity(one) not in report.bad]
             for split in SPLITS}
     for split in SPLITS:
         reasons = [problem.message for problem in problems if problem.split == split]
@@ -110,30 +111,30 @@ def say(what, messages):
         print('%s: %s' % (what, printable(str(message))))
 
 
-def report_lines(examination, dataset, most=10):
+def report_lines(report, dataset, most=10):
     """Returns the report as lines of text: sizes, a table of the classes, the first `most` problems of each kind."""
-    lines = ['%s: %d images' % (split, getattr(examination, split).images) for split in SPLITS]
-    classes = _classes(examination, dataset)
+    lines = ['%s: %d images' % (split, getattr(report, split).images) for split in SPLITS]
+    classes = _classes(report, dataset)
     if any(one[split + '_pixels'] for one in classes for split in SPLITS):
         lines += [''] + _table_lines(classes)
     for kind in KINDS:
-        those = [problem for problem in examination.problems if problem.kind == kind]
+        those = [problem for problem in report.problems if problem.kind == kind]
         if those:
             lines += ['', '%s: %d' % (kind, len(those))]
             lines += ['  %s: %s' % (problem.split, printable(problem.message)) for problem in those[:most]]
         if len(those) > most:
             lines.append('  ... and %d more' % (len(those) - most))
-    number = len(examination.problems)
+    number = len(report.problems)
     return lines + ['', '%d problem%s' % (number, '' if number == 1 else 's') if number else 'nothing is wrong']
 
 
-def write(examination, dataset, folder):
+def write(report, dataset, folder):
     """Writes everything to `folder`/check.json, whole or not at all. Returns its path. Raises InputError."""
-    result = {split: {'images': getattr(examination, split).images} for split in SPLITS}
-    result['classes'] = _classes(examination, dataset)
-    result['problems'] = [dict(problem._asdict()) for problem in examination.problems]
+    result = {split: {'images': getattr(report, split).images} for split in SPLITS}
+    result['classes'] = _classes(report, dataset)
+    result['problems'] = [dict(problem._asdict()) for problem in report.problems]
     path = os.path.join(make_folder(folder), 'check.json')
-    write_whole(path, json.dumps(result, indent=1) + '\n')
+    write_atomic(path, json.dumps(result, indent=1) + '\n')
     return path
 
 
@@ -148,7 +149,7 @@ def _noting(problems, split, what, path):
         yield
     except records.BadFile as error:
         problems.append(Problem(error.kind, split, error.file, str(error)))
-    except Exception as error:  # one file, whatever it is, must not end the examination of the others
+    except Exception as error:  # one file, whatever it is, must not end the inspection of the others
         problems.append(Problem('unreadable ' + what, split, path, '%s cannot be examined: %s: %s'
                                 % (path, type(error).__name__, error)))
 
@@ -214,9 +215,9 @@ def _empty_splits(dataset, problems):
             for split in SPLITS if not getattr(dataset, split) and split not in reported]
 
 
-def _classes(examination, dataset):
+def _classes(report, dataset):
     """Returns the counts of each class as `check.json` has them; the ignored label is no class."""
-    return [dict([('name', name)] + [('%s_%s' % (split, what), int(getattr(getattr(examination, split), field)[label]))
+    return [dict([('name', name)] + [('%s_%s' % (split, what), int(getattr(getattr(report, split), field)[label]))
                                      for split in SPLITS for what, field in (('pixels', 'pixels'),
                                                                              ('images', 'appearances'))])
             for label, name in enumerate(dataset.class_names) if label != dataset.ignore_label]

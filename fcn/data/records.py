@@ -10,13 +10,13 @@ import logging
 import os
 import re
 import warnings
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
 from fcn.utils.errors import InputError
+from fcn.utils.threads import ordered_map
 
 IMAGE_EXTENSIONS = ('.jpg', '.jpeg', '.png')
 FORMATS = ('JPEG', 'PNG', 'BMP', 'GIF', 'TIFF', 'WEBP')  # of Pillow's; for EPS, say, it runs another program
@@ -262,21 +262,6 @@ def check_record(one, dataset):
     check_sizes(one, size, labels.shape[::-1])
 
 
-def in_order(function, items, threads):
-    """Yields function(item) for every item of a list, in its order, from threads that run only a little ahead.
-
-    So an exception, Ctrl-C for one, does not wait for thousands of items, and their results are not all in memory.
-    """
-    waiting = collections.deque()
-    with ThreadPoolExecutor(threads) as pool:
-        for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) > 16 * threads:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-
-
 def check_records(records, dataset, threads=4):
     """Checks every record (see `check_record`). About 1 ms a record and core.
 
@@ -289,7 +274,7 @@ def check_records(records, dataset, threads=4):
             return error
         return None
 
-    bar = tqdm(in_order(fault, records, threads), total=len(records), desc='checking annotations', unit=' files',
+    bar = tqdm(ordered_map(fault, records, threads), total=len(records), desc='checking annotations', unit=' files',
                leave=False, delay=2, disable=None)
     first, *others = [error for error in bar if error] or [None]
     if others:

@@ -22,7 +22,7 @@ class Cluster:
     """What trains and tests: this worker, its replicas and the others'.
 
     Args:
-      workers: `fcn.distributed.workers.Workers`, or `Alone`.
+      workers: `fcn.distributed.workers.Workers`, or `SingleWorker`.
       deterministic, precision, folded: as `TensorflowUtils.session_config`.
       training: whether most of what sessions run are training steps.
 

@@ -20,13 +20,13 @@ import time
 
 from fcn.utils.errors import EXIT_LOST, Diverged, InputError, WorkerLost, explain, printable
 
-BEAT = 5.0  # seconds between signs of life
+HEARTBEAT = 5.0  # seconds between signs of life
 SILENCE = 40.0  # seconds without any, after which a worker counts as lost
 GRACE = 5.0  # seconds in which it may turn out that an error is another worker's doing
 LONGEST = 1 << 20  # bytes of a message
 
-Place = collections.namedtuple('Place', 'index count host port control identity slurm')
-Place.__doc__ = """A process's place among the workers.
+WorkerSpec = collections.namedtuple('WorkerSpec', 'index count host port control identity slurm')
+WorkerSpec.__doc__ = """A process's place among the workers.
 
 index, count: this is worker `index` of `count`; worker 0 is the chief. host, port: where its TensorFlow server listens;
 port 0: any that is free. control: (host, port) where the chief listens. identity: what the workers of one job have in
@@ -34,8 +34,8 @@ common. slurm: started by srun, so that all workers write to one output file.
 """
 
 
-def find_place(environ):
-    """Returns this process's `Place`, from TF_CONFIG or from srun's variables, or None when it works alone.
+def find_worker_spec(environ):
+    """Returns this process's `WorkerSpec`, from TF_CONFIG or from srun's variables, or None when it works alone.
 
     Raises InputError when TF_CONFIG cannot be used.
     """
@@ -49,7 +49,7 @@ def find_place(environ):
     first = _first_host(environ['SLURM_STEP_NODELIST'])
     identity = 'slurm-%s-%s-%s' % (environ['SLURM_JOB_ID'], environ.get('SLURM_STEP_ID', 0),
                                    environ.get('SLURM_RESTART_COUNT', 0))
-    return Place(int(environ['SLURM_PROCID']), count, environ.get('SLURMD_NODENAME') or socket.gethostname(), 0,
+    return WorkerSpec(int(environ['SLURM_PROCID']), count, environ.get('SLURMD_NODENAME') or socket.gethostname(), 0,
                  (first, 16000 + slot % 16000), identity, True)
 
 
@@ -78,7 +78,7 @@ def _from_tf_config(text):
     host, port = pairs[0]
     # Workers on one host often have ports in a row: the chief listens well beside them.
     control = port + 1000 if port + 1000 < 65536 else port - 1000
-    return Place(index, len(pairs), pairs[index][0], pairs[index][1], (host, control),
+    return WorkerSpec(index, len(pairs), pairs[index][0], pairs[index][1], (host, control),
                  hashlib.sha256(json.dumps(addresses).encode()).hexdigest()[:16], False)
 
 
@@ -111,10 +111,10 @@ def own_gpus(environ):
 
 
 def join(environ, timeout):
-    """Returns `Workers`, when all have come, or `Alone`. Raises InputError, WorkerLost."""
-    place = find_place(environ)
+    """Returns `Workers`, when all have come, or `SingleWorker`. Raises InputError, WorkerLost."""
+    place = find_worker_spec(environ)
     if place is None:
-        return Alone()
+        return SingleWorker()
     if place.slurm:
         gpus = own_gpus(environ)
         if gpus is not None:
@@ -122,7 +122,7 @@ def join(environ, timeout):
     return Workers(place, timeout)
 
 
-class Alone:
+class SingleWorker:
     """The one process of a job that has no other: what `Workers` does, without anybody to do it with."""
     index, count, chief, addresses = 0, 1, True, None
 
@@ -132,7 +132,7 @@ class Alone:
     def __exit__(self, *_):
         pass
 
-    def share(self, decide):
+    def broadcast(self, decide):
         """Returns what `decide()` returns on the chief."""
         return decide()
 
@@ -141,7 +141,7 @@ class Alone:
         return work()
 
 
-class Workers(Alone):
+class Workers(SingleWorker):
     """The workers of a job, as one of them sees them, from the moment when all are there.
 
     Args:
@@ -174,7 +174,7 @@ class Workers(Alone):
             sys.stdout = open(os.devnull, 'w')  # noqa: SIM115  the chief tells for all
         for index, link in self._links.items():
             threading.Thread(target=self._listen, args=(index, link), daemon=True).start()
-        threading.Thread(target=self._beat, daemon=True).start()
+        threading.Thread(target=self._send_heartbeats, daemon=True).start()
 
     # ---- to find each other
 
@@ -227,7 +227,7 @@ class Workers(Alone):
             with contextlib.suppress(OSError):
                 link = _Link(socket.create_connection((host, port), 5))
                 link.send(identity=self._place.identity, index=self.index, address=own)
-                told = link.receive(max(self._deadline - time.time(), 1) + 2 * BEAT)
+                told = link.receive(max(self._deadline - time.time(), 1) + 2 * HEARTBEAT)
                 if told:
                     break
                 link.close()
@@ -244,9 +244,9 @@ class Workers(Alone):
 
     # ---- to watch each other
 
-    def _beat(self):
-        while not self._ended.wait(BEAT):
-            self._send_all(beat=1)
+    def _send_heartbeats(self):
+        while not self._ended.wait(HEARTBEAT):
+            self._send_all(heartbeat=1)
 
     def _send_all(self, **message):
         for link in self._links.values():
@@ -293,7 +293,7 @@ class Workers(Alone):
 
     # ---- to decide together
 
-    def share(self, decide):
+    def broadcast(self, decide):
         """Returns what `decide()`, which only the chief calls, returns there: JSON."""
         if self.chief:
             value = decide()

@@ -7,7 +7,7 @@ import os
 
 import numpy as np
 
-FIGURES = ('pixel_accuracy', 'mean_accuracy', 'mean_iou', 'frequency_weighted_iou')
+METRICS = ('pixel_accuracy', 'mean_accuracy', 'mean_iou', 'frequency_weighted_iou')
 TITLES = ('Pixel accuracy', 'Mean accuracy', 'Mean IU', 'Frequency weighted IU')
 
 
@@ -38,7 +38,7 @@ def confusion_matrix(annotation, prediction, num_classes, ignore_label=None):
     return np.bincount(annotation * num_classes + prediction, minlength=num_classes ** 2).reshape(num_classes, -1)
 
 
-def scores(confusion, class_names, images, ignore_label=None):
+def compute(confusion, class_names, images, ignore_label=None):
     """Computes every figure of a confusion matrix.
 
     Args:
@@ -60,7 +60,7 @@ def scores(confusion, class_names, images, ignore_label=None):
         accuracy = right / annotated
         iou = right / (annotated + predicted - right)
     total = annotated.sum()
-    figures = dict.fromkeys(FIGURES)
+    figures = dict.fromkeys(METRICS)
     if total:
         figures = {'pixel_accuracy': right.sum() / total,
                    'mean_accuracy': accuracy[present].mean(),
@@ -90,7 +90,7 @@ def collapsed_to(confusion):
 
 def summary_lines(result):
     """Returns the original's four lines, one a figure."""
-    return ['%s: %s' % (title, _number(result[name], '%.4f')) for name, title in zip(FIGURES, TITLES)]
+    return ['%s: %s' % (title, _number(result[name], '%.4f')) for name, title in zip(METRICS, TITLES)]
 
 
 def table_lines(result):

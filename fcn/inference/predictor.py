@@ -14,7 +14,7 @@ from fcn.data import records as fcn_records
 from fcn.inference import metrics, tiling
 from fcn.network import model
 from fcn.utils.errors import InputError, printable
-from fcn.utils.threads import Behind, in_pairs
+from fcn.utils.threads import SerialExecutor, ordered_map
 from TensorflowUtils import image_summary, tf
 
 COLLAPSE = ('warning: at step %d the network predicts %s nearly everywhere. In the first steps, or from few images, '
@@ -22,6 +22,7 @@ COLLAPSE = ('warning: at step %d the network predicts %s nearly everywhere. In t
             '--class_weights=median_frequency where one class covers most of the pixels, and let --mode=check say what '
             'the annotations hold.')
 MARGIN = 256  # pixels that a tile sees beyond those it is used for; a multiple of 32
+AHEAD = 3  # images that are computed, or wait to be shown
 FEW_SCORES = 1 << 25  # of an image: while one such is computed another may be, so that no core waits for others
 
 
@@ -95,9 +96,9 @@ class Evaluation:
         def count_refined(one):
             labels = refine(one['image'], one['probabilities'])
             confusion[1] += metrics.confusion_matrix(one['annotation'], labels, classes, ignored)
-        with Behind() as refining:
-            for one in in_pairs(count, self._images(session, progress), self._is_large):
-                figures = metrics.scores(one['confusion'], self.dataset.class_names, 1, ignored)
+        with SerialExecutor() as refining:
+            for one in ordered_map(count, self._images(session, progress), 2, AHEAD, self._is_large):
+                figures = metrics.compute(one['confusion'], self.dataset.class_names, 1, ignored)
                 table[self.first + one['number'] * self.stride] = [
                     math.nan if value is None else value for value in (
                         one['loss'], one['pixels'], figures['pixel_accuracy'], figures['mean_iou'],
@@ -105,7 +106,7 @@ class Evaluation:
                 confusion[0] += one['confusion']
                 shown += [one] if one['number'] < examples else []
                 if refine:
-                    refining.do(count_refined, one)
+                    refining.submit(count_refined, one)
         confusion, table = self._sum[0](session, confusion), self._sum[1](session, table)
         rows = [tuple(None if math.isnan(value) else value for value in row) for row in table[:, 2:4].tolist()]
         loss, pixels = math.fsum(table[:, 0]) / max(math.fsum(table[:, 1]), 1.0), table[:, 4].astype(int).tolist()
@@ -121,7 +122,7 @@ class Evaluation:
                                                      for labels in ('annotation', 'prediction')], axis=1)
             log.summary('validation', step, image_summary('input_truth_prediction/%d' % (
                 self.first + one['number'] * self.stride), strip))
-        figures = metrics.scores(measured.confusion, self.dataset.class_names, self.total, self.dataset.ignore_label)
+        figures = metrics.compute(measured.confusion, self.dataset.class_names, self.total, self.dataset.ignore_label)
         log.scalars('validation', step, **{'class_iou/' + printable(one['name']): one['iou']
                                            for one in figures['classes'] if one['iou'] is not None})
         log.summary('validation', step, image_summary('confusion_matrix', self._confusion_picture(measured.confusion)))
@@ -158,7 +159,7 @@ class Evaluation:
         def predict(one):
             wanted = probabilities is not None and probabilities(one['image'])
             return dict(one, **self._predict(session, one['image'], wanted, tile_size))
-        return in_pairs(predict, self._images(session, progress, skipped), self._is_large)
+        return ordered_map(predict, self._images(session, progress, skipped), 2, AHEAD, self._is_large)
 
     def _is_large(self, one):
         return one['annotation'].size * self._scores_a_pixel > FEW_SCORES
@@ -169,11 +170,11 @@ class Evaluation:
         result = {}
         for rows in tiling.tiles(image.shape[0], tile_size, MARGIN):
             for columns in tiling.tiles(image.shape[1], tile_size, MARGIN):
-                tile = session.run(fetches, {self._seen: image[None, rows.seen, columns.seen]})
+                tile = session.run(fetches, {self._seen: image[None, rows.read, columns.read]})
                 for name, value in tile.items():
                     if name not in result:
                         result[name] = np.empty(image.shape[:2] + value.shape[2:], value.dtype)
-                    result[name][rows.place, columns.place] = value[rows.kept, columns.kept]
+                    result[name][rows.write, columns.write] = value[rows.crop, columns.crop]
         return result
 
     def _images(self, session, progress, skipped=None):

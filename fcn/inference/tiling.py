@@ -3,9 +3,9 @@ import collections
 
 STRIDE = 32  # pixels between neighbours of the coarsest end point: tiles that begin on multiples see the same grid
 
-Tile = collections.namedtuple('Tile', 'seen kept place')
-Tile.__doc__ = """One axis of a tile, three slices. seen: of the image, what is predicted. kept: of that, what is used.
-place: where it belongs in the image."""
+Tile = collections.namedtuple('Tile', 'read crop write')
+Tile.__doc__ = """One axis of a tile, three slices. read: of the image, what is predicted. crop: of that, what is used.
+write: where it belongs in the image."""
 
 
 def tiles(length, tile_size, margin):

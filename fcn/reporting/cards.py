@@ -41,14 +41,14 @@ def link(path):
     return urllib.parse.quote(os.fsencode(path))
 
 
-def cards(results_dir, pictures, colours, shots):
+def cards(results_dir, pictures, colours, thumbnails):
     """The pictures of a run.
 
     Args:
       results_dir: folder that panels are in.
       pictures: list of dict, as in `pictures.json`.
       colours: dict from class name to '#rrggbb', for classes that are annotated only.
-      shots: dict from panel to what `shot` made of it; others are read.
+      thumbnails: dict from panel to what `thumbnail` made of it; others are read.
 
     Returns:
       (HTML of the first EMBEDDED as list items, HTML of the others as list items, HTML of a select's options: the
@@ -65,7 +65,7 @@ def cards(results_dir, pictures, colours, shots):
     limit = min(PICTURE_BYTES, PICTURES_BYTES // len(pictures[:EMBEDDED]))
 
     def found(picture):
-        return shots.get(picture['panel']) or _embedded(os.path.join(results_dir, picture['panel']), limit)
+        return thumbnails.get(picture['panel']) or _embedded(os.path.join(results_dir, picture['panel']), limit)
     with futures.ThreadPoolExecutor() as pool:
         embedded = [_card(picture, one, _attributes(index, picture, places), colours)
                     for index, (picture, one) in enumerate(zip(pictures, pool.map(found, pictures[:EMBEDDED])))]
@@ -159,7 +159,7 @@ def _chips(picture, colours):
 
 
 def _embedded(path, limit):
-    """Returns `shot` of a picture file, or None where it is no picture."""
+    """Returns `thumbnail` of a picture file, or None where it is no picture."""
     try:
         with Image.open(path) as image:
             page = image.copy()
@@ -168,10 +168,10 @@ def _embedded(path, limit):
                 page.paste(full, mask=full)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # a broken PNG is a SyntaxError
         return None
-    return shot(page, limit)
+    return thumbnail(page, limit)
 
 
-def shot(picture, limit=PICTURES_BYTES // EMBEDDED):
+def thumbnail(picture, limit=PICTURES_BYTES // EMBEDDED):
     """Returns (data: URL, width, height) of a PIL.Image, RGB, as a JPEG.
 
     By the first of `STEPS` that makes it `limit` bytes in base64 at most, or the last; by default, bytes that every

@@ -9,10 +9,10 @@ import platform
 import re
 import string
 
-from fcn.inference.metrics import FIGURES, TITLES
+from fcn.inference.metrics import METRICS, TITLES
 from fcn.runs import run_folder
 from fcn.utils.errors import InputError, printable
-from fcn.utils.files import make_folder, write_whole
+from fcn.utils.files import make_folder, write_atomic
 
 TEMPLATE = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'model_card_template.md')
 NOT_LEARNED = 0.1  # IoU below which a class is named among the limits
@@ -30,7 +30,7 @@ def write(results_dir, dataset, metrics, checkpoint, config=None, defaults=None,
     Args:
       results_dir: folder; it is made.
       dataset: the `fcn.data.records.Dataset` that was tested on.
-      metrics: dict as `fcn.inference.metrics.scores` gives it and metrics.json holds it.
+      metrics: dict as `fcn.inference.metrics.compute` gives it and metrics.json holds it.
       checkpoint: prefix of the checkpoint that was tested.
       config: dict as `fcn.runs.run_folder.read_config` gives it, {} or None where nothing is known of the training.
       defaults: {name of a flag: its default}; None: all flags are listed as one.
@@ -74,7 +74,7 @@ def write(results_dir, dataset, metrics, checkpoint, config=None, defaults=None,
     except (OSError, UnicodeDecodeError) as error:
         raise InputError('%s, an earlier card whose texts would be kept, cannot be read: %s. Mend it or move it away.'
                          % (path, error)) from None
-    write_whole(path, text)
+    write_atomic(path, text)
     return path
 
 
@@ -165,7 +165,7 @@ def flag_lines(flags, defaults):
 
 def score_lines(metrics, loss, averaged=None, undone=0):
     """Returns the four figures, and what else is known of how they came about, as a list."""
-    lines = ['- %s: %s' % (title, number(metrics[name], '%.4f')) for name, title in zip(FIGURES, TITLES)]
+    lines = ['- %s: %s' % (title, number(metrics[name], '%.4f')) for name, title in zip(METRICS, TITLES)]
     lines += ['- Pixelwise loss: %.4f' % loss] if loss is not None else []
     if averaged:
         lines.append('- Each image was predicted several times, and the probabilities averaged over %s.' % averaged)

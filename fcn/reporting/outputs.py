@@ -15,11 +15,11 @@ import numpy as np
 
 from fcn.data import palettes
 from fcn.inference import metrics
-from fcn.reporting import cards as gallery
+from fcn.reporting import cards
 from fcn.reporting import panels as colorize
 from fcn.runs import run_folder
 from fcn.utils.errors import InputError, printable
-from fcn.utils.files import make_folder, write_csv, write_whole, writing
+from fcn.utils.files import make_folder, write_atomic, write_csv, writing
 
 
 def with_best_and_worst(records, others, scores, count=3):
@@ -85,14 +85,14 @@ class Gallery:
       go_on: whether pictures in the folder that are up to date stay listed, see `is_done`.
       how: what JSON can hold, how it predicts; pictures made otherwise are no longer up to date.
 
-    Its `shots` are those of the panels that it wrote, while few enough were listed to be within the page: see
+    Its `thumbnails` are those of the panels that it wrote, while few enough were listed to be within the page: see
     `fcn.reporting.cards`.
     """
 
     def __init__(self, folder, dataset, checkpoint, go_on, how=None):
         self.folder, self.dataset, self.checkpoint, self.how = make_folder(folder), dataset, checkpoint, how
         self.pictures = [one for one in self._listed() if self._is_there(one)] if go_on else []
-        self._done, self.shots = {one['name']: one for one in self.pictures}, {}
+        self._done, self.thumbnails = {one['name']: one for one in self.pictures}, {}
 
     def _listed(self):
         try:
@@ -138,7 +138,7 @@ class Gallery:
         panels += [('Prediction', prediction)]
         panels += [('Prediction with dense CRF', refined)] if refined is not None else []
         if annotation is not None:
-            panels.append(('Mistakes', colorize.mistakes(image, annotation, prediction, dataset.ignore_label)))
+            panels.append(('Mistakes', colorize.error_map(image, annotation, prediction, dataset.ignore_label)))
         self.pictures = [one for one in self.pictures if one['name'] != name]
         used = {one['panel'] for one in self.pictures}
         number = next(number for number in range(len(used) + 1) if 'pic_%d.png' % number not in used)
@@ -149,8 +149,8 @@ class Gallery:
         with writing(os.path.join(self.folder, panel)):
             drawn = colorize.save_panel(os.path.join(self.folder, panel), panels, dataset.class_names, dataset.palette,
                                         dataset.ignore_label, title=name)
-        if len(self.pictures) < gallery.EMBEDDED:
-            self.shots[panel] = gallery.shot(drawn)
+        if len(self.pictures) < cards.EMBEDDED:
+            self.thumbnails[panel] = cards.thumbnail(drawn)
         with writing(paths['labels']):
             palettes.save_labels(paths['labels'], prediction, dataset.palette)
         with writing(paths['overlays']):
@@ -171,7 +171,7 @@ class Gallery:
                  'pixel_accuracy': None, 'mean_iou': None, 'truth_classes': []}
         if annotation is not None:
             confusion = metrics.confusion_matrix(annotation, prediction, classes, self.dataset.ignore_label)
-            result = metrics.scores(confusion, self.dataset.class_names, 1, self.dataset.ignore_label)
+            result = metrics.compute(confusion, self.dataset.class_names, 1, self.dataset.ignore_label)
             entry.update({key: result[key] for key in ('pixel_accuracy', 'mean_iou')}, truth_classes=[
                 self.dataset.class_names[label] for label in np.flatnonzero(confusion.sum(1))])
         return entry
@@ -180,7 +180,7 @@ class Gallery:
         return self
 
     def __exit__(self, *_):
-        write_whole(os.path.join(self.folder, 'pictures.json'), json.dumps(
+        write_atomic(os.path.join(self.folder, 'pictures.json'), json.dumps(
             {'checkpoint': self.checkpoint, 'how': self.how, 'pictures': self.pictures}, indent=1))
         write_csv(os.path.join(self.folder, 'classes.csv'), self._class_rows())
 

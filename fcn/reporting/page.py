@@ -16,11 +16,10 @@ import string
 import numpy as np
 from PIL import Image
 
-from fcn.reporting import cards as gallery
-from fcn.reporting import figures, plots
+from fcn.reporting import cards, figures, plots
 from fcn.reporting.cards import class_name, number, text
 from fcn.utils.errors import InputError
-from fcn.utils.files import make_folder, write_csv, write_whole
+from fcn.utils.files import make_folder, write_atomic, write_csv
 
 TEMPLATE = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'page_template.html')
 MISTAKES = 12  # rows of the table of what is taken for what
@@ -72,7 +71,7 @@ def read_progress(path):
     return lines
 
 
-def write(results_dir, logs_dir, title, class_names, palette, recipe=None, ignore_label=None, shots=None):
+def write(results_dir, logs_dir, title, class_names, palette, recipe=None, ignore_label=None, thumbnails=None):
     """Writes `index.html`, and `class_iou.png`, `confusion_matrix.png` and `curves.png` where there is data for them.
 
     Args:
@@ -83,7 +82,7 @@ def write(results_dir, logs_dir, title, class_names, palette, recipe=None, ignor
       palette: uint8 [256, 3], row = label.
       recipe: dict of flag names and values, or None.
       ignore_label: label that was not counted, or None.
-      shots: of panels that were just drawn, as `gallery.cards` takes them, or None.
+      thumbnails: of panels that were just drawn, as `cards.cards` takes them, or None.
 
     Returns:
       path of `index.html`. It is written whole or not at all.
@@ -95,22 +94,22 @@ def write(results_dir, logs_dir, title, class_names, palette, recipe=None, ignor
     found = _read_results(results_dir, logs_dir)
     colours = {name: '#%02x%02x%02x' % tuple(int(part) for part in palette[label])
                for label, name in reversed(list(enumerate(class_names)))}
-    sections = _sections(results_dir, found, colours, recipe, ignore_label, shots or {})
+    sections = _sections(results_dir, found, colours, recipe, ignore_label, thumbnails or {})
     with open(TEMPLATE, encoding='utf-8') as file:
         page = _keep_sections(file.read(), sections)
     script = re.search('<script>(.*)</script>', page, re.DOTALL).group(1)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     page = string.Template(page).substitute(sections, title=text(title), script_hash=digest)
     path = os.path.join(results_dir, 'index.html')
-    write_whole(path, page)
+    write_atomic(path, page)
     return path
 
 
-def _sections(results_dir, found, colours, recipe, ignore_label, shots):
+def _sections(results_dir, found, colours, recipe, ignore_label, thumbnails):
     """Writes the plots. Returns what the template's sections and places are filled with: dict from name to HTML."""
     metrics = found['metrics']
     pictures = found['pictures']['pictures'] if found['pictures'] else []
-    cards, further, options = gallery.cards(results_dir, pictures, colours, shots) if pictures else ('', '', '')
+    shown, further, options = cards.cards(results_dir, pictures, colours, thumbnails) if pictures else ('', '', '')
     return {
         'summary': _summary(found),
         'scores': _cards(metrics) if metrics else '',
@@ -122,8 +121,8 @@ def _sections(results_dir, found, colours, recipe, ignore_label, shots):
         'confusion': _plot(results_dir, 'confusion_matrix.png', 'Confusion matrix: rows annotated, columns predicted',
                            plots.confusion, *found['confusion'], ignore_label) if found['confusion'] else '',
         'mistakes': _mistakes(*found['confusion'], colours, ignore_label) if found['confusion'] else '',
-        'ranking': gallery.ranking(found['images'] or [], pictures),
-        'pictures': cards, 'further': further, 'class_options': options, 'recipe': _recipe(recipe),
+        'ranking': cards.ranking(found['images'] or [], pictures),
+        'pictures': shown, 'further': further, 'class_options': options, 'recipe': _recipe(recipe),
         'files': ' · '.join('<a href="%s">%s</a>' % (name, name) for name in FILES
                             if os.path.exists(os.path.join(results_dir, name)))}
 
@@ -207,7 +206,7 @@ def _plot(results_dir, name, words, draw, *data):
         shown[dark] = file
     with Image.open(shown[False]) as image:
         width, height = image.size
-    write_whole(os.path.join(results_dir, name), shown[False].getvalue())
+    write_atomic(os.path.join(results_dir, name), shown[False].getvalue())
     urls = ['data:image/png;base64,' + base64.b64encode(shown[dark].getvalue()).decode() for dark in (True, False)]
     return ('<div class="plot" tabindex="0" role="group" aria-label="%s"><a href="%s" class="zoom"><picture>'
             '<source media="screen and (prefers-color-scheme: dark)" srcset="%s"><img src="%s" width="%d" height="%d" '

@@ -37,7 +37,7 @@ def overlay(image, labels, palette, alpha=0.5):
     return mixed
 
 
-def mistakes(image, annotation, prediction, ignore_label=None):
+def error_map(image, annotation, prediction, ignore_label=None):
     """Shows where a prediction is wrong: uint8 RGB [H, W, 3], the image pale and grey, wrong pixels red, void white.
 
     Args:

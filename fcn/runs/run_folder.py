@@ -9,7 +9,7 @@ import signal
 import threading
 
 from fcn.utils.errors import InputError
-from fcn.utils.files import write_whole
+from fcn.utils.files import write_atomic
 
 
 def saved(logs_dir):
@@ -30,7 +30,7 @@ def step_of(prefix):
 
 def write_config(logs_dir, config):
     """Writes the run's configuration, a dict, to `logs_dir`/config.json: whole or not at all. Raises InputError."""
-    write_whole(os.path.join(logs_dir, 'config.json'), json.dumps(config, indent=1, sort_keys=True))
+    write_atomic(os.path.join(logs_dir, 'config.json'), json.dumps(config, indent=1, sort_keys=True))
 
 
 def read_config(logs_dir):

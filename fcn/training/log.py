@@ -8,7 +8,7 @@ import time
 from tqdm import tqdm
 
 from fcn.training import tensorboard as tensorboard_texts
-from fcn.utils.files import write_whole, writing
+from fcn.utils.files import write_atomic, writing
 from TensorflowUtils import tf
 
 
@@ -70,7 +70,7 @@ class TrainingLog:
                         kept.append(line)
                 except (ValueError, TypeError, KeyError):  # the line being written when the run was killed
                     continue
-        write_whole(self._path, ''.join(kept))
+        write_atomic(self._path, ''.join(kept))
 
     @contextlib.contextmanager
     def timing(self, images):

@@ -42,7 +42,7 @@ class Step:
       dataset: the `fcn.data.records.Dataset`.
       settings: of the network, see `fcn.network.model.build`.
       stream: dict of `BatchDatSetReader.training_batches`' batch_size, image_size, seed, first_sample, resize, augment,
-        scales, jitter, memory.
+        scales, jitter, cache.
       scopes: names of those to train, see `fcn.network.model.variables_to_train`.
       learning_rate: function of the global step that gives the rate, a float32 scalar.
       optimization: dict, see `fcn.network.model.training_operation`.
@@ -67,7 +67,8 @@ class Step:
         self.stop, self.histograms, self.variables = tf.placeholder_with_default(0.0, [], name='stop'), None, []
         with tf.name_scope('input'):
             batches = [tf.data.make_one_shot_iterator(BatchDatSetReader.training_batches(
-                dataset.training, dataset, worker=cluster.first_replica + number, workers=cluster.replicas, **stream)
+                dataset.training, dataset, replica_index=cluster.first_replica + number,
+                num_replicas=cluster.replicas, **stream)
             ).get_next() for number in range(cluster.local_replicas)]
         rate = learning_rate(self.global_step)
 
@@ -85,7 +86,7 @@ class Step:
                     minimized = model.mean_loss(*losses, class_weights)
                 if auxiliary:
                     scores = end_points[network.AUXILIARY]
-                    losses = model.pixelwise_loss(scores, network.cells(labels, scores), ignored)
+                    losses = model.pixelwise_loss(scores, network.labels_at_cell_centres(labels, scores), ignored)
                     minimized += auxiliary * model.mean_loss(*losses, class_weights)
             self.variables = model.variables_to_train(scopes)
             with tf.name_scope('training'):

@@ -46,7 +46,7 @@ def writing(path):
                          % (path, getattr(error, 'strerror', None) or error, advice)) from error
 
 
-def write_whole(path, data):
+def write_atomic(path, data):
     """Writes a file, of bytes or of text as UTF-8, whole or not at all. Raises InputError."""
     with writing(path):
         try:
@@ -61,7 +61,7 @@ def write_csv(path, rows):
     """Writes lists of cells as CSV, whole or not at all. Raises InputError."""
     file = io.StringIO(newline='')
     csv.writer(file).writerows(rows)
-    write_whole(path, file.getvalue().encode('utf-8', 'surrogatepass'))
+    write_atomic(path, file.getvalue().encode('utf-8', 'surrogatepass'))
 
 
 @contextlib.contextmanager

@@ -1,18 +1,18 @@
-"""Work done behind the caller, or two pieces of it at once, so that no core waits while there is something to do."""
+"""Work in threads, so that no core waits while there is something to do."""
 import collections
 from concurrent import futures
 
 
-class Behind:
+class SerialExecutor:
     """A context manager that makes calls in a thread of its own, one after the other.
 
-    No two calls wait: each may hold a large picture. What a call raises is raised at the next `do`, or at the end.
+    No two calls wait: each may hold a large picture. What a call raises is raised at the next `submit`, or at the end.
     """
 
     def __init__(self):
         self._thread, self._call = futures.ThreadPoolExecutor(1), None
 
-    def do(self, function, *arguments):
+    def submit(self, function, *arguments):
         """Waits for the call before, then has `function(*arguments)` called."""
         if self._call:
             self._call.result()
@@ -27,19 +27,27 @@ class Behind:
             self._call.result()
 
 
-def in_pairs(function, items, alone):
-    """Yields `function(item)` for each item, in order, from two threads that run a little ahead.
+def ordered_map(function, items, threads, ahead=None, is_exclusive=None):
+    """Yields `function(item)` for each item, in order, from threads that run only a little ahead of the caller.
 
-    An item that is large, says `alone(item)`, waits until those before it are done, and those behind it wait for it.
+    So an exception, Ctrl-C for one, does not wait for thousands of items, and their results are not all in memory.
     What a call raises is raised in its place.
+
+    Args:
+      function: of one item.
+      items: any iterable.
+      threads: how many.
+      ahead: calls that are begun and not yet yielded, at most; None: 16 for each thread.
+      is_exclusive: None, or a function of an item that says whether its call has the memory to itself: it waits until
+        those before it are done, and those behind it wait for it.
     """
-    waiting = collections.deque()
-    with futures.ThreadPoolExecutor(2) as pool:
+    ahead, waiting = ahead or 16 * threads, collections.deque()
+    with futures.ThreadPoolExecutor(threads) as pool:
         for item in items:
-            large = alone(item)
-            while waiting and (large or len(waiting) == 3):
+            exclusive = is_exclusive is not None and is_exclusive(item)
+            while waiting and (exclusive or len(waiting) >= ahead):
                 yield waiting.popleft().result()
-            if large:
+            if exclusive:
                 yield function(item)
             else:
                 waiting.append(pool.submit(function, item))

@@ -10,8 +10,7 @@ import pytest
 from PIL import Image
 
 from conftest import ROOT
-from fcn.data import annotation_check as checking
-from fcn.data import records
+from fcn.data import annotation_check, records
 from fcn.utils.errors import InputError
 
 DATASET = records.Dataset('drawn', [], [], ['sky', 'dog'], 255, None, np.zeros((256, 3), 'uint8'))
@@ -41,44 +40,45 @@ def expected(some):
 
 
 def test_few_are_checked_at_once(pair, bad):
-    checking.Checking([pair] * checking.FEW, DATASET).wait()
-    checking.Checking([], DATASET).wait()
+    annotation_check.AnnotationCheck([pair] * annotation_check.FEW, DATASET).wait()
+    annotation_check.AnnotationCheck([], DATASET).wait()
     with pytest.raises(InputError, match='holds the label 7'):
-        checking.Checking([pair, bad], DATASET)
+        annotation_check.AnnotationCheck([pair, bad], DATASET)
 
 
 def test_many_are_checked_meanwhile(pair, bad):
-    many = [pair] * checking.FEW + [bad] * 2
-    found = checking.Checking(many, DATASET)  # and nothing is raised yet
+    many = [pair] * annotation_check.FEW + [bad] * 2
+    found = annotation_check.AnnotationCheck(many, DATASET)  # and nothing is raised yet
     with pytest.raises(InputError) as caught:
         found.wait()
     assert str(caught.value) == expected(many) and '1 more file is bad' in str(caught.value)
-    good = checking.Checking([pair] * (checking.FEW + 1), DATASET)
+    good = annotation_check.AnnotationCheck([pair] * (annotation_check.FEW + 1), DATASET)
     good.wait()
     good.wait()  # does nothing
 
 
 @pytest.mark.parametrize('child', ['import os; os.abort()', 'print("{")', 'import sys; sys.stdin.close()'])
 def test_where_that_process_dies_the_check_is_made_here(pair, bad, monkeypatch, child):
-    monkeypatch.setattr(checking, 'CHILD', child)
-    checking.Checking([pair] * (checking.FEW + 1), DATASET).wait()
+    monkeypatch.setattr(annotation_check, 'CHILD', child)
+    annotation_check.AnnotationCheck([pair] * (annotation_check.FEW + 1), DATASET).wait()
     with pytest.raises(InputError, match='holds the label 7'):
-        checking.Checking([pair] * checking.FEW + [bad], DATASET).wait()
+        annotation_check.AnnotationCheck([pair] * annotation_check.FEW + [bad], DATASET).wait()
 
 
 def test_where_no_process_can_be_started_the_check_is_made_here(pair, bad, monkeypatch):
     def refuse(*arguments, **options):
         raise BlockingIOError('Resource temporarily unavailable')
     monkeypatch.setattr(subprocess, 'Popen', refuse)
-    found = checking.Checking([pair] * checking.FEW + [bad], DATASET)
+    found = annotation_check.AnnotationCheck([pair] * annotation_check.FEW + [bad], DATASET)
     with pytest.raises(InputError, match='holds the label 7'):
         found.wait()
 
 
 def test_that_process_ends_with_the_one_that_asked(pair):
     """Which is killed, so that it can tell nobody."""
-    code = ('import sys\nsys.path.insert(0, %r)\nfrom fcn.data import annotation_check as checking, records\n'
-            'one = checking.Checking([%r] * 200000, records.Dataset("x", [], [], ["a", "b"], 255, None, None))\n'
+    code = ('import sys\nsys.path.insert(0, %r)\nfrom fcn.data import annotation_check, records\n'
+            'dataset = records.Dataset("x", [], [], ["a", "b"], 255, None, None)\n'
+            'one = annotation_check.AnnotationCheck([%r] * 200000, dataset)\n'
             'print(one._process.pid, flush=True)\nsys.stdin.read()' % (ROOT, pair))
     with subprocess.Popen([sys.executable, '-c', code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as asking:
         child = int(asking.stdout.readline())

@@ -2,23 +2,23 @@
 import numpy as np
 import pytest
 
-from fcn.data.cache import OBJECTS_BYTES, Memory
+from fcn.data.cache import OBJECTS_BYTES, ImageCache
 
 
 def test_images_that_fit_are_kept():
-    memory = Memory(images=10)
-    given = [memory.keep_image(name, np.zeros(size, 'uint8')).nbytes for name, size in zip('abca', (6, 5, 4, 6))]
-    assert given == [6, 5, 4, 6] and [memory.image(name) is not None for name in 'abcd'] == [True, False, True, False]
+    cache = ImageCache(images=10)
+    given = [cache.keep_image(name, np.zeros(size, 'uint8')).nbytes for name, size in zip('abca', (6, 5, 4, 6))]
+    assert given == [6, 5, 4, 6] and [cache.image(name) is not None for name in 'abcd'] == [True, False, True, False]
 
 
 @pytest.mark.parametrize('labels', [
     np.zeros((1, 1)), np.full((2, 3), 255), np.arange(6).reshape(2, 3), np.eye(5), np.eye(5)[:, ::-1],
     np.random.RandomState(0).randint(0, 256, (30, 40)), np.repeat(np.arange(7), 700).reshape(70, 70)])
 def test_annotations_come_back_to_the_bit(labels):
-    memory, labels = Memory(), labels.astype('uint8')
-    assert memory.labels('a') is None
-    assert memory.keep_labels('a', labels) is labels
-    found = memory.labels('a')
+    cache, labels = ImageCache(), labels.astype('uint8')
+    assert cache.labels('a') is None
+    assert cache.keep_labels('a', labels) is labels
+    found = cache.labels('a')
     assert found.dtype == 'uint8'
     np.testing.assert_array_equal(found, labels)
 
@@ -26,11 +26,11 @@ def test_annotations_come_back_to_the_bit(labels):
 def test_annotations_are_kept_until_one_does_not_fit():
     """A run takes 5 bytes: its label, and its length, 4 bytes."""
     stripes = np.repeat(np.arange(4), 100).reshape(20, 20).astype('uint8')
-    memory = Memory(annotations=2 * OBJECTS_BYTES + 35)
+    cache = ImageCache(annotations=2 * OBJECTS_BYTES + 35)
     for name, rows in ('a', 20), ('b', 20), ('c', 15):
-        memory.keep_labels(name, stripes[:rows])
-    assert [memory.labels(name) is not None for name in 'abc'] == [True, False, False]
-    memory = Memory(annotations=2 * OBJECTS_BYTES + 35)
+        cache.keep_labels(name, stripes[:rows])
+    assert [cache.labels(name) is not None for name in 'abc'] == [True, False, False]
+    cache = ImageCache(annotations=2 * OBJECTS_BYTES + 35)
     for name, rows in ('a', 20), ('c', 15):
-        memory.keep_labels(name, stripes[:rows])
-    np.testing.assert_array_equal(memory.labels('c'), stripes[:15])
+        cache.keep_labels(name, stripes[:rows])
+    np.testing.assert_array_equal(cache.labels('c'), stripes[:15])

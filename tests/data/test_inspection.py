@@ -10,8 +10,7 @@ import pytest
 from PIL import Image
 
 import read_ShapesData
-from fcn.data import inspection as doctor
-from fcn.data import records
+from fcn.data import inspection, records
 from fcn.data.palettes import voc_palette
 from fcn.utils.errors import InputError
 
@@ -62,28 +61,28 @@ def good(tmp_path):
     return data_set(training, [make(tmp_path, 'v%d' % number, 10 + number) for number in range(2)])
 
 
-def examine(dataset, found=()):
-    return doctor.examine(dataset, found, progress=None)
+def inspect(dataset, found=()):
+    return inspection.inspect(dataset, found, progress=None)
 
 
 def found(dataset):
     """The kind, split and file of each problem."""
-    return [problem[:3] for problem in examine(dataset).problems]
+    return [problem[:3] for problem in inspect(dataset).problems]
 
 
 # ---- nothing wrong
 
 def test_good_data_sets(good, tmp_path):
-    assert examine(good).problems == [] and examine(good).bad == set()
+    assert inspect(good).problems == [] and inspect(good).bad == set()
     folder = str(tmp_path / 'shapes')
     read_ShapesData.draw_dataset(folder, 3, 2)
     complaints = []
-    splits = read_ShapesData.read_dataset(folder, complain=complaints.append)
+    splits = read_ShapesData.read_dataset(folder, on_problem=complaints.append)
     drawn = data_set(*splits, names=read_ShapesData.CLASS_NAMES)
-    examination = examine(drawn, complaints)
-    assert examination.problems == []
-    assert (examination.training.images, examination.validation.images) == (3, 2)
-    lines = doctor.report_lines(examination, drawn)
+    report = inspect(drawn, complaints)
+    assert report.problems == []
+    assert (report.training.images, report.validation.images) == (3, 2)
+    lines = inspection.report_lines(report, drawn)
     assert lines[:2] == ['training: 3 images', 'validation: 2 images'] and lines[-1] == 'nothing is wrong'
 
 
@@ -156,21 +155,21 @@ FAULTS = [
           lambda path: save_labels(path, np.full((HEIGHT, WIDTH), 255)))]
 
 
-@pytest.mark.parametrize('split', doctor.SPLITS)
+@pytest.mark.parametrize('split', inspection.SPLITS)
 @pytest.mark.parametrize('fault', FAULTS, ids=[fault.what for fault in FAULTS])
 def test_fault(good, fault, split):
     one = getattr(good, split)[1]
     fault.act(one[fault.file])
-    examination = examine(good)
-    assert [problem[:3] for problem in examination.problems] == [(fault.kind, split, one[fault.file])]
-    message = examination.problems[0].message
+    report = inspect(good)
+    assert [problem[:3] for problem in report.problems] == [(fault.kind, split, one[fault.file])]
+    message = report.problems[0].message
     assert message.startswith(one[fault.file]) and all(word in message for word in fault.words), message
     unusable = fault.kind != 'no labelled pixel'
-    assert examination.bad == ({(one['image'], one['annotation'])} if unusable else set())
-    kept, problems = doctor.without_bad(good, progress=None)
-    assert problems == (examination.problems if unusable else [])
+    assert report.bad == ({(one['image'], one['annotation'])} if unusable else set())
+    kept, problems = inspection.without_bad(good, progress=None)
+    assert problems == (report.problems if unusable else [])
     assert getattr(kept, split) == [other for other in getattr(good, split) if other is not one or not unusable]
-    others = [other for other in doctor.SPLITS if other != split][0]
+    others = [other for other in inspection.SPLITS if other != split][0]
     assert getattr(kept, others) == getattr(good, others) and kept.class_names == NAMES
 
 
@@ -179,12 +178,12 @@ def test_fault(good, fault, split):
 def test_too_large_a_picture(good, monkeypatch, limit):
     """Pillow warns above its limit, and refuses above twice that."""
     monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', limit)
-    examination = examine(good)
-    assert {problem.kind for problem in examination.problems} == {'too large a picture'}
-    assert len(examination.problems) == 10, 'each image, and each annotation'
-    assert 'has 2000 pixels, and %d are the most' % limit in examination.problems[0].message
+    report = inspect(good)
+    assert {problem.kind for problem in report.problems} == {'too large a picture'}
+    assert len(report.problems) == 10, 'each image, and each annotation'
+    assert 'has 2000 pixels, and %d are the most' % limit in report.problems[0].message
     monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', HEIGHT * WIDTH)
-    assert examine(good).problems == []
+    assert inspect(good).problems == []
 
 
 def test_every_fault_of_a_record_is_a_problem_of_its_own(good):
@@ -209,10 +208,10 @@ def test_what_nobody_thought_of_is_a_problem_too(good, monkeypatch):
         return count_labels(path, *arguments)
 
     monkeypatch.setattr(records, 'count_labels', fail)
-    examination = examine(good)
-    assert [problem[:3] for problem in examination.problems] == [
+    report = inspect(good)
+    assert [problem[:3] for problem in report.problems] == [
         ('unreadable annotation', 'training', one['annotation'])]
-    assert 'ZeroDivisionError: what now' in examination.problems[0].message
+    assert 'ZeroDivisionError: what now' in report.problems[0].message
 
 
 # ---- repetitions
@@ -220,8 +219,8 @@ def test_what_nobody_thought_of_is_a_problem_too(good, monkeypatch):
 def test_listed_twice_in_a_split(good):
     twice = good._replace(training=good.training + good.training[:1])
     assert found(twice) == [('duplicate record', 'training', good.training[0]['image'])]
-    assert examine(twice).bad == set()
-    assert doctor.without_bad(twice, progress=None) == (twice, [])
+    assert inspect(twice).bad == set()
+    assert inspection.without_bad(twice, progress=None) == (twice, [])
 
 
 def test_listed_in_both_splits(good):
@@ -238,11 +237,11 @@ def test_same_bytes_under_another_name(good):
     first, second, third = good.training[0], good.training[2], good.validation[1]
     for copy in (second, third):
         write(copy['image'], read(first['image']))
-    examination = examine(good)
-    assert [problem[:3] for problem in examination.problems] == [
+    report = inspect(good)
+    assert [problem[:3] for problem in report.problems] == [
         ('duplicate record', 'training', second['image']), ('overlap', 'validation', third['image'])]
-    assert all(first['image'] in problem.message for problem in examination.problems)
-    assert examination.bad == set()
+    assert all(first['image'] in problem.message for problem in report.problems)
+    assert report.bad == set()
 
 
 def test_unreadable_files_are_not_called_equal(good):
@@ -255,8 +254,8 @@ def test_unreadable_files_are_not_called_equal(good):
 
 def test_empty_split(good):
     assert found(good._replace(training=[])) == [('empty split', 'training', None)]
-    reported = doctor.Problem('empty split', 'training', 'train.txt', 'train.txt is empty.')
-    assert examine(good._replace(training=[]), [reported]).problems == [reported]
+    reported = inspection.Problem('empty split', 'training', 'train.txt', 'train.txt is empty.')
+    assert inspect(good._replace(training=[]), [reported]).problems == [reported]
 
 
 def test_photos(good):
@@ -265,16 +264,16 @@ def test_photos(good):
     cut(photos[1]['image'], 1500)
     shown = data_set([], photos)
     assert found(shown) == [('unreadable image', 'validation', photos[1]['image'])]
-    assert doctor.report_lines(examine(shown), shown)[:3] == ['training: 0 images', 'validation: 3 images', '']
-    assert doctor.without_bad(shown, progress=None)[0].validation == [photos[0], photos[2]]
+    assert inspection.report_lines(inspect(shown), shown)[:3] == ['training: 0 images', 'validation: 3 images', '']
+    assert inspection.without_bad(shown, progress=None)[0].validation == [photos[0], photos[2]]
 
 
 def test_a_split_of_which_nothing_is_left_is_refused(good):
     for one in good.validation:
         cut(one['image'], 1500)
     with pytest.raises(InputError, match='Nothing of the validation split .*--mode=check.* 2 reasons: .*v0.jpg cannot'):
-        doctor.without_bad(good, progress=None)
-    assert doctor.without_bad(good._replace(validation=[]), progress=None)[0].training == good.training
+        inspection.without_bad(good, progress=None)
+    assert inspection.without_bad(good._replace(validation=[]), progress=None)[0].training == good.training
 
 
 # ---- counts
@@ -286,43 +285,43 @@ def test_counts_equal_a_recount(good, ignore_label, void_label):
     if ignore_label == 0:  # 255 is no label there
         for number, one in enumerate(good.training + good.validation):
             save_labels(one['annotation'], labels_of(number) % 4)
-    examination = examine(dataset)
-    assert examination.problems == []
-    for split in doctor.SPLITS:
+    report = inspect(dataset)
+    assert report.problems == []
+    for split in inspection.SPLITS:
         pixels, images = collections.Counter(), collections.Counter()
         for one in getattr(dataset, split):
             for label, number in zip(*np.unique(records.read_labels(one['annotation'], dataset), return_counts=True)):
                 pixels[label] += number
                 images[label] += 1
-        counts = getattr(examination, split)
+        counts = getattr(report, split)
         assert {label: number for label, number in enumerate(counts.pixels) if number} == pixels
         assert {label: number for label, number in enumerate(counts.appearances) if number} == images
         assert pixels[4 if void_label else ignore_label], 'void is counted as well'
-    path = doctor.write(examination, dataset, os.path.dirname(good.training[0]['image']))
+    path = inspection.write(report, dataset, os.path.dirname(good.training[0]['image']))
     with open(path, encoding='utf-8') as file:
         assert [one['name'] for one in json.load(file)['classes']] == names[ignore_label == 0:], 'but is no class'
 
 
 def test_records_that_cannot_be_used_do_not_count(good):
     save_labels(good.training[0]['annotation'], np.full((HEIGHT, WIDTH), 3))
-    assert examine(good).training.pixels[3] == HEIGHT * WIDTH
+    assert inspect(good).training.pixels[3] == HEIGHT * WIDTH
     cut(good.training[0]['image'], 1500)
-    assert examine(good).training.pixels[3] == 0
+    assert inspect(good).training.pixels[3] == 0
 
 
 def test_order_does_not_depend_on_the_threads(good, monkeypatch):
     for one in good.training + good.validation:
         cut(one['image'], 1500)
-    expected = examine(good)
-    examine_record = doctor._examine_record
+    expected = inspect(good)
+    examine_record = inspection._examine_record
 
     def slowest_first(split, one, dataset):
         time.sleep(0.02 * (5 - (good.training + good.validation).index(one)))
         return examine_record(split, one, dataset)
 
-    monkeypatch.setattr(doctor, '_examine_record', slowest_first)
-    examination = doctor.examine(good, threads=5, progress=None)
-    assert examination.problems == expected.problems
+    monkeypatch.setattr(inspection, '_examine_record', slowest_first)
+    report = inspection.inspect(good, threads=5, progress=None)
+    assert report.problems == expected.problems
     assert [problem.file for problem in expected.problems] == [one['image'] for one in good.training + good.validation]
 
 
@@ -332,7 +331,7 @@ def test_report(good):
     for one in good.training[:2]:
         save_labels(one['annotation'], np.zeros((HEIGHT, WIDTH)))
     save_labels(good.training[2]['annotation'], np.repeat([[0, 1]], HEIGHT, 0).repeat(WIDTH // 2, 1))
-    lines = doctor.report_lines(examine(good), good)
+    lines = inspection.report_lines(inspect(good), good)
     table = [line.split() for line in lines[4:8]]
     assert lines[3].split() == ['class', 'training', 'images', 'validation', 'images']
     assert table[0][:3] == ['background', '83.33%', '3'] and table[1][:3] == ['cat', '16.67%', '1']
@@ -348,13 +347,13 @@ def test_report_of_problems_takes_one_line_each(good, tmp_path):
     for one in good.training:
         cut(one['image'], 0)
     many = good._replace(validation=good.validation + [records.record(path, good.validation[0]['annotation'])])
-    lines = doctor.report_lines(examine(many), many)
+    lines = inspection.report_lines(inspect(many), many)
     start = lines.index('unreadable image: 4')
     assert lines[start + 1].startswith('  training: %s' % good.training[0]['image'])
     assert 'two\\nlines.jpg' in lines[start + 3] and 'esc\\x1b[2J \\udcff\\n"\'.jpg' in lines[start + 4]
     assert lines[-1] == '4 problems'
     assert all(line.isprintable() for line in lines)
-    few = doctor.report_lines(examine(many), many, most=1)
+    few = inspection.report_lines(inspect(many), many, most=1)
     assert few[start + 2:] == ['  ... and 3 more', '', '4 problems']
 
 
@@ -364,8 +363,8 @@ def test_check_json(good, tmp_path):
     awkward = os.path.join(str(tmp_path), b'\xff.jpg'.decode('utf-8', 'surrogateescape'))
     good = good._replace(training=good.training + [records.record(awkward, good.training[0]['annotation'])])
     large_label(good.validation[0]['annotation'])
-    examination = examine(good)
-    path = doctor.write(examination, good, str(tmp_path / 'new' / 'results'))
+    report = inspect(good)
+    path = inspection.write(report, good, str(tmp_path / 'new' / 'results'))
     assert path == str(tmp_path / 'new' / 'results' / 'check.json')
     with open(path, encoding='utf-8') as file:
         result = json.load(file)
@@ -378,17 +377,17 @@ def test_check_json(good, tmp_path):
         'validation_pixels': np.sum(labels_of(11) == 1), 'validation_images': 1}
     assert [(one['kind'], one['split'], one['file']) for one in result['problems']] == [
         ('missing file', 'training', awkward), ('label out of range', 'validation', good.validation[0]['annotation'])]
-    assert [one['message'] for one in result['problems']] == [one.message for one in examination.problems]
+    assert [one['message'] for one in result['problems']] == [one.message for one in report.problems]
 
 
 def test_check_json_is_whole_or_not_there(good, tmp_path, monkeypatch):
-    examination = examine(good)
-    path = doctor.write(examination, good, str(tmp_path / 'results'))
+    report = inspect(good)
+    path = inspection.write(report, good, str(tmp_path / 'results'))
     before = read(path)
     with monkeypatch.context() as patched:
         patched.setattr(os, 'replace', lambda *_: (_ for _ in ()).throw(OSError(28, 'No space left on device')))
         with pytest.raises(InputError, match='check.json.*No space left'):
-            doctor.write(examination, good, str(tmp_path / 'results'))
+            inspection.write(report, good, str(tmp_path / 'results'))
     assert read(path) == before and os.listdir(str(tmp_path / 'results')) == ['check.json']
     with pytest.raises(InputError, match='check.json'):
-        doctor.write(examination, good, good.training[0]['image'])
+        inspection.write(report, good, good.training[0]['image'])

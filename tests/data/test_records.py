@@ -4,7 +4,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -313,21 +312,6 @@ def test_all_bad_records_are_counted_and_the_first_is_named(pair, tmp_path):
     with pytest.raises(InputError) as caught:
         records.check_records([good, pair], dataset())
     assert 'more file' not in str(caught.value)
-
-
-def test_in_order_keeps_the_order_and_runs_little_ahead():
-    started = []
-
-    def work(number):
-        started.append(number)
-        time.sleep(0.001 * (number % 3))
-        return number ** 2
-
-    results = records.in_order(work, list(range(200)), 4)
-    assert [next(results) for _ in range(3)] == [0, 1, 4]
-    time.sleep(0.2)  # enough for all of them
-    assert len(started) <= 3 + 16 * 4
-    assert list(results) == [number ** 2 for number in range(3, 200)]
 
 
 def test_truncated_image_is_found_by_decoding_it(pair):

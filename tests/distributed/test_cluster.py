@@ -119,11 +119,11 @@ ONE_OR_TWO_REPLICAS = TWO_CPUS + '''
 import json
 import numpy as np
 from fcn.network import model
-from fcn.distributed.workers import Alone
+from fcn.distributed.workers import SingleWorker
 from TensorflowUtils import tf
 count, optimization = int(sys.argv[1]), json.loads(sys.argv[2])
 devices = devices[:count]
-group, built = cluster.Cluster(Alone()), []
+group, built = cluster.Cluster(SingleWorker()), []
 with group.scope():
     step = tf.train.get_or_create_global_step()
     def build(number):

@@ -21,7 +21,7 @@ sys.path.insert(0, %r)
 from fcn.distributed import workers
 from fcn.utils import command_line
 from fcn.utils.errors import Diverged, InputError
-workers.BEAT, workers.SILENCE, workers.GRACE = 0.2, 3.0, 1.0
+workers.HEARTBEAT, workers.SILENCE, workers.GRACE = 0.2, 3.0, 1.0
 def work():
     with workers.join(os.environ, float(sys.argv[1])) as crew:
         exec(sys.argv[2], dict(globals(), crew=crew))
@@ -44,19 +44,19 @@ def test_alone_without_a_cluster():
     for environ in ({}, {'TF_CONFIG': ' '}, {'TF_CONFIG': '{}'}, tf_config(cluster={'worker': ['a:1']}, task={
             'type': 'worker', 'index': 0}), {'SLURM_JOB_ID': '7', 'SLURM_NTASKS': '2', 'SLURM_PROCID': '0'},
             {'SLURM_STEP_NUM_TASKS': '1'}):
-        assert workers.find_place(environ) is None, environ
+        assert workers.find_worker_spec(environ) is None, environ
     crew = workers.join({}, 1)
     assert (crew.index, crew.count, crew.chief) == (0, 1, True)
-    assert crew.share(lambda: 'a') == crew.chief_first(lambda: 'a') == 'a'
+    assert crew.broadcast(lambda: 'a') == crew.chief_first(lambda: 'a') == 'a'
 
 
 def test_place_from_tf_config():
-    place = workers.find_place(tf_config())
+    place = workers.find_worker_spec(tf_config())
     assert place[:5] == (1, 2, 'b', 2223, ('a', 3222)) and not place.slurm
-    assert place.identity == workers.find_place(tf_config(task={'type': 'worker', 'index': 0})).identity
+    assert place.identity == workers.find_worker_spec(tf_config(task={'type': 'worker', 'index': 0})).identity
     cluster = {'chief': ['a:65000'], 'worker': ['b:2223', '[::1]:80']}
-    assert workers.find_place(tf_config(cluster=cluster))[:5] == (2, 3, '[::1]', 80, ('a', 64000))
-    assert workers.find_place(tf_config(cluster=cluster, task={'type': 'chief', 'index': 0})).index == 0
+    assert workers.find_worker_spec(tf_config(cluster=cluster))[:5] == (2, 3, '[::1]', 80, ('a', 64000))
+    assert workers.find_worker_spec(tf_config(cluster=cluster, task={'type': 'chief', 'index': 0})).index == 0
 
 
 @pytest.mark.parametrize('text, words', [
@@ -67,7 +67,7 @@ def test_place_from_tf_config():
     (tf_config(cluster={'ps': ['a:1'], 'worker': ADDRESSES})['TF_CONFIG'], 'holds ps')])
 def test_bad_tf_config(text, words):
     with pytest.raises(InputError, match=words):
-        workers.find_place({'TF_CONFIG': text})
+        workers.find_worker_spec({'TF_CONFIG': text})
 
 
 @pytest.fixture
@@ -82,13 +82,13 @@ def scontrol(tmp_path, monkeypatch):
 def test_place_from_slurm(scontrol):
     environ = {'SLURM_JOB_ID': '40123', 'SLURM_STEP_ID': '0', 'SLURM_STEP_NUM_TASKS': '3', 'SLURM_PROCID': '2',
                'SLURM_STEP_NODELIST': 'n[2,10]', 'SLURMD_NODENAME': 'n10'}
-    place = workers.find_place(environ)
+    place = workers.find_worker_spec(environ)
     assert place[:5] == (2, 3, 'n10', 0, ('n2', 16000 + 40123 % 16000)) and place.slurm
-    requeued = workers.find_place(dict(environ, SLURM_RESTART_COUNT='1'))
+    requeued = workers.find_worker_spec(dict(environ, SLURM_RESTART_COUNT='1'))
     assert requeued.identity != place.identity and requeued.control == place.control
-    assert workers.find_place(dict(environ, SLURM_JOB_ID='40124')).control != place.control
+    assert workers.find_worker_spec(dict(environ, SLURM_JOB_ID='40124')).control != place.control
     with pytest.raises(InputError, match='scontrol show hostnames n3'):
-        workers.find_place(dict(environ, SLURM_STEP_NODELIST='n3'))
+        workers.find_worker_spec(dict(environ, SLURM_STEP_NODELIST='n3'))
 
 
 @pytest.mark.parametrize('environ, gpus', [
@@ -107,7 +107,7 @@ def test_tasks_of_a_node_share_its_gpus(environ, gpus):
 
 def test_chief_decides_and_goes_first_and_all_leave_together():
     (first, out), (second, quiet), (third, _) = ends(start_workers(program(
-        'shared = crew.share(lambda: [crew.index, "ä", None])\n'
+        'shared = crew.broadcast(lambda: [crew.index, "ä", None])\n'
         'time.sleep(crew.index)\n'
         'when = crew.chief_first(lambda: time.sleep(1 - crew.index / 2) or time.time())\n'
         'print("I am", crew.index, shared)\n'

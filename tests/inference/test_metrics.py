@@ -14,7 +14,7 @@ CONFUSION = [[4, 1, 1],
 # IoU = right / (annotated + predicted - right): predicted are 5, 3 and 2.
 IOU = [4 / (6 + 5 - 4), 2 / (3 + 3 - 2), 1 / (1 + 2 - 1)]  # 4/7, 1/2, 1/2
 ACCURACY = [4 / 6, 2 / 3, 1 / 1]
-FIGURES = {'pixel_accuracy': 7 / 10,
+METRICS = {'pixel_accuracy': 7 / 10,
            'mean_accuracy': (4 / 6 + 2 / 3 + 1) / 3,
            'mean_iou': (4 / 7 + 1 / 2 + 1 / 2) / 3,
            'frequency_weighted_iou': (6 * 4 / 7 + 3 * 1 / 2 + 1 * 1 / 2) / 10}
@@ -28,7 +28,7 @@ def pixels(confusion):
 
 
 def figures(result):
-    return {name: result[name] for name in metrics.FIGURES}
+    return {name: result[name] for name in metrics.METRICS}
 
 
 def column(result, key):
@@ -93,27 +93,27 @@ def test_bad_labels_and_shapes_raise(annotation, prediction, words):
 # ---- scores
 
 def test_scores_worked_out_by_hand():
-    result = metrics.scores(CONFUSION, NAMES, images=2)
-    assert figures(result) == pytest.approx(FIGURES)
+    result = metrics.compute(CONFUSION, NAMES, images=2)
+    assert figures(result) == pytest.approx(METRICS)
     assert column(result, 'name') == NAMES and column(result, 'pixels') == [6, 3, 1] and result['images'] == 2
     assert column(result, 'iou') == pytest.approx(IOU) and column(result, 'accuracy') == pytest.approx(ACCURACY)
 
 
 def test_oracle_scores_one():
     annotation = np.random.RandomState(0).randint(0, 3, (7, 9))
-    result = metrics.scores(metrics.confusion_matrix(annotation, annotation, 3), NAMES, 1)
+    result = metrics.compute(metrics.confusion_matrix(annotation, annotation, 3), NAMES, 1)
     assert set(figures(result).values()) == {1.0}
     assert column(result, 'iou') == column(result, 'accuracy') == [1.0] * 3
 
 
 def test_worst_prediction_scores_zero():
-    result = metrics.scores([[0, 2], [3, 0]], NAMES[:2], 1)
+    result = metrics.compute([[0, 2], [3, 0]], NAMES[:2], 1)
     assert set(figures(result).values()) == {0.0} and column(result, 'iou') == [0.0] * 2
 
 
 def test_absent_class_is_not_available_and_leaves_the_means():
     """A class without annotated pixels: predicted once, it costs the class that it was predicted for, not the mean."""
-    result = metrics.scores([[4, 0, 1], [1, 2, 0], [0, 0, 0]], NAMES, 1)
+    result = metrics.compute([[4, 0, 1], [1, 2, 0], [0, 0, 0]], NAMES, 1)
     assert column(result, 'iou') == [pytest.approx(4 / 6), pytest.approx(2 / 3), None]
     assert column(result, 'accuracy') == [pytest.approx(4 / 5), pytest.approx(2 / 3), None]
     assert column(result, 'pixels') == [5, 3, 0]
@@ -123,7 +123,7 @@ def test_absent_class_is_not_available_and_leaves_the_means():
 
 
 def test_nothing_annotated_gives_no_figure():
-    result = metrics.scores(np.zeros((3, 3), int), NAMES, 1, 255)
+    result = metrics.compute(np.zeros((3, 3), int), NAMES, 1, 255)
     assert set(figures(result).values()) == {None}
     assert column(result, 'iou') == column(result, 'accuracy') == [None] * 3 and column(result, 'pixels') == [0] * 3
 
@@ -131,7 +131,7 @@ def test_nothing_annotated_gives_no_figure():
 def test_ignored_class_is_left_out_of_the_table():
     """The rule of ADE20K's benchmark: label 0, 'other', is not counted, nor is it a row; to predict it is wrong."""
     annotation, prediction = np.array([0, 0, 1, 1, 1, 2]), np.array([1, 0, 1, 1, 0, 2])
-    result = metrics.scores(metrics.confusion_matrix(annotation, prediction, 3, 0), ['other', 'wall', 'sky'], 1, 0)
+    result = metrics.compute(metrics.confusion_matrix(annotation, prediction, 3, 0), ['other', 'wall', 'sky'], 1, 0)
     assert column(result, 'name') == ['wall', 'sky'] and column(result, 'iou') == [pytest.approx(2 / 3), 1.0]
     assert figures(result) == pytest.approx({
         'pixel_accuracy': 3 / 4, 'mean_accuracy': (2 / 3 + 1) / 2, 'mean_iou': (2 / 3 + 1) / 2,
@@ -139,14 +139,14 @@ def test_ignored_class_is_left_out_of_the_table():
 
 
 def test_counts_of_a_whole_data_set_are_exact():
-    result = metrics.scores([[3 * 10 ** 11, 0], [1, 0]], NAMES[:2], 20210)
+    result = metrics.compute([[3 * 10 ** 11, 0], [1, 0]], NAMES[:2], 20210)
     assert column(result, 'pixels') == [3 * 10 ** 11, 1] and 0.999999 < result['pixel_accuracy'] < 1
 
 
 # ---- files
 
 def test_metrics_txt_holds_the_originals_four_lines(tmp_path):
-    paths = metrics.write(metrics.scores(CONFUSION, NAMES, 2), str(tmp_path / 'new' / 'folder'))
+    paths = metrics.write(metrics.compute(CONFUSION, NAMES, 2), str(tmp_path / 'new' / 'folder'))
     assert paths == [str(tmp_path / 'new' / 'folder' / name) for name in ('metrics.txt', 'metrics.json')]
     with open(paths[0]) as file:
         assert file.read() == ('Pixel accuracy: 0.7000\nMean accuracy: 0.7778\nMean IU: 0.5238\n'
@@ -154,7 +154,7 @@ def test_metrics_txt_holds_the_originals_four_lines(tmp_path):
 
 
 def test_metrics_json_gives_back_what_was_written(tmp_path):
-    result = metrics.scores([[4, 0, 1], [1, 2, 0], [0, 0, 0]], ['sky', 'é "x"', 'dog'], 2)
+    result = metrics.compute([[4, 0, 1], [1, 2, 0], [0, 0, 0]], ['sky', 'é "x"', 'dog'], 2)
     with open(metrics.write(result, str(tmp_path))[1], encoding='utf-8') as file:
         text = file.read()
     assert json.loads(text) == result
@@ -164,7 +164,7 @@ def test_metrics_json_gives_back_what_was_written(tmp_path):
 
 
 def test_no_figure_is_written_as_not_available(tmp_path):
-    paths = metrics.write(metrics.scores(np.zeros((3, 3)), NAMES, 0), str(tmp_path))
+    paths = metrics.write(metrics.compute(np.zeros((3, 3)), NAMES, 0), str(tmp_path))
     with open(paths[0]) as file:
         assert file.read() == 'Pixel accuracy: n/a\nMean accuracy: n/a\nMean IU: n/a\nFrequency weighted IU: n/a\n'
     with open(paths[1]) as file:
@@ -172,7 +172,7 @@ def test_no_figure_is_written_as_not_available(tmp_path):
 
 
 def test_table():
-    lines = metrics.table_lines(metrics.scores([[4, 0, 1], [1, 2, 0], [0, 0, 0]], ['sky', 'dining table', 'dog'], 1))
+    lines = metrics.table_lines(metrics.compute([[4, 0, 1], [1, 2, 0], [0, 0, 0]], ['sky', 'dining table', 'dog'], 1))
     assert [line.split() for line in lines] == [
         ['class', 'IoU', 'accuracy', 'share'], ['sky', '0.667', '0.800', '62.5%'],
         ['dining', 'table', '0.667', '0.667', '37.5%'], ['dog', 'n/a', 'n/a', '0.0%']]

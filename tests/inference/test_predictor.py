@@ -6,7 +6,7 @@ from PIL import Image
 from fcn.data import records
 from fcn.data.palettes import voc_palette
 from fcn.distributed.cluster import Cluster
-from fcn.distributed.workers import Alone
+from fcn.distributed.workers import SingleWorker
 from fcn.inference import predictor as evaluation
 from TensorflowUtils import tf
 
@@ -29,7 +29,7 @@ def evaluated(tmp_path_factory):
                               voc_palette())
     with tf.Graph().as_default():
         tf.set_random_seed(0)
-        cluster = Cluster(Alone())
+        cluster = Cluster(SingleWorker())
         predictions = evaluation.Evaluation(made, dataset, SETTINGS, cluster)
         with cluster.session() as session:
             session.run(tf.global_variables_initializer())

@@ -5,7 +5,7 @@ from PIL import Image
 
 from fcn.data import records
 from fcn.distributed.cluster import Cluster
-from fcn.distributed.workers import Alone
+from fcn.distributed.workers import SingleWorker
 from fcn.inference import predictor as evaluation
 from fcn.inference import tiling
 from TensorflowUtils import tf
@@ -14,15 +14,15 @@ from TensorflowUtils import tf
 @pytest.mark.parametrize('length', [1, 75, 1024, 1025, 1537, 2048, 2049, 5000])
 def test_tiles_cover_every_pixel_once(length):
     tiles = tiling.tiles(length, 1024, 256)
-    covered = [place for tile in tiles for place in range(tile.place.start, tile.place.stop)]
+    covered = [place for tile in tiles for place in range(tile.write.start, tile.write.stop)]
     assert covered == list(range(length)) and (len(tiles) == 1) == (length <= 1024)
     for tile in tiles:
-        assert tile.seen.start % tiling.STRIDE == 0 and tile.seen.stop - tile.seen.start <= 1024
-        assert tile.seen.start + tile.kept.start == tile.place.start
-        assert tile.seen.start + tile.kept.stop == tile.place.stop
-        assert tile.place.start == 0 or tile.kept.start == 256
-        assert tile.place.stop == length or tile.seen.stop - tile.place.stop == 256
-    assert tiling.tiles(length, 0, 256)[0].place == slice(0, length)
+        assert tile.read.start % tiling.STRIDE == 0 and tile.read.stop - tile.read.start <= 1024
+        assert tile.read.start + tile.crop.start == tile.write.start
+        assert tile.read.start + tile.crop.stop == tile.write.stop
+        assert tile.write.start == 0 or tile.crop.start == 256
+        assert tile.write.stop == length or tile.read.stop - tile.write.stop == 256
+    assert tiling.tiles(length, 0, 256)[0].write == slice(0, length)
 
 
 def test_tiled_prediction_equals_whole(tmp_path, monkeypatch):
@@ -38,7 +38,7 @@ def test_tiled_prediction_equals_whole(tmp_path, monkeypatch):
     monkeypatch.setattr(evaluation, 'MARGIN', 192)
     with tf.Graph().as_default(), tf.Session() as session:
         tf.set_random_seed(0)
-        predictions = evaluation.Evaluation([records.record(path)], dataset, settings, Cluster(Alone()))
+        predictions = evaluation.Evaluation([records.record(path)], dataset, settings, Cluster(SingleWorker()))
         session.run(tf.global_variables_initializer())
         (whole,) = predictions.pictures(session, lambda _: True)
         (tiled,) = predictions.pictures(session, lambda _: True, tile_size=640)

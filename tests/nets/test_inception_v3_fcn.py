@@ -218,7 +218,7 @@ def test_auxiliary_scores_are_of_training_alone_and_on_their_cells(session):
     assert network.AUXILIARY not in build(images, auxiliary=True, is_training=False, reuse=True)[2]
     assert scores.shape.as_list() == end_points['Mixed_6e'].shape.as_list()[:3] + [5]
     places = tf.constant(np.arange(107 * 139).reshape(1, 107, 139, 1))
-    rows, columns = np.divmod(session.run(network.cells(places, scores))[0, :, :, 0], 139)
+    rows, columns = np.divmod(session.run(network.labels_at_cell_centres(places, scores))[0, :, :, 0], 139)
     np.testing.assert_array_equal(rows[:, 0], 21 + 16 * np.arange(int(scores.shape[1])))
     np.testing.assert_array_equal(columns[0], 21 + 16 * np.arange(int(scores.shape[2])))
 

@@ -22,7 +22,7 @@ def write(folder, training=40, **changes):
     def split(count, first):
         return [records.record('%d.jpg' % number, '%d.png' % number) for number in range(first, first + count)]
     dataset = records.Dataset('pascal_voc', split(training, 0), split(12, 40), NAMES, 255, None, voc_palette())
-    arguments = {'dataset': dataset, 'metrics': metrics.scores(CONFUSION, NAMES, 12, 255), 'loss': 0.5,
+    arguments = {'dataset': dataset, 'metrics': metrics.compute(CONFUSION, NAMES, 12, 255), 'loss': 0.5,
                  'checkpoint': 'logs/all/model.ckpt-150', 'config': {'flags': FLAGS}, 'defaults': DEFAULTS,
                  'date': '2026-01-02', 'versions': {'Python': '3.x', 'TensorFlow': '2.y'}}
     arguments.update(changes)
@@ -76,7 +76,7 @@ def test_runs_that_went_on(tmp_path):
 
 def test_nothing_known_of_the_training(tmp_path):
     card = write(tmp_path, training=0, config={}, defaults=None, loss=None, checkpoint='old/inception.ckpt',
-                 metrics=metrics.scores(np.zeros((4, 4)), NAMES, 0, 255))
+                 metrics=metrics.compute(np.zeros((4, 4)), NAMES, 0, 255))
     assert 'is not known' in card and '# Model card: pascal_voc' in card and 'Pixel accuracy: n/a' in card
     assert 'flags' not in card and 'loss' not in card
 

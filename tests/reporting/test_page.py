@@ -16,9 +16,8 @@ from test_plots import contrast, lines_of, rgb
 
 from fcn.data.palettes import voc_palette
 from fcn.inference import metrics
-from fcn.reporting import cards as gallery
+from fcn.reporting import cards, plots
 from fcn.reporting import page as report
-from fcn.reporting import plots
 from fcn.utils.errors import InputError
 
 PALETTE = voc_palette()
@@ -96,7 +95,7 @@ def write_progress(folder, lines):
 
 
 def write_scores(folder, confusion, names, ignore_label=None):
-    metrics.write(metrics.scores(confusion, names, 40, ignore_label), str(folder))
+    metrics.write(metrics.compute(confusion, names, 40, ignore_label), str(folder))
     report.write_confusion(str(folder / 'confusion_matrix.csv'), confusion, names)
 
 
@@ -248,7 +247,7 @@ def test_an_ignored_class_is_never_annotated(tmp_path):
 def test_best_and_worst(count, low, high):
     letters = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUV'[:count]
     scores = [(letter, 0.5, place / 100) for place, letter in enumerate(letters)]
-    lists = re.findall('<ol.*?</ol>', gallery.ranking(scores[::-1] + [('none', 0.1, None)], []))
+    lists = re.findall('<ol.*?</ol>', cards.ranking(scores[::-1] + [('none', 0.1, None)], []))
     names = [''.join(re.findall('class="name">(.)<', part)) for part in lists]
     assert names[0] == low and names[1:] == ([high or letters[::-1][:8]] if count > 1 else [])
 
@@ -262,9 +261,9 @@ def test_best_and_worst_lead_to_their_pictures(full):
 
 def test_cards(full):
     page = page_of(full)
-    cards = [attributes for attributes, _ in page.all('li', 'card')]
+    shown = [attributes for attributes, _ in page.all('li', 'card')]
     assert page.texts('option')[:4] == ['all classes', 'car (2)', 'sky (2)', 'tree (2)']
-    assert [(card['id'], card['data-name'], card['data-classes'], card['data-iou']) for card in cards] == [
+    assert [(card['id'], card['data-name'], card['data-classes'], card['data-iou']) for card in shown] == [
         ('picture-0', 'a', '1 0 2', '0.800000'), ('picture-1', 'b', '2', '0.200000'), ('picture-2', 'photo', '1 0', '')]
     assert page.texts('li', 'chip') == ['sky 75 %', 'car 25 %, not in truth', 'tree missed', 'tree 100 %', 'sky 75 %',
                                         'car 25 %']
@@ -380,7 +379,7 @@ def test_pictures_are_reduced(tmp_path):
 @pytest.mark.parametrize('mode, colour', [('RGBA', (0, 0, 0, 0)), ('LA', (0, 0)), ('P', 0), ('1', 1), ('I;16', 9),
                                           ('L', 255)])
 def test_pictures_of_any_mode(tmp_path, mode, colour):
-    data, width, height = gallery._embedded(str(tmp_path / panel(tmp_path, 'p.png', (9, 7), colour, mode)), 9999)
+    data, width, height = cards._embedded(str(tmp_path / panel(tmp_path, 'p.png', (9, 7), colour, mode)), 9999)
     assert (width, height) == (9, 7)
     with Image.open(io.BytesIO(base64.b64decode(data.split(',')[1]))) as image:
         clear = mode in ('RGBA', 'LA', '1', 'L')
@@ -392,7 +391,7 @@ def test_two_thousand_pictures(tmp_path):
     write_pictures(tmp_path, [picture(tmp_path, 'photo %d' % number, ((NAMES[number % 3], 1.0),), (), None, None,
                                       files[number % 3] if number != 1500 else 'gone.png') for number in range(2000)])
     page = page_of(tmp_path)
-    assert len(page.all('li', 'card')) == len(page.all('a', 'shot')) == gallery.EMBEDDED == 100
+    assert len(page.all('li', 'card')) == len(page.all('a', 'shot')) == cards.EMBEDDED == 100
     lines = page.all('li', 'line')
     assert len(lines) == 1900 and lines[-1][0]['id'] == 'picture-1999'
     assert set(urls(page)) == set(files) | {'pictures.json'}
@@ -402,22 +401,22 @@ def test_two_thousand_pictures(tmp_path):
 
 def test_a_hundred_large_pictures_share_a_page(tmp_path, monkeypatch):
     limits = []
-    monkeypatch.setattr(gallery, '_embedded', lambda path, limit: limits.append(limit))
+    monkeypatch.setattr(cards, '_embedded', lambda path, limit: limits.append(limit))
     write_pictures(tmp_path, [picture(tmp_path, 'p', file='p.png')] * 300)
     page_of(tmp_path)
-    assert len(limits) == 100 and sum(limits) <= gallery.PICTURES_BYTES
+    assert len(limits) == 100 and sum(limits) <= cards.PICTURES_BYTES
 
 
 def test_pictures_drawn_before_their_number_is_known_share_a_page(tmp_path):
     large = Image.open(str(tmp_path / noise(tmp_path, 'p.png', (600, 900))))
-    assert gallery.shot(large)[1:] == (480, 720)  # the smallest there is
-    assert len(gallery.shot(large.crop((0, 0, 280, 280)))[0]) * gallery.EMBEDDED <= gallery.PICTURES_BYTES
+    assert cards.thumbnail(large)[1:] == (480, 720)  # the smallest there is
+    assert len(cards.thumbnail(large.crop((0, 0, 280, 280)))[0]) * cards.EMBEDDED <= cards.PICTURES_BYTES
 
 
 def test_a_panel_that_was_just_drawn_is_not_read_again(tmp_path):
     write_pictures(tmp_path, [picture(tmp_path, name, file=name + '.png') for name in 'ab'])
-    shot = gallery.shot(Image.new('RGB', (3, 2), 'red'))
-    page = page_of(tmp_path, shots={'b.png': shot})
+    shot = cards.thumbnail(Image.new('RGB', (3, 2), 'red'))
+    page = page_of(tmp_path, thumbnails={'b.png': shot})
     assert [attributes['src'] for attributes, _ in page.all('img') if attributes.get('src')] == [shot[0]]
     assert len(page.all('p', 'absent')) == 1
 

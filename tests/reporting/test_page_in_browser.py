@@ -62,7 +62,7 @@ def page(tmp_path_factory):
                               [(name, iou, iou) for name, _, _, iou in PICTURES] + [('not drawn', 0.3, 0.3)])
     confusion = np.diag([50, 40, 30, 10, 0]) + np.array([[0, 2, 3, 4, 0]] * 4 + [[0] * 5])
     report.write_confusion(os.path.join(folder, 'confusion_matrix.csv'), confusion, NAMES)
-    metrics.write(metrics.scores(confusion, NAMES, 7), folder)
+    metrics.write(metrics.compute(confusion, NAMES, 7), folder)
     with open(os.path.join(folder, 'progress.jsonl'), 'w') as file:
         file.writelines('{"step": %d, "loss": %f}\n' % (step, 9 / step) for step in range(1, 50))
     title = 'A run ' + 'with_a_name_that_does_not_end_' * 4

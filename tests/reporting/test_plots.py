@@ -36,7 +36,7 @@ def confusion_of(count, absent=()):
 
 
 def result_of(count, absent=()):
-    return metrics.scores(confusion_of(count, absent), names_of(count), 7)
+    return metrics.compute(confusion_of(count, absent), names_of(count), 7)
 
 
 def lines_of(count, **more):
