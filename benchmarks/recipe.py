@@ -1,14 +1,16 @@
-"""What each part of the training recipe is worth: trains and tests variants of flags/small_data.flags, makes a table.
+"""Measures what each part of the training recipe is worth: trains and tests variants of flags/small_data.flags.
 
     python benchmarks/recipe.py --data_dir=CAMVID --class_names=CAMVID/labels.txt --steps=800 recipe constant_rate
     python benchmarks/recipe.py --data_dir=CAMVID --class_names=CAMVID/labels.txt --minutes=15 --seeds=3 recipe
 
 Without names, all variants are run; --list names them. --steps gives each the same number of images, --minutes the same
 time: as many steps as fit, by the speed of the variant's first dozen. Runs lie in --out and are neither trained nor
-tested again, so that it can be stopped and goes on; another length or data set wants another --out. The table is
-printed, and written to OUT/recipe.md, after each run. --more=FLAGS gives all variants more flags.
+tested again, so that it can be stopped and goes on; another length or data set wants another --out. After each run a
+table is printed, and OUT/recipe.csv written: a row a run, with all scores and every class's IoU. --more=FLAGS gives all
+variants more flags. benchmarks/results holds such files of the runs behind docs/results.md.
 """
 import argparse
+import csv
 import json
 import os
 import shlex
@@ -46,7 +48,10 @@ TWO_STEPS, STEP_ONE = ('pretrained_two_steps',), '--trainable_scopes=InceptionV3
 VARIANTS.update(('%s_%s' % (skip, head), ['--skip_layers=' + skip, '--upsampling=' + head])
                 for skip in ('32s', '16s', '8s', '4s') for head in ('scores', 'features')
                 if (skip, head) not in (('4s', 'features'), ('4s', 'scores')))  # there is none; it is the recipe
-HEADINGS = ('variant', 'flags', 'seed', 'steps', 'minutes', 'pixel acc.', 'mean IoU')
+# Titles in the printed table; recipe.csv has more columns. Columns of classes are named IOU + class name.
+TITLES = {'variant': 'variant', 'flags': 'flags', 'seed': 'seed', 'steps': 'steps', 'minutes': 'minutes',
+          'pixel_accuracy': 'pixel acc.', 'mean_iou': 'mean IoU'}
+IOU = 'iou_'
 
 
 def program(*flags):
@@ -105,7 +110,7 @@ def plan(arguments, name, seed):
 
 
 def run(arguments, name, seed):
-    """Trains and tests one variant where that was not done yet. Returns its row of the table, and its class IoUs."""
+    """Trains and tests one variant where that was not done yet. Returns its row, see `row_of`."""
     folder, own, flags, steps, first = plan(arguments, name, seed)
     logs_dir, results_dir = os.path.join(folder, 'logs'), os.path.join(folder, 'results')
     if not os.path.exists(os.path.join(results_dir, 'metrics.json')):
@@ -114,16 +119,42 @@ def run(arguments, name, seed):
         program('--mode=train', '--logs_dir=' + logs_dir, '--max_iterations=%d' % steps, *flags)
         program('--mode=test', '--logs_dir=' + logs_dir, '--results_dir=' + results_dir)
     with open(os.path.join(results_dir, 'metrics.json')) as file:
-        result = json.load(file)
-    last = lines_of(logs_dir)[-1]
-    return (name, ' '.join(shlex.split(arguments.more) + own), seed, last['step'], '%.1f' % (last['seconds'] / 60),
-            '%.3f' % result['pixel_accuracy'], '%.3f' % result['mean_iou']) + tuple(
-                '%.2f' % one['iou'] for one in result['classes'] if one['iou'] is not None), [
-                    one['name'] for one in result['classes'] if one['iou'] is not None]
+        metrics = json.load(file)
+    return row_of(name, ' '.join(shlex.split(arguments.more) + own), seed, lines_of(logs_dir)[-1], metrics)
 
 
-def table(rows, classes):
-    lines = [HEADINGS + tuple(classes), ('---',) * (len(HEADINGS) + len(classes))] + rows
+def row_of(name, flags, seed, last_line, metrics):
+    """Returns a run's row of recipe.csv, {column: text or number}. The IoU of a class that never occurs is empty.
+
+    last_line: of the run's progress.jsonl. metrics: the test's metrics.json. Scores are in [0, 1].
+    """
+    scores = {'pixel_accuracy': metrics['pixel_accuracy'], 'mean_accuracy': metrics['mean_accuracy'],
+              'mean_iou': metrics['mean_iou'], 'fw_iou': metrics['frequency_weighted_iou']}
+    scores.update((IOU + entry['name'], entry['iou']) for entry in metrics['classes'])
+    row = {'variant': name, 'flags': flags, 'seed': seed, 'steps': last_line['step'],
+           'minutes': '%.1f' % (last_line['seconds'] / 60)}
+    row.update((column, '' if score is None else '%.6f' % score) for column, score in scores.items())
+    return row
+
+
+def write_csv(rows, path):
+    """Writes rows to a CSV file with a line of headings; a column that some rows lack is empty there."""
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    with open(path, 'w', newline='', encoding='utf-8') as file:
+        writer = csv.DictWriter(file, columns, lineterminator='\n')
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def table(rows):
+    """Returns the rows as a Markdown table, with the IoU of the classes that occur in the first."""
+    classes = [column for column in rows[0] if column.startswith(IOU) and rows[0][column]]
+    lines = [list(TITLES.values()) + [column[len(IOU):] for column in classes]]
+    lines.append(['---'] * len(lines[0]))
+    for row in rows:
+        scores = ['%.3f' % float(row['pixel_accuracy']), '%.3f' % float(row['mean_iou'])]
+        lines.append([row['variant'], row['flags'], row['seed'], row['steps'], row['minutes']] + scores
+                     + ['%.2f' % float(row[column]) for column in classes])
     return '\n'.join('| %s |' % ' | '.join(map(str, line)) for line in lines) + '\n'
 
 
@@ -156,12 +187,9 @@ def main():
     for name, seed in runs:  # all speeds at once, so that what else the machine does counts for all alike
         plan(arguments, name, seed)
     for name, seed in runs:
-        row, classes = run(arguments, name, seed)
-        rows.append(row)
-        text = table(rows, classes)
-        with open(os.path.join(arguments.out, 'recipe.md'), 'w') as file:
-            file.write(text)
-        print(text, flush=True)
+        rows.append(run(arguments, name, seed))
+        write_csv(rows, os.path.join(arguments.out, 'recipe.csv'))
+        print(table(rows), flush=True)
 
 
 if __name__ == '__main__':
