@@ -1,4 +1,4 @@
-"""Faults in a run, on purpose: kills, signals, numbers that are not finite. docs/reliability.md is the table.
+"""Faults in a run, on purpose: kills, signals, numbers that are not finite. docs/reliability.csv is the table.
 
 FCN_KILLS sets how often `test_killed_at_random_moments` kills.
 """
