@@ -13,30 +13,35 @@ Exit status: 0 done; 1 unknown flag or value; 2 bad input, one paragraph says wh
 SIGINT or SIGUSR1 after writing a checkpoint: the same command goes on; 130 interrupted elsewhere.
 """
 import contextlib
-import functools
+import dataclasses
 import gc
 import os
+from typing import Any, Callable, List
 
 from absl import app, flags
 
 import read_MITSceneParsingData
 import read_PascalVocData
 import read_ShapesData
-from fcn import predicting
-from fcn.data import class_weights, photos
+from fcn import config as fcn_config
+from fcn.config import Config, RunConfig
+from fcn.data import annotation_check, class_weights, inspection, photos
 from fcn.data import records as fcn_records
-from fcn.distributed import workers
-from fcn.flagged import begin_check, network_settings, own_flags, run_dir, save_config, squash_to
+from fcn.distributed import workers as fcn_workers
 from fcn.inference import crf
 from fcn.runs import run_folder
+from fcn.training import signals
+from fcn.training.notes import notes
 from fcn.utils import command_line
-from fcn.utils.errors import EXIT_INPUT, EXIT_STOPPED, InputError
+from fcn.utils.errors import EXIT_INPUT, EXIT_STOPPED, InputError, printable
 from fcn.utils.files import make_folder
+from fcn.utils.threads import SerialExecutor
 
 FLAGS = flags.FLAGS
 READERS = {'pascal_voc': read_PascalVocData, 'mit_scene_parsing': read_MITSceneParsingData, 'shapes': read_ShapesData}
 
-# What to do, with what, where.
+# ---- What to do, with what, where
+
 flags.DEFINE_enum('mode', 'train', ['train', 'test', 'visualize', 'export', 'check'], 'What to do. check reads the '
                   'whole data set and lists what is wrong with it.')
 flags.DEFINE_enum('dataset', 'pascal_voc', sorted(READERS), 'Data set. pascal_voc takes any folder in VOC layout.')
@@ -51,7 +56,8 @@ flags.DEFINE_string('results_dir', 'results', 'Folder that test and visualize wr
 flags.DEFINE_boolean('skip_bad_images', False, 'Read the whole data set first and leave out the images whose files are '
                      'bad, or whose annotations are. Otherwise they are an error.')
 
-# The network. test, visualize and a resumed run take these from logs_dir.
+# ---- The network: test, visualize and a resumed run take these from logs_dir
+
 flags.DEFINE_enum('skip_layers', '8s', ['32s', '16s', '8s', '4s'], 'Finest features that are fused: FCN-32s, 16s, 8s '
                   'or, of the scores head, 4s.')
 flags.DEFINE_enum('upsampling', 'scores', ['scores', 'features'], "Head: the FCN paper's, which upsamples scores, "
@@ -61,7 +67,8 @@ flags.DEFINE_boolean('scale_input', True, 'Scale images to [-1, 1]. The 2017 che
 flags.DEFINE_boolean('void_class', False, "Make void (255) one more class, 'ambiguous', as the original does.")
 flags.DEFINE_float('dropout_keep_prob', 0.85, 'Share of Mixed_7c kept in training.', 0.01, 1)
 
-# Starting weights.
+# ---- Starting weights
+
 flags.DEFINE_string('checkpoint_path', 'Data_zoo/inception_v3/inception_v3.ckpt', 'Weights to start from when '
                     'logs_dir is empty: a prefix, a folder or a .tar.gz. The default is downloaded when absent; empty: '
                     'random weights.')
@@ -69,7 +76,8 @@ flags.DEFINE_list('checkpoint_exclude_scopes', 'InceptionV3/Logits,InceptionV3/A
                   'Scopes not to load from it.')
 flags.DEFINE_boolean('ignore_missing_vars', True, 'Let variables that it lacks start at random; else that is an error.')
 
-# Training.
+# ---- Training
+
 flags.DEFINE_list('trainable_scopes', None, 'Train these scopes only, e.g. InceptionV3/Logits,InceptionV3/Upsampling. '
                   'Default: all.')
 flags.DEFINE_integer('max_iterations', 100000, 'Step to stop at, steps of resumed runs counted in.', 1)
@@ -111,7 +119,8 @@ flags.DEFINE_integer('cache_megabytes', 0, 'Memory, of each worker, to keep deco
 flags.DEFINE_integer('seed', 0, 'Of weights, order, crops and dropout.', 0, 2 ** 31 - 1)
 flags.DEFINE_boolean('deterministic', False, 'Same weights every time, bit for bit, from the same flags (CPU); slower.')
 
-# Log.
+# ---- Log
+
 flags.DEFINE_integer('log_every', 10, 'Steps between lines of progress.jsonl.', 1)
 flags.DEFINE_integer('checkpoint_every', 100, 'Steps between checkpoints.', 1)
 flags.DEFINE_integer('validate_every', 100, 'Steps between validations; 0: never.', 0)
@@ -119,7 +128,8 @@ flags.DEFINE_integer('validation_images', 50, 'Images of a validation, evenly sp
 flags.DEFINE_integer('keep_checkpoints', 5, 'Newest checkpoints that are kept.', 1)
 flags.DEFINE_boolean('debug', False, 'Histograms of variables, gradients and activations; stack traces.')
 
-# Test, visualize and export.
+# ---- Test, visualize and export
+
 flags.DEFINE_list('test_scales', '1', 'Predict at these factors of the image size, and average the probabilities.')
 flags.register_validator('test_scales', lambda texts: command_line.are_numbers(texts, 0.1, 10),
                          'must be numbers from 0.1 to 10')
@@ -149,225 +159,334 @@ HELP_GROUPS = {  # first flag: title
     'mode': 'What to do, with what, where', 'skip_layers': 'The network; all modes take it from a run\'s logs_dir',
     'checkpoint_path': 'Starting weights', 'trainable_scopes': 'Training', 'log_every': 'Log',
     'test_scales': 'Test, visualize and export'}
-# Flags that checkpoints depend on, and flags that save repeating; kept in logs_dir/config.json.
-NETWORK_FLAGS = ('dataset', 'void_class', 'skip_layers', 'upsampling', 'use_batch_norm', 'scale_input')
-REMEMBERED_FLAGS = ('data_dir', 'image_size', 'resize')
-# Flags whose change makes a resumed run another than one never stopped.
-STREAM_FLAGS = ('seed', 'augment', 'random_scale', 'color_jitter', 'image_size', 'resize', 'skip_bad_images')
 
 
-def train(dataset, crew, config):
+# ---- The modes: each does one command with its context, and returns the exit status
+
+
+@dataclasses.dataclass(frozen=True)
+class Context:
+    """What a mode works with.
+
+    config: the command's. run: what the folder that it works on keeps of its training. dataset: its records and
+    classes. workers: of the job. problems: met when the data set was listed.
+    """
+    config: Config
+    run: RunConfig
+    dataset: Any
+    workers: Any
+    problems: List[Any]
+
+
+def train(context: Context) -> int:
     """Trains from --logs_dir, or from --checkpoint_path when that is empty, to --max_iterations."""
-    checking = begin_check(dataset.training + dataset.validation, dataset, crew)  # before TensorFlow loads
-    import BatchDatSetReader
-    from fcn.data.cache import ImageCache
-    from fcn.distributed.cluster import Cluster
-    from fcn.inference import predictor as evaluation
-    from fcn.network import model
-    from fcn.reporting import model_card
-    from fcn.runs import checkpoints
-    from fcn.training import log as training_log
-    from fcn.training import step as training
-    from TensorflowUtils import LOSS_SCALES, describe_devices, lower_precision, tf
-
-    def starting_point():
-        newest = checkpoints.newest_intact(FLAGS.logs_dir)
-        return [newest, checkpoints.find(FLAGS.checkpoint_path) if FLAGS.checkpoint_path and not newest else None]
-    newest, weights = crew.broadcast(starting_point)
-    first_step = run_folder.step_of(newest) if newest else 0
-    if first_step >= FLAGS.max_iterations:
-        print('%s is at step %d already, and --max_iterations=%d asks for no more. Give a larger one to go on, or '
-              'another --logs_dir to begin anew.' % (newest, first_step, FLAGS.max_iterations))
+    config, dataset, workers = context.config, context.dataset, context.workers
+    records = [] if config.data.skip_bad_images else dataset.training + dataset.validation  # else all were read before
+    annotations = annotation_check.begin_check(records, dataset, workers)  # before TensorFlow loads
+    from fcn.training.trainer import Trainer, find_start
+    start = find_start(config, workers)
+    if start.step >= config.optimizer.max_iterations:
+        print(f'{start.resumed} is at step {start.step} already, and '
+              f'--max_iterations={config.optimizer.max_iterations} asks for no more. Give a larger one to go on, or '
+              'another --logs_dir to begin anew.')
         return 0
-    best_dir = os.path.join(FLAGS.logs_dir, 'best')
-    for note in training.notes(dataset, FLAGS.image_size, FLAGS.resize == 'crop' and FLAGS.use_batch_norm
-                               and not FLAGS.freeze_batch_norm):
+    network = config.network(len(dataset.class_names))
+    learns_from_crops = config.data.resize == 'crop' and network.use_batch_norm and not network.freeze_batch_norm
+    for note in notes(dataset, config.data.image_size, learns_from_crops):
         print(note)
+    weights = workers.broadcast(lambda: class_weights.class_weights(
+        config.training.class_weights, dataset.training, dataset))
+    if weights:
+        print(class_weights.describe(weights, dataset.class_names))
 
-    weights_of_classes = crew.broadcast(lambda: class_weights.class_weights(
-        FLAGS.class_weights, dataset.training, dataset))
-    if weights_of_classes:
-        print(class_weights.describe(weights_of_classes, dataset.class_names))
-
-    started_from = FLAGS.checkpoint_path if not newest else model_card.started_from(config)
-    cluster = Cluster(crew, FLAGS.deterministic, FLAGS.precision, training=True)
-    global_batch = FLAGS.batch_size * cluster.replicas
-    first_sample, batches = run_folder.samples_before(config, first_step, global_batch)
-    with tf.Graph().as_default() as graph, cluster.scope():
-        tf.set_random_seed(FLAGS.seed)
-        lower = lower_precision(FLAGS.precision)
-        hint = ', --precision=float32' if lower else ''
-        scale = training.SCALINGS[FLAGS.learning_rate_scaling](cluster.replicas)
-        try:
-            one_step = training.Step(
-                cluster, dataset, network_settings(dataset),
-                dict({name: FLAGS[name].value for name in ('batch_size', 'image_size', 'seed', 'resize', 'augment')},
-                     first_sample=first_sample, scales=tuple(map(float, FLAGS.random_scale)),
-                     jitter=FLAGS.color_jitter,
-                     cache=ImageCache(10 ** 6 * FLAGS.cache_megabytes)),
-                FLAGS.trainable_scopes,
-                lambda global_step: scale * model.scheduled_learning_rate(
-                    FLAGS.schedule, FLAGS.learning_rate, global_step, FLAGS.max_iterations, FLAGS.warm_up),
-                dict({name: FLAGS[name].value for name in ('optimizer', 'momentum', 'clip_gradient_norm',
-                                                           'new_layers_rate')},
-                     loss_scale=LOSS_SCALES[lower]),
-                weights_of_classes, FLAGS.auxiliary_loss, FLAGS.debug)
-        except model.NothingToTrain as error:
-            raise InputError('--trainable_scopes: %s' % error) from None
-        histograms = {'histograms': one_step.histograms} if FLAGS.debug else {}
-        if FLAGS.validate_every:
-            with tf.name_scope('validation'):
-                validation = evaluation.Evaluation(
-                    fcn_records.evenly(dataset.validation, FLAGS.validation_images), dataset, network_settings(dataset),
-                    cluster, squash_to(), reuse=True)
-            best_saver = tf.train.Saver(tf.model_variables() + [one_step.global_step], max_to_keep=0)
-        saver = tf.train.Saver(max_to_keep=0)
-
-        with cluster.session() as session:
-            session.run(tf.global_variables_initializer())
-            if newest:
-                checkpoints.resume(session, newest)
-            elif weights:
-                checkpoints.start_from(session, weights, FLAGS.checkpoint_exclude_scopes, FLAGS.ignore_missing_vars)
-            graph.finalize()
-            print('training %d of %d variables with %d images, step %d to %d, %s' % (
-                len(one_step.variables), len(tf.trainable_variables()), len(dataset.training), first_step,
-                FLAGS.max_iterations, describe_devices(session, FLAGS.precision)))
-            if cluster.replicas > 1:
-                print('global batch %d: %d images on each of %d replicas, %d worker%s; learning rate times %g' % (
-                    global_batch, FLAGS.batch_size, cluster.replicas, crew.count, 's' if crew.count > 1 else '', scale))
-            log = training_log.NoLog()
-            if crew.chief:
-                save_config(FLAGS.logs_dir, dataset, batches, weights_of_classes, started_from)
-                log = training_log.TrainingLog(FLAGS.logs_dir, first_step, FLAGS.max_iterations, graph, own_flags())
-            with contextlib.closing(log), run_folder.Signals() as signals:
-                step, last = first_step, False
-                while not last:
-                    step += 1
-                    due = step == FLAGS.max_iterations or step % FLAGS.log_every == 0
-                    records = functools.partial(
-                        BatchDatSetReader.records_of_samples, dataset.training, FLAGS.seed,
-                        first_sample + (step - first_step - 1) * global_batch
-                        + cluster.first_replica * FLAGS.batch_size, cluster.local_replicas * FLAGS.batch_size)
-                    with log.timing(global_batch), evaluation.naming_bad_files(records, dataset), \
-                            model.stopping_at_divergence(step, records, FLAGS.learning_rate, FLAGS.logs_dir, hint):
-                        done = session.run(dict(one_step.fetches, **(histograms if due else {})),
-                                           {one_step.stop: 1.0} if signals.received else {})
-                    # Of several workers all must stop after the same step.
-                    stopped = done['stop'] > 0 or crew.count == 1 and bool(signals.received)
-                    last = step == FLAGS.max_iterations or stopped
-                    validates = FLAGS.validate_every and (
-                        step == FLAGS.max_iterations or step % FLAGS.validate_every == 0)
-                    saves = last or step % FLAGS.checkpoint_every == 0
-                    if due or validates or saves:
-                        checking.wait()  # before any figure or checkpoint is written
-                    values = {'step': step, 'loss': float(done['loss']), 'learning_rate': float(done['learning_rate'])}
-                    if validates:
-                        values.update(validation.validate(session, log, step))
-                    if not crew.chief:
-                        continue
-                    best = (due or last or validates) and log.write(values)
-                    if 'histograms' in done:
-                        log.summary('train', step, done['histograms'])
-                    if best:
-                        checkpoints.save(best_saver, session, best_dir, step, keep=1)
-                        save_config(best_dir, dataset, batches, weights_of_classes, started_from)
-                    if saves:
-                        newest = checkpoints.save(saver, session, FLAGS.logs_dir, step, FLAGS.keep_checkpoints)
-                        log.flush()
-    if stopped and step < FLAGS.max_iterations:
-        print('stopped by %s at step %d, saved; the same command goes on'
-              % (signals.received or 'a signal to another worker', step))
+    trainer = Trainer(config, context.run, dataset, workers, start, weights, annotations)
+    with trainer.built():  # readers, network, loss, optimizer
+        trainer.restore_or_initialize()
+        trainer.fit()
+    if trainer.stopped_by:
+        print(f'stopped by {trainer.stopped_by} at step {trainer.step}, saved; the same command goes on')
         return EXIT_STOPPED
-    if log.best:
-        print('best validation: mean IoU %.4f at step %d, kept in %s' % (log.best + (best_dir,)))
-    print('trained to step %d: %s. Next: --mode=test, --mode=visualize, or tensorboard --logdir=%s'
-          % (step, newest, FLAGS.logs_dir))
+    logs_dir = config.folders.logs_dir
+    if trainer.best:
+        score, step = trainer.best
+        print(f'best validation: mean IoU {score:.4f} at step {step}, kept in {os.path.join(logs_dir, "best")}')
+    print(f'trained to step {trainer.step}: {trainer.newest}. Next: --mode=test, --mode=visualize, or '
+          f'tensorboard --logdir={logs_dir}')
     return 0
 
 
-def check(dataset, problems):
-    """Reads every image and annotation, and lists what is wrong. `problems`: those met when the files were listed."""
-    from fcn.data import inspection
-    report = inspection.inspect(dataset, problems)
-    print('\n'.join(inspection.report_lines(report, dataset)))
-    print('wrote ' + inspection.write(report, dataset, make_folder(FLAGS.results_dir)))
+def test(context: Context) -> int:
+    """Scores the whole validation split; writes the scores, the confusion matrix, each image's scores, and the page."""
+    config, dataset, prediction = context.config, context.dataset, context.config.prediction
+    from fcn.inference.trained_model import find_checkpoint, trained_model
+    from fcn.reporting import results
+    make_folder(config.folders.results_dir)
+    prefix = context.workers.broadcast(lambda: find_checkpoint(config, named_checkpoint()))
+    network_config = network_to_predict(context)
+    with trained_model(config, network_config, dataset.validation, dataset, prefix, context.workers) as (
+            session, predictor):
+        averaged = f', averaged over {prediction.averaged_over}' if prediction.averaged_over else ''
+        undone = ''
+        if prediction.undo_class_weights:
+            undone = f', class weights taken back by {prediction.undo_class_weights:g}'
+        print(f'testing {prefix} on {len(dataset.validation)} images of {dataset.name}{averaged}{undone}')
+        found = predictor.evaluate(session, progress='testing' if context.workers.chief else None,
+                                   refine=refinement(config) if prediction.crf else None)
+    if not context.workers.chief:
+        return 0
+    written = results.write_test(found, prefix, config, context.run, dataset,
+                                 {name: FLAGS[name].default for name in config.flags})
+    print(f'wrote {", ".join(written)} and {write_page(context)}. Next: --mode=visualize')
+    return 0
+
+
+def visualize(context: Context) -> int:
+    """Predicts photos or validation images; writes panels, label maps, overlays, and the page that shows them."""
+    config, dataset, prediction = context.config, context.dataset, context.config.prediction
+    if prediction.compare:
+        return compare(context)
+    from fcn.inference.trained_model import find_checkpoint, trained_model
+    from fcn.reporting import outputs
+    prefix, unreadable = find_checkpoint(config, named_checkpoint()), []
+    uses_crf = crf.available() if prediction.crf is None else prediction.crf
+    refine = refinement(config) if uses_crf else None
+
+    def refines(image):
+        return uses_crf and refine.takes(image)
+
+    def write(image):
+        refined = refine(image['image'], image['probabilities']) if refines(image['image']) else None
+        writer.add(left[image['number']], image, refined, prediction.save_probabilities)
+    how = {'averaged over': prediction.averaged_over, 'crf': uses_crf and refine.values,
+           'tile_size': prediction.tile_size, 'undo_class_weights': prediction.undo_class_weights}
+    with outputs.Gallery(config.folders.results_dir, dataset, prefix, bool(config.data.image_dir), how) as writer:
+        records = records_to_show(context)
+        left = [record for record in records if not writer.is_done(record, prediction.save_probabilities)]
+        if len(left) < len(records):
+            print(f'{len(records) - len(left)} of {len(records)} are done already')
+        if left:
+            with trained_model(config, network_to_predict(context), left, dataset, prefix) as (session, predictor):
+                print(f'visualizing {prefix} on {len(left)} images')
+                with SerialExecutor() as writing:
+                    for image in predictor.predict(
+                            session, lambda image: prediction.save_probabilities or refines(image), 'visualizing',
+                            prediction.tile_size, unreadable.append if config.data.image_dir else None):
+                        writing.submit(write, image)
+    inspection.say('skipped', unreadable)
+    if prediction.crf is None and not uses_crf:
+        print('without the dense-CRF panel: pip install pydensecrf2 (Python 3.7 to 3.12) adds it')
+    skipped = f' ({len(unreadable)} skipped)' if unreadable else ''
+    print(f'wrote {len(left) - len(unreadable)} pictures{skipped} to {config.folders.results_dir}: pic_0.png and on, '
+          f'labels/, overlays/, classes.csv. Next: open {write_page(context, writer.thumbnails)}')
+    return 0
+
+
+def compare(context: Context) -> int:
+    """Draws the predictions of several runs side by side, as the original does of FCN-32s, 16s and 8s."""
+    from fcn.inference.trained_model import trained_model
+    from fcn.reporting import outputs
+    config, dataset, folders = context.config, context.dataset, context.config.prediction.compare
+    if config.prediction.undo_class_weights:
+        raise InputError('--undo_class_weights does not go with --compare.')
+    records, comparison = records_to_show(context), outputs.Comparison(folders)
+    for folder in folders:
+        prefix, run = comparison.checkpoint(folder, dataset)
+        other = config.with_flags_of(run)
+        with trained_model(other, other.network(len(dataset.class_names)), records, dataset, prefix) as (
+                session, predictor):
+            comparison.add(folder, run, records, predictor.predict(
+                session, None, folder, config.prediction.tile_size))
+    path = comparison.write(config.folders.results_dir, records, dataset)
+    print(f'wrote {path}: {len(records)} images, {len(folders)} runs')
+    return 0
+
+
+def export(context: Context) -> int:
+    """Writes a SavedModel, loads it again and compares it with the checkpoint on the images that visualize shows."""
+    from fcn.inference import saved_model
+    from fcn.inference.trained_model import find_checkpoint, trained_model
+    config, dataset, export_dir = context.config, context.dataset, context.config.folders.export_dir
+    prefix, side = find_checkpoint(config, named_checkpoint()), config.data.squash_to
+    if side:
+        print(f'note: the run was trained on images squashed to {side}×{side} pixels, which the SavedModel does not '
+              'do: squash them before they go in')
+    network_config = network_to_predict(context)
+    with trained_model(config, network_config, records_to_show(context), dataset, prefix, exporting=True) as (
+            session, predictor):
+        saved_model.export(export_dir, prefix, dataset, network_config)
+        images, pixels, largest = saved_model.compare(export_dir, predictor.predict(session, lambda _: True))
+    print(f'wrote {prefix} to {export_dir}; on {images} images {pixels} pixels have another label than from the '
+          f'checkpoint, and no probability is more than {largest:.1g} off')
+    return 0
+
+
+def check(context: Context) -> int:
+    """Reads every image and annotation, and lists what is wrong."""
+    report = inspection.inspect(context.dataset, context.problems)
+    print('\n'.join(inspection.report_lines(report, context.dataset)))
+    print('wrote ' + inspection.write(report, context.dataset, make_folder(context.config.folders.results_dir)))
     return EXIT_INPUT if report.problems else 0
 
 
-def load_dataset(config, on_problem=None):
-    """Reads the records of --dataset, or lists --image_dir; `on_problem` as the readers' own. Returns a `Dataset`."""
-    reader = READERS[FLAGS.dataset]
+@dataclasses.dataclass(frozen=True)
+class Mode:
+    """What a mode is and needs.
+
+    run: the function above. shared: all workers of a job take part; else the chief works alone. trains: it takes the
+    lock of --logs_dir, and signals end it after the step. of_run: it works on a run, whose flags it takes; a check is
+    of a data set, whatever logs/all holds. takes_photos: --image_dir stands in for the data set.
+    """
+    run: Callable[[Context], int]
+    shared: bool = False
+    trains: bool = False
+    of_run: bool = True
+    takes_photos: bool = False
+
+
+MODES = {
+    'train': Mode(train, shared=True, trains=True),
+    'test': Mode(test, shared=True),
+    'visualize': Mode(visualize, takes_photos=True),
+    'export': Mode(export, takes_photos=True),
+    'check': Mode(check, of_run=False),
+}
+
+
+# ---- What the modes share
+
+
+def network_to_predict(context: Context) -> fcn_config.NetworkConfig:
+    """Returns the configuration of the network for prediction. Raises InputError: no class weights to take back."""
+    config, classes = context.config, len(context.dataset.class_names)
+    return config.network(classes, logit_adjustment=context.run.logit_adjustment(
+        config.prediction.undo_class_weights, classes, config.folders.run_dir))
+
+
+def named_checkpoint():
+    """Returns the checkpoint of a whole model that the command line names, or None."""
+    return FLAGS.checkpoint_path if FLAGS['checkpoint_path'].present else None
+
+
+def refinement(config: Config) -> crf.Refinement:
+    """Returns the dense CRF with its parameters. Raises InputError when its package is missing."""
+    return crf.Refinement(crf.parameters(config.prediction.crf_parameters))
+
+
+def records_to_show(context: Context) -> List[Any]:
+    """Lists the photos; or the named validation images; or some by chance, and the best and the worst of all."""
+    from fcn.reporting import outputs, page
+    prediction, validation = context.config.prediction, context.dataset.validation
+    if context.config.data.image_dir:
+        return validation
+    records = fcn_records.choose(validation, prediction.image_names, prediction.num_images,
+                                 context.config.training.seed)
+    path = os.path.join(context.config.folders.results_dir, 'images.csv')
+    if not prediction.image_names and os.path.isfile(path):
+        records = outputs.with_best_and_worst(records, validation, page.read_image_scores(path))
+    return records
+
+
+def write_page(context: Context, thumbnails=None) -> str:
+    """Writes index.html over what --results_dir holds, and returns its path. thumbnails: see `page.write`."""
+    from fcn.reporting import page
+    folders, dataset = context.config.folders, context.dataset
+    return page.write(folders.results_dir, folders.log_dir, dataset.name, dataset.class_names, dataset.palette,
+                      context.run.flags or None, dataset.ignore_label, thumbnails)
+
+
+# ---- From the command line to a mode
+
+
+def load_dataset(config: Config, run: RunConfig, mode: Mode, on_problem=None) -> fcn_records.Dataset:
+    """Reads the records of --dataset, or lists --image_dir; `on_problem` as the readers' own. Raises InputError."""
+    reader, data = READERS[config.data.dataset], config.data
     class_names = list(reader.CLASS_NAMES)
-    if FLAGS.class_names:
-        if FLAGS.dataset != 'pascal_voc':
-            raise InputError('--class_names goes with --dataset=pascal_voc; %s has its own classes.' % FLAGS.dataset)
-        class_names = fcn_records.read_class_names(FLAGS.class_names)
-        if config.get('class_names', class_names) != class_names:
-            raise InputError('--class_names=%s names other classes than %s was trained with: %s.'
-                             % (FLAGS.class_names, run_dir(), ', '.join(config['class_names'])))
-    elif 'class_names' in config:
-        class_names = config['class_names']
+    if data.class_names:
+        if data.dataset != 'pascal_voc':
+            raise InputError(f'--class_names goes with --dataset=pascal_voc; {data.dataset} has its own classes.')
+        class_names = fcn_records.read_class_names(data.class_names)
+        if run.class_names not in (None, class_names):
+            raise InputError(f'--class_names={data.class_names} names other classes than {config.folders.run_dir} was '
+                             f'trained with: {", ".join(run.class_names)}.')
+    elif run.class_names:
+        class_names = run.class_names
     ignore_label, void_label = reader.IGNORE_LABEL, None
-    if FLAGS.void_class:
+    if data.void_class:
         if ignore_label != 255:
-            raise InputError('--void_class goes with data sets whose void is 255; %s has none.' % FLAGS.dataset)
+            raise InputError(f'--void_class goes with data sets whose void is 255; {data.dataset} has none.')
         ignore_label, void_label = None, len(class_names)
         class_names = class_names + ['ambiguous']
-    if FLAGS.mode in ('visualize', 'export') and FLAGS.image_dir:
-        training, validation = [], photos.list_photos(FLAGS.image_dir)
+    if mode.takes_photos and data.image_dir:
+        training, validation = [], photos.list_photos(data.image_dir)
     else:
-        training, validation = reader.read_dataset(FLAGS.data_dir or reader.DATA_DIR, FLAGS.data_url, on_problem)
-    return fcn_records.Dataset(FLAGS.dataset, training, validation, class_names, ignore_label, void_label,
+        training, validation = reader.read_dataset(data.data_dir or reader.DATA_DIR, data.data_url, on_problem)
+    return fcn_records.Dataset(data.dataset, training, validation, class_names, ignore_label, void_label,
                                reader.PALETTE)
 
 
-def run(argv):
-    """Does what --mode says. Returns the exit status."""
+def configure(mode: Mode):
+    """Reads the flags, once. Returns (Config, RunConfig of the run that the mode works on, empty where there is none).
+
+    A flag that the command line leaves out and the run's config.json holds is taken from there. Raises InputError.
+    """
+    names = [flag.name for flag in FLAGS.get_key_flags_for_module(FLAGS.find_module_defining_flag('mode'))]
+    values = {name: FLAGS[name].value for name in names}
+    given = {name for name in names if FLAGS[name].present}
+
+    def parse(name, value):
+        if isinstance(value, str) and printable(value) != value:
+            raise ValueError(f'--{name}={value} holds a control character')
+        try:
+            return None if value is FLAGS[name].default is None else FLAGS[name].parser.parse(value)
+        except (flags.Error, TypeError, AttributeError) as error:
+            raise ValueError(error) from None
+    folder = fcn_config.make_folders(values).run_dir
+    run = RunConfig()
+    # A run that was killed before its first checkpoint binds nobody.
+    if (mode.of_run or 'logs_dir' in given) and run_folder.saved(folder):
+        run = fcn_config.read_run_config(folder)
+    warn_on_change = fcn_config.WARN_ON_CHANGE_FLAGS if mode.trains else ()
+    values = fcn_config.restore_flags(values, given, run, folder, parse, warn_on_change)
+    return fcn_config.make_config(values), run
+
+
+def run(argv: List[str]) -> int:
+    """Does what --mode says. Returns the exit status. Raises what `command_line.run` explains."""
     if len(argv) > 1:
-        raise InputError('%s is no flag. Flags begin with --, and their values follow after =.' % argv[1])
-    if FLAGS.mode == 'train':
-        run_folder.expect_warning()
+        raise InputError(f'{argv[1]} is no flag. Flags begin with --, and their values follow after =.')
+    mode = MODES[FLAGS.mode]
+    if mode.trains:
+        signals.expect_warning()
     with contextlib.ExitStack() as stack:
-        crew = stack.enter_context(workers.join(os.environ, FLAGS.cluster_timeout))
-        # A run that was killed before its first checkpoint binds nobody.
-        of_run = FLAGS.mode != 'check' or FLAGS['logs_dir'].present  # check is of a data set, whatever logs/all holds
-        config = run_folder.read_config(run_dir()) if of_run and run_folder.saved(run_dir()) else {}
-        command_line.recall(FLAGS, config, run_dir(), NETWORK_FLAGS, REMEMBERED_FLAGS,
-                            STREAM_FLAGS if FLAGS.mode == 'train' else ())
-        if (FLAGS.skip_layers, FLAGS.upsampling) == ('4s', 'features'):
-            raise InputError("--skip_layers=4s goes with --upsampling=scores; the original's head ends at 8s.")
-        if not crew.chief and FLAGS.mode not in ('train', 'test'):
-            return 0  # the chief does it alone
-        if FLAGS.mode == 'train' and crew.chief:
-            stack.enter_context(run_folder.locked(FLAGS.logs_dir))
-        problems = []
-        dataset = crew.chief_first(lambda: load_dataset(
-            config, problems.append if FLAGS.mode == 'check' or FLAGS.skip_bad_images else None))
-        if FLAGS.mode == 'check':
-            return check(dataset, problems)
-        if FLAGS.skip_bad_images:
-            from fcn.data import inspection
-            dataset = inspection.leave_out_bad(dataset, problems, FLAGS.mode == 'train')
-        if FLAGS.mode == 'train':
-            status = train(dataset, crew, config)
-            run_folder.ignore_warning()
-            return status
-        if FLAGS.mode == 'test':
-            return predicting.test(dataset, crew)
-        return {'visualize': predicting.visualize, 'export': predicting.export}[FLAGS.mode](dataset)
+        workers = stack.enter_context(fcn_workers.join(os.environ, FLAGS.cluster_timeout))
+        config, of_run = configure(mode)
+        if not workers.chief and not mode.shared:
+            return 0
+        if mode.trains and workers.chief:
+            stack.enter_context(run_folder.locked(config.folders.logs_dir))
+        problems, skips = [], config.data.skip_bad_images
+        dataset = workers.chief_first(lambda: load_dataset(
+            config, of_run, mode, problems.append if skips or mode.run is check else None))
+        if skips and mode.run is not check:
+            dataset = inspection.leave_out_bad(dataset, problems, mode.trains)
+        status = mode.run(Context(config, of_run, dataset, workers, problems))
+        if mode.trains:
+            signals.ignore_warning()
+        return status
 
 
-def main(argv):
+def main(argv: List[str]) -> int:
+    """Runs the program in a process that may do other things too. Returns the exit status."""
     return command_line.run('inception_FCN.py', lambda: run(argv), FLAGS.debug)
 
 
-def freeze_weights():
+def freeze_weights() -> None:
     """Has oneDNN rearrange the weights for its convolutions once, not for each image, in processes that never train."""
     os.environ.setdefault('TF_ONEDNN_ASSUME_FROZEN_WEIGHTS', '1')
 
 
-def main_of_a_process(argv):
+def main_of_a_process(argv: List[str]) -> int:
+    """Runs the program in a process of its own. Returns the exit status."""
     if FLAGS.mode != 'train':
         freeze_weights()
     try:

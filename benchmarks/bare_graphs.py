@@ -21,14 +21,16 @@ def timed(run, repeats, settled=SETTLED):
 @contextlib.contextmanager
 def bare_graph(training, upsampling, classes, precision, shape):
     """Yields (a function that runs one step of a bare graph, GFLOP of a step's convolutions and products)."""
+    from fcn.config import NetworkConfig
     from fcn.distributed.cluster import Cluster
     from fcn.distributed.workers import SingleWorker
-    from fcn.network import model
+    from fcn.network import builder, losses, optimizer
     from nets import inception_v3_fcn as network
     from TensorflowUtils import tf
-    settings = {'num_classes': classes, 'skip': '8s', 'upsampling': upsampling, 'use_batch_norm': True,
-                'scale_input': True, 'weight_decay': 0.00004, 'batch_norm_decay': 0.99, 'freeze_batch_norm': False,
-                'dropout_keep_prob': 0.85, 'fold_batch_norm': not training}
+    config = NetworkConfig(
+        num_classes=classes, skip_layers='8s', upsampling=upsampling, use_batch_norm=True, scale_input=True,
+        weight_decay=0.00004, batch_norm_decay=0.99, freeze_batch_norm=False, dropout_keep_prob=0.85,
+        fold_batch_norm=not training)
     random = np.random.RandomState(0)
     images, labels = random.randint(0, 256, shape + [3]), random.randint(0, classes, shape + [1])
     cluster, built = Cluster(SingleWorker(), precision=precision, training=training, folded=not training), {}
@@ -36,11 +38,11 @@ def bare_graph(training, upsampling, classes, precision, shape):
     def build(_):
         # variables, or TensorFlow would compute what does not depend on any once for all
         image, annotation = (tf.Variable(array.astype('uint8'), trainable=False) for array in (images, labels))
-        prediction, logits, _ = model.build(image, settings, training)
+        prediction, logits, _ = builder.build(image, config, training)
         if training:
-            loss = model.mean_loss(*model.pixelwise_loss(logits, annotation, 255))
-            built['step'] = model.training_operation(loss, tf.constant(1e-5), tf.train.get_or_create_global_step(),
-                                                     tf.trainable_variables())[0]
+            loss = losses.mean_loss(*losses.pixelwise_loss(logits, annotation, 255))
+            built['step'] = optimizer.training_operation(
+                loss, tf.constant(1e-5), tf.train.get_or_create_global_step(), tf.trainable_variables())[0]
         else:
             built['step'] = prediction.op
     with tf.Graph().as_default() as graph:

@@ -15,6 +15,7 @@ import shutil
 import sys
 import tempfile
 
+from fcn.config import read_run_config
 from fcn.runs import run_folder
 from fcn.utils import command_line
 from fcn.utils.errors import InputError, printable, reason
@@ -94,8 +95,7 @@ def report_lines(prefix, variables, out):
     lines = ['wrote the backbone of %s (step %d) to %s: %d variables, %d of them moving statistics; %d numbers'
              % (prefix, run_folder.step_of(prefix), out, len(variables), moving,
                 sum(count(shape) for _, shape in variables))]
-    flags = run_folder.read_config(os.path.dirname(prefix)).get('flags', {})
-    if flags.get('scale_input') is False:
+    if read_run_config(os.path.dirname(prefix)).flags.get('scale_input') is False:
         lines.append('note: it was trained on images of 0 to 255, not scaled to [-1, 1] as slim does')
     return lines + ['slim loads it with: slim.assign_from_checkpoint_fn(%r, slim.get_model_variables(\'InceptionV3\'))'
                     % out, 'here: python inception_FCN.py --mode=train --checkpoint_path=%s' % out]

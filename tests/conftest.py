@@ -26,6 +26,14 @@ def run_well(*flags, **arguments):
     return done.stdout
 
 
+def network_config(num_classes, **changes):
+    """A network's configuration: as the flags' defaults, but without weight decay and dropout."""
+    from fcn.config import NetworkConfig
+    values = {'skip_layers': '8s', 'upsampling': 'scores', 'use_batch_norm': True, 'scale_input': True,
+              'weight_decay': 0.0, 'batch_norm_decay': 0.9, 'freeze_batch_norm': False, 'dropout_keep_prob': 1.0}
+    return NetworkConfig(num_classes=num_classes, **dict(values, **changes))
+
+
 def give(session, values):
     """Sets variables, {variable: array}, all in one run of the session."""
     session.run([one.initializer for one in values], {one.initializer.inputs[1]: value

@@ -5,16 +5,16 @@ import shutil
 import numpy as np
 import pytest
 
+from conftest import network_config
 from fcn import backbone
-from fcn.network import model
-from fcn.runs import checkpoints, run_folder
+from fcn.config import RunConfig, write_run_config
+from fcn.network import builder
+from fcn.runs import checkpoints
 from fcn.utils.errors import EXIT_FLAG, EXIT_INPUT
 from nets import inception_v3_fcn
 from TensorflowUtils import inception_v3, slim, tf
 
-SETTINGS = {'num_classes': 3, 'skip': '8s', 'upsampling': 'scores', 'use_batch_norm': True, 'scale_input': True,
-            'weight_decay': 0.0, 'batch_norm_decay': 0.99, 'dropout_keep_prob': 1.0,
-                'freeze_batch_norm': False}
+CONFIG = network_config(num_classes=3)
 IMAGE = np.random.RandomState(0).randint(0, 256, (1, 96, 112, 3)).astype('uint8')
 
 
@@ -24,7 +24,7 @@ def trained(tmp_path_factory):
     folder = str(tmp_path_factory.mktemp('run'))
     with tf.Graph().as_default(), tf.Session() as session:
         tf.set_random_seed(1)
-        _, _, end_points = model.build(tf.constant(IMAGE), SETTINGS, False)
+        _, _, end_points = builder.build(tf.constant(IMAGE), CONFIG, False)
         step = tf.train.get_or_create_global_step()
         slot = tf.get_variable('InceptionV3/Conv2d_1a_3x3/weights/Adam', [3, 3, 3, 32])
         session.run(tf.global_variables_initializer())
@@ -73,7 +73,7 @@ def test_report(capsys, trained):
     lines = backbone.report_lines(os.path.join(trained[0], 'model.ckpt-7'),
                                   [('a/weights', [2, 3]), ('a/BatchNorm/moving_mean', [3])], 'b.ckpt')
     assert '(step 7) to b.ckpt: 2 variables, 1 of them moving statistics; 9 numbers' in lines[0]
-    run_folder.write_config(trained[0], {'flags': {'scale_input': False}})
+    write_run_config(trained[0], RunConfig(flags={'scale_input': False}, class_names=['a', 'b']))
     assert 'not scaled' in backbone.report_lines(os.path.join(trained[0], 'model.ckpt-7'), [], 'b.ckpt')[1]
 
 

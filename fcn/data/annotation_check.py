@@ -87,3 +87,11 @@ def answer():
         message = str(error)
     print(json.dumps(message), flush=True)
     os._exit(0)  # the thread that reads would make a usual end fail
+
+
+def begin_check(records, dataset, workers):
+    """Begins to check records. Returns the `AnnotationCheck`; of several workers, after the chief made it."""
+    if workers.count == 1:
+        return AnnotationCheck(records, dataset)
+    workers.broadcast(lambda: fcn_records.check_records(records, dataset))
+    return AnnotationCheck([], dataset)

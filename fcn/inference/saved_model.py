@@ -9,7 +9,7 @@ import tempfile
 
 import numpy as np
 
-from fcn.network import model
+from fcn.network.builder import build, used_variables
 from fcn.runs import checkpoints
 from fcn.utils.errors import InputError
 from TensorflowUtils import session_config, tf
@@ -17,14 +17,14 @@ from TensorflowUtils import session_config, tf
 SIGNATURE = tf.saved_model.signature_constants.DEFAULT_SERVING_SIGNATURE_DEF_KEY
 
 
-def export(export_dir, prefix, dataset, settings):
+def export(export_dir, prefix, dataset, config):
     """Writes the network of a checkpoint to the new folder `export_dir`.
 
     Args:
       export_dir: folder to make; must not exist, or be empty.
       prefix: of the checkpoint.
       dataset: the `fcn.data.records.Dataset` whose classes it knows.
-      settings: of the network, see `fcn.network.model.build`.
+      config: of the network.
 
     Raises:
       InputError: the folder is taken or cannot be written, or the checkpoint is of another network.
@@ -34,7 +34,7 @@ def export(export_dir, prefix, dataset, settings):
     with tf.Graph().as_default(), tempfile.TemporaryDirectory() as aside, \
             tf.Session(config=session_config()) as session:
         images = tf.placeholder(tf.uint8, [None, None, None, 3], name='images')
-        prediction, logits, _ = model.build(images, settings, False)
+        prediction, logits, _ = build(images, config, False)
         outputs = {'labels': tf.cast(tf.squeeze(prediction, 3), tf.uint8, name='labels'),
                    'probabilities': tf.nn.softmax(logits, name='probabilities')}
         texts = {'class_names.txt': dataset.class_names,
@@ -43,8 +43,8 @@ def export(export_dir, prefix, dataset, settings):
             with open(os.path.join(aside, name), 'w', encoding='utf-8') as file:
                 file.write('\n'.join(lines) + '\n')
             tf.add_to_collection(tf.GraphKeys.ASSET_FILEPATHS, tf.constant(os.path.join(aside, name)))
-        checkpoints.restore(session, prefix, model.used_variables())
-        unused = [one for one in tf.global_variables() if one not in set(model.used_variables())]
+        checkpoints.restore(session, prefix, used_variables())
+        unused = [one for one in tf.global_variables() if one not in set(used_variables())]
         session.run(tf.variables_initializer(unused))
         try:
             if os.path.isdir(export_dir):

@@ -9,6 +9,7 @@ import platform
 import re
 import string
 
+from fcn.config import RunConfig
 from fcn.inference.metrics import METRICS, TITLES
 from fcn.runs import run_folder
 from fcn.utils.errors import InputError, printable
@@ -32,7 +33,7 @@ def write(results_dir, dataset, metrics, checkpoint, config=None, defaults=None,
       dataset: the `fcn.data.records.Dataset` that was tested on.
       metrics: dict as `fcn.inference.metrics.compute` gives it and metrics.json holds it.
       checkpoint: prefix of the checkpoint that was tested.
-      config: dict as `fcn.runs.run_folder.read_config` gives it, {} or None where nothing is known of the training.
+      config: the run's `RunConfig`, or None where nothing is known of the training.
       defaults: {name of a flag: its default}; None: all flags are listed as one.
       loss: mean cross-entropy in nats, or None.
       data_dir: folder of the data set that was tested on; None: the one in `config`. Where they differ, the training
@@ -49,7 +50,8 @@ def write(results_dir, dataset, metrics, checkpoint, config=None, defaults=None,
     Raises:
       InputError: the template cannot be read or holds an unknown placeholder, or the card cannot be written.
     """
-    flags = (config or {}).get('flags', {})
+    config = config or RunConfig()
+    flags = config.flags
     trained_on = flags.get('data_dir')
     if data_dir and trained_on and os.path.abspath(data_dir) != os.path.abspath(trained_on):
         dataset = dataset._replace(training=[])
@@ -60,11 +62,11 @@ def write(results_dir, dataset, metrics, checkpoint, config=None, defaults=None,
         'date': date or datetime.date.today().isoformat(),
         'data': '\n'.join(data_lines(dataset, metrics, name, trained_on)),
         'network': network_line(flags),
-        'recipe': recipe_line(checkpoint, dataset, config or {}),
+        'recipe': recipe_line(checkpoint, dataset, config),
         'flags': '\n'.join(flag_lines(flags, defaults)),
         'scores': '\n'.join(score_lines(metrics, loss, averaged, undone)),
         'classes': '\n'.join(class_lines(metrics)),
-        'limits': '\n'.join('- ' + line for line in limit_lines(dataset, metrics, checkpoint, config or {})),
+        'limits': '\n'.join('- ' + line for line in limit_lines(dataset, metrics, checkpoint, config)),
         'versions': ', '.join('%s %s' % pair for pair in (versions or installed_versions()).items())})
     try:
         with open(path, encoding='utf-8') as file:
@@ -129,22 +131,17 @@ def network_line(flags):
         flags['skip_layers'], head, 'yes' if flags.get('use_batch_norm', True) else 'no')
 
 
-def started_from(config):
-    """Returns the checkpoint that a run's training began from, '' for random weights, None where it is not known."""
-    return config.get('started_from', config.get('flags', {}).get('checkpoint_path'))
-
-
 def recipe_line(checkpoint, dataset, config):
     """Says in a paragraph which checkpoint it is and how far it was trained."""
-    step, flags = run_folder.step_of(checkpoint), config.get('flags', {})
+    step, flags = run_folder.step_of(checkpoint), config.flags
     line = 'Checkpoint `%s`, step %d' % (printable(checkpoint), step)
     if flags.get('max_iterations'):
         line += ' of %d' % flags['max_iterations']
     if flags.get('batch_size') and dataset.training:
         line += ': about %.3g passes over the training images' % (
-            run_folder.samples_before(config, step, flags['batch_size'])[0] / float(len(dataset.training)))
+            config.samples_before(step, flags['batch_size'])[0] / float(len(dataset.training)))
     line += '.'
-    start = started_from(config)
+    start = config.started_from
     if start is not None:
         line += ' Training began from %s.' % ('`%s`' % printable(start) if start else 'random weights')
     return line
@@ -185,7 +182,7 @@ def class_lines(metrics):
 
 def limit_lines(dataset, metrics, checkpoint, config):
     """Returns what the facts themselves say about the limits, a sentence or two each."""
-    lines, flags = [], config.get('flags', {})
+    lines, flags = [], config.flags
     absent = [cell(one['name']) for one in metrics['classes'] if one['iou'] is None]
     if absent:
         lines.append('Not scored, because no pixel of the validation images has them: %s.' % ', '.join(absent))
@@ -213,7 +210,7 @@ def limit_lines(dataset, metrics, checkpoint, config):
             how = 'squares of %%d×%%d pixels cut out of %s, and tested at native size' % images.replace('%', '%%')
         lines.append('Trained on %s. Objects that look much larger or smaller than in those may be missed.'
                      % (how % (flags['image_size'], flags['image_size'])))
-    if started_from(config) == '':
+    if config.started_from == '':
         lines.append('Trained from random weights: pretrained ones usually do better, the more so with few images.')
     return lines
 

@@ -13,11 +13,11 @@ import os
 import imageio
 import numpy as np
 
+from fcn.config import read_run_config
 from fcn.data import palettes
 from fcn.inference import metrics
 from fcn.reporting import cards
 from fcn.reporting import panels as colorize
-from fcn.runs import run_folder
 from fcn.utils.errors import InputError, printable
 from fcn.utils.files import make_folder, write_atomic, write_csv, writing
 
@@ -48,19 +48,19 @@ class Comparison:
         self._names = dict(zip(folders, short_names(folders)))
 
     def checkpoint(self, folder, dataset):
-        """Returns (checkpoint, flags) of a run's folder. Raises InputError: it is none, or has other classes."""
+        """Returns (checkpoint, RunConfig) of a run's folder. Raises InputError: it is none, or has other classes."""
         from fcn.runs import checkpoints
-        prefix, config = checkpoints.newest_intact(folder), run_folder.read_config(folder)
-        if prefix is None or 'flags' not in config:
+        prefix, run = checkpoints.newest_intact(folder), read_run_config(folder)
+        if prefix is None or not run.flags:
             raise InputError('--compare: %s is no folder of a run, with checkpoints and config.json.' % folder)
-        if config['class_names'] != dataset.class_names[:dataset.void_label]:
+        if run.class_names != dataset.class_names[:dataset.void_label]:
             raise InputError('--compare: %s was trained on other classes: %s.'
-                             % (folder, ', '.join(config['class_names'])))
-        return prefix, config['flags']
+                             % (folder, ', '.join(run.class_names)))
+        return prefix, run
 
-    def add(self, folder, values, records, pictures):
-        """Adds a run's pictures of the records. values: its flags."""
-        title = 'FCN-%s, %s' % (values['skip_layers'], self._names[folder])
+    def add(self, folder, run, records, pictures):
+        """Adds a run's pictures of the records. run: its `RunConfig`."""
+        title = 'FCN-%s, %s' % (run.flags['skip_layers'], self._names[folder])
         for one in pictures:
             first = [('Image', one['image'])] + (
                 [('Ground truth', one['annotation'])] if records[one['number']]['annotation'] else [])

@@ -4,27 +4,38 @@ import json
 import os
 import sys
 import time
+from typing import Any, Dict, Iterator, Optional, Tuple, Union
 
 from tqdm import tqdm
 
-from fcn.training import tensorboard as tensorboard_texts
+from fcn.training import tensorboard
 from fcn.utils.files import write_atomic, writing
 from TensorflowUtils import tf
 
+Values = Dict[str, Any]
+
 
 class NoLog:
-    """What `TrainingLog` does, for a worker whose chief keeps the log: nothing."""
-    kept, best = False, None
+    """Does nothing that `TrainingLog` does, for a worker whose chief keeps the log."""
+    is_kept, best = False, None
 
     @contextlib.contextmanager
-    def timing(self, images):
+    def timing(self, images: int) -> Iterator[None]:
+        """Does nothing."""
         yield
 
-    def write(self, values):
+    def write(self, values: Values) -> bool:
+        """Returns that the validation is not the best so far."""
         return False
 
-    def close(self):
-        pass
+    def summary(self, run: str, step: int, summary: Any) -> None:
+        """Does nothing."""
+
+    def flush(self) -> None:
+        """Does nothing."""
+
+    def close(self) -> None:
+        """Does nothing."""
 
 
 class TrainingLog:
@@ -38,105 +49,114 @@ class TrainingLog:
       flags: dict, shown by TensorBoard.
     """
 
-    kept = True
+    is_kept = True
 
-    def __init__(self, logs_dir, step, max_iterations, graph, flags):
+    def __init__(self, logs_dir: str, step: int, max_iterations: int, graph: tf.Graph, flags: Dict[str, Any]):
         self.seconds = 0.0  # of training, those before an interruption included
-        self.best = None  # (validation mean IoU, step), the best so far
+        self.best: Optional[Tuple[float, int]] = None  # (validation mean IoU, step)
         self._path = os.path.join(logs_dir, 'progress.jsonl')
         self._max_iterations = max_iterations
-        self._unlogged = (0, 0.0)  # images and seconds since the last line
+        self._unlogged_images, self._unlogged_seconds = 0, 0.0  # since the last line
         self._last_text = ''
-        self._keep_lines(step)
+        self._drop_lines_beyond(step)
         self._writers = {run: tf.summary.FileWriter(os.path.join(logs_dir, run)) for run in ('train', 'validation')}
         for writer in self._writers.values():  # TensorBoard forgets what lies at or beyond this step
             writer.add_session_log(tf.SessionLog(status=tf.SessionLog.START), global_step=step + 1)
         self._writers['train'].add_graph(graph)
-        self.summary('train', step, tensorboard_texts.flags_summary(flags))
-        self.summary('train', step, tensorboard_texts.layout_summary())
+        self.summary('train', step, tensorboard.flags_summary(flags))
+        self.summary('train', step, tensorboard.layout_summary())
         self._bar = tqdm(total=max_iterations, initial=step, unit='step', dynamic_ncols=True, disable=None)
 
-    def _keep_lines(self, step):
+    def _drop_lines_beyond(self, step):
         if not os.path.exists(self._path):
             return
-        kept = []
+        lines = []
         with open(self._path, encoding='utf-8') as file:
             for line in file:
                 try:
                     values = json.loads(line)
                     if values['step'] <= step:
                         self.seconds = values['seconds']
-                        self._remember(values)
-                        kept.append(line)
+                        self._update_best(values)
+                        lines.append(line)
                 except (ValueError, TypeError, KeyError):  # the line being written when the run was killed
                     continue
-        write_atomic(self._path, ''.join(kept))
+        write_atomic(self._path, ''.join(lines))
 
     @contextlib.contextmanager
-    def timing(self, images):
+    def timing(self, images: int) -> Iterator[None]:
         """Times one step on a number of images. Validation and checkpoints are outside it, and so outside images/s."""
         start = time.time()
         yield
-        taken = time.time() - start
-        self.seconds += taken
-        self._unlogged = (self._unlogged[0] + images, self._unlogged[1] + taken)
-        self._bar.set_postfix_str('%.1f images/s%s' % (self._unlogged[0] / self._unlogged[1], self._last_text),
-                                  refresh=False)
+        seconds = time.time() - start
+        self.seconds += seconds
+        self._unlogged_images += images
+        self._unlogged_seconds += seconds
+        speed = self._unlogged_images / self._unlogged_seconds
+        self._bar.set_postfix_str(f'{speed:.1f} images/s{self._last_text}', refresh=False)
         self._bar.update()
 
-    def _remember(self, values):
-        """Keeps the best validation. Returns whether these values are the best so far."""
+    def _update_best(self, values):
+        """Remembers the best validation. Returns whether these values are the best so far."""
         measured = values.get('validation_mean_iou')
         if measured is None or (self.best and self.best[0] >= measured):
             return False
         self.best = measured, values['step']
         return True
 
-    def say(self, text):
+    def say(self, text: str) -> None:
         """Prints a line without breaking the progress bar."""
         tqdm.write(text, file=sys.stdout)
         sys.stdout.flush()
 
-    def write(self, values):
-        """Logs one line: a dict of 'step', 'loss', 'learning_rate', and the validation's figures where measured.
+    def write(self, values: Values) -> bool:
+        """Logs one line.
 
-        `images_per_s` since the last line and `seconds` of training since the very first step are added. Returns
-        whether the validation's mean IoU is the best so far. Raises InputError when the file cannot be written.
+        Args:
+          values: {'step', 'loss', 'learning_rate'}, and 'validation_loss' and 'validation_mean_iou' where measured.
+            'images_per_s' since the last line and 'seconds' of training since the very first step are added.
+
+        Returns:
+          whether the validation's mean IoU is the best so far.
+
+        Raises:
+          InputError: the file cannot be written.
         """
-        images, seconds = self._unlogged
-        self._unlogged = (0, 0.0)
-        values = dict(values, images_per_s=round(images / max(seconds, 1e-9), 3), seconds=round(self.seconds, 2))
+        speed = round(self._unlogged_images / max(self._unlogged_seconds, 1e-9), 3)
+        self._unlogged_images, self._unlogged_seconds = 0, 0.0
+        values = dict(values, images_per_s=speed, seconds=round(self.seconds, 2))
         with writing(self._path), open(self._path, 'a', encoding='utf-8') as file:
             file.write(json.dumps(values) + '\n')
-        step, text = values['step'], 'loss %.4f' % values['loss']
+        step, text = values['step'], f'loss {values["loss"]:.4f}'
         self.scalars('train', step, pixelwise_loss=values['loss'], learning_rate=values['learning_rate'],
-                     images_per_s=values['images_per_s'])
-        self._last_text = ', ' + text
+                     images_per_s=speed)
+        self._last_text = f', {text}'
         if 'validation_loss' in values:
             measured = {'pixelwise_loss': values['validation_loss'], 'mean_iou': values['validation_mean_iou']}
             measured = {name: value for name, value in measured.items() if value is not None}
             self.scalars('validation', step, **measured)
-            text += ', validation ' + ', '.join('%s %.4f' % pair for pair in sorted(measured.items()))
+            text += ', validation ' + ', '.join(f'{name} {value:.4f}' for name, value in sorted(measured.items()))
         if self._bar.disable or 'validation_loss' in values:  # no terminal: lines instead of a bar
-            left = (self._max_iterations - step) * self.seconds / max(step, 1)
-            self.say('step %d of %d: %s, %.1f images/s, %s left' % (
-                step, self._max_iterations, text, values['images_per_s'], tqdm.format_interval(left)))
-        return self._remember(values)
+            left = tqdm.format_interval((self._max_iterations - step) * self.seconds / max(step, 1))
+            self.say(f'step {step} of {self._max_iterations}: {text}, {speed:.1f} images/s, {left} left')
+        return self._update_best(values)
 
-    def scalars(self, run, step, **values):
+    def scalars(self, run: str, step: int, **values: float) -> None:
         """Adds scalars to a TensorBoard run, 'train' or 'validation'."""
         self.summary(run, step, tf.Summary(value=[tf.Summary.Value(tag=tag, simple_value=value)
                                                   for tag, value in sorted(values.items())]))
 
-    def summary(self, run, step, summary):
-        """Adds a tf.Summary (or one serialized) to a TensorBoard run."""
+    def summary(self, run: str, step: int, summary: Union[tf.Summary, bytes]) -> None:
+        """Adds a tf.Summary, or one serialized, to a TensorBoard run."""
         self._writers[run].add_summary(summary, step)
 
-    def flush(self):
+    def flush(self) -> None:
+        """Writes what was added to TensorBoard's files."""
         for writer in self._writers.values():
             writer.flush()
 
-    def close(self):
+    def close(self) -> None:
+        """Ends the progress bar and closes TensorBoard's files."""
         self._bar.close()
         for writer in self._writers.values():
             writer.close()

@@ -1,53 +1,39 @@
 """The training graph: what each replica computes of a step, and what the step returns."""
-import contextlib
+import dataclasses
 import math
+from typing import Any, Callable, Dict, List, Optional, Sequence
 
-import BatchDatSetReader
-from fcn.data import records
-from fcn.network import model
-from fcn.utils.errors import InputError
+from fcn.config import NetworkConfig, OptimizerConfig
+from fcn.distributed.cluster import Cluster
+from fcn.network import builder, losses, optimizer
 from nets import inception_v3_fcn as network
 from TensorflowUtils import histogram_summaries, tf
 
 # With n times the batch the gradient is less noisy: how much longer the steps may be.
 SCALINGS = {'none': lambda replicas: 1.0, 'sqrt': math.sqrt, 'linear': float}
-SMALL_SQUARE = 176  # pixels; below, what batch norm learns of squares is not true of whole images (docs/results.md)
 
 
-def notes(dataset, image_size, learns_of_crops):
-    """Yields what the user should know of a training before it begins.
+@dataclasses.dataclass(frozen=True)
+class LossConfig:
+    """What is minimized.
 
-    image_size: side of its squares, in pixels; the first training image stands for all. learns_of_crops: whether they
-    are cut out of the images, and batch norm's averages learned of them.
+    ignore_label: label that does not count, or None. class_weights: factors of the classes, or None. auxiliary: weight
+    of the loss of the scores of Mixed_6e; 0: there are none.
     """
-    both = {one['image'] for one in dataset.training} & {one['image'] for one in dataset.validation}
-    if both:
-        yield ('note: %d validation images are training images too, so that their scores are too good; --mode=check '
-               'names them' % len(both))
-    if learns_of_crops and image_size < SMALL_SQUARE:
-        size = (0, 0)
-        with contextlib.suppress(InputError), records.opened(dataset.training[0]['image'], 'image') as image:
-            size = image.size  # or the check will name it
-        if min(size) > image_size:
-            yield ('note: squares of --image_size=%d are small for images of %d×%d pixels: the deepest layers see '
-                   'little but their edges, and scores of whole images hang on chance; %d is better'
-                   % ((image_size,) + size + (min(SMALL_SQUARE, *size),)))
+    ignore_label: Optional[int]
+    class_weights: Optional[Sequence[float]]
+    auxiliary: float
 
 
 class Step:
     """One training step of a cluster, in the default graph.
 
     Args:
-      cluster: the `fcn.distributed.cluster.Cluster`, in whose scope this is called.
-      dataset: the `fcn.data.records.Dataset`.
-      settings: of the network, see `fcn.network.model.build`.
-      stream: dict of `BatchDatSetReader.training_batches`' batch_size, image_size, seed, first_sample, resize, augment,
-        scales, jitter, cache.
-      scopes: names of those to train, see `fcn.network.model.variables_to_train`.
-      learning_rate: function of the global step that gives the rate, a float32 scalar.
-      optimization: dict, see `fcn.network.model.training_operation`.
-      class_weights: factors of the classes in the loss, or None.
-      auxiliary: weight of the auxiliary scores' loss; 0: there are none.
+      cluster: in whose scope this is called.
+      batches: function of a replica's number among all that gives its tf.data.Dataset of training batches.
+      network_config, loss_config, optimizer_config: of the network, its loss and its optimizer.
+      trainable_scopes: names of the scopes to train, see `fcn.network.optimizer.variables_to_train`.
+      seed: of dropout.
       histograms: add them.
 
     Attributes:
@@ -58,44 +44,52 @@ class Step:
       histograms: a summary, or None.
 
     Raises:
-      fcn.network.model.NothingToTrain: the scopes hold nothing to train.
+      fcn.network.optimizer.NothingToTrain: the scopes hold nothing to train.
     """
 
-    def __init__(self, cluster, dataset, settings, stream, scopes, learning_rate, optimization, class_weights=None,
-                 auxiliary=0.0, histograms=False):
+    def __init__(self, cluster: Cluster, batches: Callable[[int], tf.data.Dataset], network_config: NetworkConfig,
+                 loss_config: LossConfig, optimizer_config: OptimizerConfig,
+                 trainable_scopes: Optional[Sequence[str]] = None, seed: int = 0, histograms: bool = False):
         self.global_step = tf.train.get_or_create_global_step()
-        self.stop, self.histograms, self.variables = tf.placeholder_with_default(0.0, [], name='stop'), None, []
+        self.stop = tf.placeholder_with_default(0.0, [], name='stop')
+        self.histograms: Optional[tf.Tensor] = None
+        self.variables: List[tf.Variable] = []
+        self._cluster, self._seed, self._with_histograms = cluster, seed, histograms
+        self._network = dataclasses.replace(network_config, auxiliary=loss_config.auxiliary > 0)
+        self._loss, self._optimizer, self._scopes = loss_config, optimizer_config, trainable_scopes
         with tf.name_scope('input'):
-            batches = [tf.data.make_one_shot_iterator(BatchDatSetReader.training_batches(
-                dataset.training, dataset, replica_index=cluster.first_replica + number,
-                num_replicas=cluster.replicas, **stream)
-            ).get_next() for number in range(cluster.local_replicas)]
-        rate = learning_rate(self.global_step)
+            self._batches = [tf.data.make_one_shot_iterator(batches(cluster.first_replica + number)).get_next()
+                             for number in range(cluster.local_replicas)]
+        scaling = SCALINGS[optimizer_config.learning_rate_scaling](cluster.replicas)
+        self._rate = optimizer.scheduled_learning_rate(optimizer_config, self.global_step, scaling)
+        replicas = cluster.on_replicas(self._build_replica)
+        self.fetches: Dict[str, Any] = dict(replicas[0], learning_rate=self._rate, train_op=tf.group(
+            *[replica['train_op'] for replica in replicas]))
 
-        def replica(number):
-            batch, updates = batches[number], network.BATCH_NORM_UPDATES + ('_%d' % number if number else '')
-            seeds = tf.stack([tf.fill(tf.shape(batch['number']), tf.constant(stream['seed'], tf.int64)),
-                              batch['number']], 1)
-            _, logits, end_points = model.build(
-                batch['image'], dict(settings, auxiliary=auxiliary > 0), True, dropout_seeds=seeds, updates=updates)
-            with tf.name_scope('loss'):
-                labels, ignored = batch['annotation'], dataset.ignore_label
-                losses = model.pixelwise_loss(logits, labels, ignored)
-                loss = minimized = model.mean_loss(*losses)
-                if class_weights is not None:
-                    minimized = model.mean_loss(*losses, class_weights)
-                if auxiliary:
-                    scores = end_points[network.AUXILIARY]
-                    losses = model.pixelwise_loss(scores, network.labels_at_cell_centres(labels, scores), ignored)
-                    minimized += auxiliary * model.mean_loss(*losses, class_weights)
-            self.variables = model.variables_to_train(scopes)
-            with tf.name_scope('training'):
-                # One replica of each worker adds its part of the weight decay.
-                train_op, gradients, (loss, stop) = model.training_operation(
-                    minimized, rate, self.global_step, self.variables, optimization, updates,
-                    0.0 if number else 1.0 / cluster.workers.count, [loss, 0.0 if number else self.stop])
-            if histograms and number == 0:
-                self.histograms = histogram_summaries(gradients, end_points)
-            return {'train_op': train_op, 'loss': loss, 'stop': stop}
-        replicas = cluster.on_replicas(replica)
-        self.fetches = dict(replicas[0], learning_rate=rate, train_op=tf.group(*[one['train_op'] for one in replicas]))
+    def _build_replica(self, number):
+        """Builds the network, the loss and the train operation of a replica of this process, 0 and on."""
+        batch, updates = self._batches[number], network.BATCH_NORM_UPDATES + (f'_{number}' if number else '')
+        seeds = tf.stack([tf.fill(tf.shape(batch['number']), tf.constant(self._seed, tf.int64)), batch['number']], 1)
+        _, logits, end_points = builder.build(batch['image'], self._network, True, dropout_seeds=seeds, updates=updates)
+        with tf.name_scope('loss'):
+            minimized, reported = self._build_loss(logits, end_points, batch['annotation'])
+        self.variables = optimizer.variables_to_train(self._scopes)
+        with tf.name_scope('training'):
+            # One replica of each worker adds its part of the weight decay.
+            train_op, gradients, (reported, stop) = optimizer.training_operation(
+                minimized, self._rate, self.global_step, self.variables, self._optimizer, updates,
+                0.0 if number else 1.0 / self._cluster.workers.count, [reported, 0.0 if number else self.stop])
+        if self._with_histograms and number == 0:
+            self.histograms = histogram_summaries(gradients, end_points)
+        return {'train_op': train_op, 'loss': reported, 'stop': stop}
+
+    def _build_loss(self, logits, end_points, annotation):
+        """Returns (the loss to minimize, the loss to report), this replica's part of each."""
+        config = self._loss
+        minimized, reported = losses.segmentation_loss(logits, annotation, config.ignore_label, config.class_weights)
+        if config.auxiliary:
+            scores = end_points[network.AUXILIARY]
+            centres = network.labels_at_cell_centres(annotation, scores)
+            minimized += config.auxiliary * losses.segmentation_loss(
+                scores, centres, config.ignore_label, config.class_weights)[0]
+        return minimized, reported

@@ -8,7 +8,7 @@ import traceback
 
 from absl import flags
 
-from fcn.utils.errors import EXIT_FLAG, InputError, explain, printable
+from fcn.utils.errors import EXIT_FLAG, explain, printable
 
 
 class Parser(argparse.ArgumentParser):
@@ -105,49 +105,3 @@ def parse(values, argv, doc='', groups=None):
         message = 'the flags cannot be read: %s. A --flagfile holds one flag a line, in UTF-8.' % error
     print('inception_FCN.py: %s (--help lists all flags.)' % printable(message), file=sys.stderr)
     sys.exit(EXIT_FLAG)
-
-
-def recall(values, config, folder, binding, remembered, noted):
-    """Takes the flags that the command line leaves out from a run's configuration.
-
-    Args:
-      values: absl's FlagValues, parsed.
-      config: dict, as `fcn.runs.run_folder.read_config` gives it.
-      folder: of the run, for messages.
-      binding: names of flags that must stay as they were.
-      remembered: names of flags that are taken, but may be changed.
-      noted: names of flags whose change is said, also when they are left out.
-
-    Raises:
-      InputError: the command line contradicts a binding flag, or the configuration holds what is no value of a flag.
-    """
-    recalled, differences = [], []
-    for name, value in sorted(config.get('flags', {}).items()):
-        if name not in binding + remembered + noted:
-            continue
-        flag = values[name]
-        if flag.present and flag.value != value:
-            if name in binding:
-                differences.append('%s is %s here, but was %s' % (name, flag.value, value))
-            elif name in noted:
-                print('note: %s is %s, but was %s until now: the images to come are others than would have come'
-                      % (name, flag.value, value))
-        elif not flag.present and name not in binding + remembered:
-            if flag.value != value:
-                print('note: %s, left out, is %s, but was %s until now: the images to come are others than would have '
-                      'come' % (name, flag.value, value))
-        elif not flag.present:
-            if flag.value != value:
-                recalled.append('%s=%s' % (name, value))
-            try:
-                if isinstance(value, str) and printable(value) != value:
-                    raise ValueError('--%s=%s holds a control character' % (name, value))
-                setattr(values, name, None if value is flag.default is None else flag.parser.parse(value))
-            except (flags.Error, ValueError, TypeError, AttributeError) as error:
-                raise InputError('%s/config.json is damaged: %s. Delete it, and give the run\'s flags on the command '
-                                 'line.' % (folder, error)) from None
-    if differences:
-        raise InputError('%s holds a run with other flags: %s. Leave them out to go on with that run, or name another '
-                         '--logs_dir.' % (folder, '; '.join(differences)))
-    if recalled:
-        print('as %s was trained: --%s' % (folder, ' --'.join(recalled)))

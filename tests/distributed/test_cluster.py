@@ -118,10 +118,11 @@ def test_two_replicas_in_one_process_equal_one(shapes, begun, gone_on, tmp_path)
 ONE_OR_TWO_REPLICAS = TWO_CPUS + '''
 import json
 import numpy as np
-from fcn.network import model
+from fcn.config import OptimizerConfig
+from fcn.network.optimizer import training_operation
 from fcn.distributed.workers import SingleWorker
 from TensorflowUtils import tf
-count, optimization = int(sys.argv[1]), json.loads(sys.argv[2])
+count, optimization = int(sys.argv[1]), OptimizerConfig(**json.loads(sys.argv[2]))
 devices = devices[:count]
 group, built = cluster.Cluster(SingleWorker()), []
 with group.scope():
@@ -134,8 +135,8 @@ with group.scope():
         parts = [tf.reduce_sum(one * one * [3.0, 1.0, 0.5]) + 7 * one[0] for one in weights], [
             tf.reduce_sum(one * one * one) for one in weights]
         loss = tf.add_n(parts[number] if count == 2 else parts[0] + parts[1])
-        train_op, _, (seen,) = model.training_operation(loss, 0.05, step, weights, optimization,
-                                                        decay_share=0.0, sums=[loss])
+        train_op, _, (seen,) = training_operation(loss, 0.05, step, weights, optimization,
+                                                  decay_share=0.0, sums=[loss])
         return train_op, weights, seen
     built = group.on_replicas(build)
     train_op = tf.group(*[one[0] for one in built])

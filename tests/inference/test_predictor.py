@@ -3,22 +3,22 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from conftest import network_config
 from fcn.data import records
 from fcn.data.palettes import voc_palette
 from fcn.distributed.cluster import Cluster
 from fcn.distributed.workers import SingleWorker
-from fcn.inference import predictor as evaluation
+from fcn.inference import predictor as predictor_module
 from TensorflowUtils import tf
 
 CLASSES = 7
-SETTINGS = {'num_classes': CLASSES, 'skip': '8s', 'upsampling': 'scores', 'use_batch_norm': True, 'scale_input': True,
-            'weight_decay': 0.0, 'batch_norm_decay': 0.9, 'dropout_keep_prob': 1.0, 'freeze_batch_norm': False}
+CONFIG = network_config(num_classes=CLASSES)
 SIZES = [(75, 90), (130, 80), (75, 90), (100, 110), (90, 75), (80, 130)]
 
 
 @pytest.fixture(scope='module')
 def evaluated(tmp_path_factory):
-    """Yields (session, Evaluation) of images of several sizes."""
+    """Yields (session, Predictor) of images of several sizes."""
     folder, random, made = tmp_path_factory.mktemp('evaluated'), np.random.RandomState(0), []
     for number, size in enumerate(SIZES):
         image, annotation = str(folder / ('%d.png' % number)), str(folder / ('%d labels.png' % number))
@@ -30,31 +30,31 @@ def evaluated(tmp_path_factory):
     with tf.Graph().as_default():
         tf.set_random_seed(0)
         cluster = Cluster(SingleWorker())
-        predictions = evaluation.Evaluation(made, dataset, SETTINGS, cluster)
+        predictor = predictor_module.Predictor(made, dataset, CONFIG, cluster)
         with cluster.session() as session:
             session.run(tf.global_variables_initializer())
-            yield session, predictions
+            yield session, predictor
 
 
 def test_scores_of_pairs_are_those_of_images_alone(evaluated, monkeypatch):
-    session, predictions = evaluated
-    pairs = predictions.scores(session, examples=3)
-    monkeypatch.setattr(evaluation, 'FEW_SCORES', 0)  # every image is large
-    alone = predictions.scores(session, examples=3)
+    session, predictor = evaluated
+    pairs = predictor.evaluate(session, examples=3)
+    monkeypatch.setattr(predictor_module, 'FEW_SCORES', 0)  # every image is large
+    alone = predictor.evaluate(session, examples=3)
     assert pairs.confusion.sum() == sum(height * width for height, width in SIZES)
     np.testing.assert_array_equal(pairs.confusion, alone.confusion)
-    assert pairs.loss == pytest.approx(alone.loss, rel=1e-6) and pairs.rows == alone.rows
-    assert len(set(pairs.rows)) == len(SIZES)
-    assert pairs.pixels == [height * width for height, width in SIZES]
-    assert [one['number'] for one in pairs.pictures] == [0, 1, 2]
-    for one, other in zip(pairs.pictures, alone.pictures):
+    assert pairs.loss == pytest.approx(alone.loss, rel=1e-6) and pairs.image_scores == alone.image_scores
+    assert len(set(pairs.image_scores)) == len(SIZES)
+    assert pairs.image_pixels == [height * width for height, width in SIZES]
+    assert [one['number'] for one in pairs.examples] == [0, 1, 2]
+    for one, other in zip(pairs.examples, alone.examples):
         for name in ('image', 'annotation', 'prediction'):
             np.testing.assert_array_equal(one[name], other[name])
 
 
 def test_pictures_come_in_the_records_order(evaluated):
-    session, predictions = evaluated
-    pictures = list(predictions.pictures(session, lambda image: image.shape[0] == 75))
+    session, predictor = evaluated
+    pictures = list(predictor.predict(session, lambda image: image.shape[0] == 75))
     assert [one['number'] for one in pictures] == list(range(len(SIZES)))
     assert [one['prediction'].shape for one in pictures] == SIZES
     for one, size in zip(pictures, SIZES):
@@ -64,7 +64,7 @@ def test_pictures_come_in_the_records_order(evaluated):
 
 
 def test_refined_labels_are_counted(evaluated):
-    session, predictions = evaluated
-    found = predictions.scores(session, refine=lambda image, probabilities: np.full(image.shape[:2], 3, 'uint8'))
-    assert found.refined[:, 3].sum() == found.refined.sum() == found.confusion.sum()
-    np.testing.assert_array_equal(found.refined.sum(1), found.confusion.sum(1))
+    session, predictor = evaluated
+    found = predictor.evaluate(session, refine=lambda image, probabilities: np.full(image.shape[:2], 3, 'uint8'))
+    assert found.refined_confusion[:, 3].sum() == found.refined_confusion.sum() == found.confusion.sum()
+    np.testing.assert_array_equal(found.refined_confusion.sum(1), found.confusion.sum(1))

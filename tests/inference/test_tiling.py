@@ -3,10 +3,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from conftest import network_config
 from fcn.data import records
 from fcn.distributed.cluster import Cluster
 from fcn.distributed.workers import SingleWorker
-from fcn.inference import predictor as evaluation
+from fcn.inference import predictor as predictor_module
 from fcn.inference import tiling
 from TensorflowUtils import tf
 
@@ -32,16 +33,14 @@ def test_tiled_prediction_equals_whole(tmp_path, monkeypatch):
     noise = np.random.RandomState(0).uniform(-60, 60, (160, 900, 3))
     Image.fromarray(np.clip(ramp + noise, 0, 255).astype('uint8')).save(path)
     dataset = records.Dataset('test', [], [], ['class %d' % label for label in range(7)], 255, None, None)
-    settings = {'num_classes': 7, 'skip': '8s', 'upsampling': 'scores', 'use_batch_norm': True, 'scale_input': True,
-                'weight_decay': 0.0, 'batch_norm_decay': 0.9, 'dropout_keep_prob': 1.0,
-                'freeze_batch_norm': False}
-    monkeypatch.setattr(evaluation, 'MARGIN', 192)
+    config = network_config(num_classes=7)
+    monkeypatch.setattr(predictor_module, 'MARGIN', 192)
     with tf.Graph().as_default(), tf.Session() as session:
         tf.set_random_seed(0)
-        predictions = evaluation.Evaluation([records.record(path)], dataset, settings, Cluster(SingleWorker()))
+        predictor = predictor_module.Predictor([records.record(path)], dataset, config, Cluster(SingleWorker()))
         session.run(tf.global_variables_initializer())
-        (whole,) = predictions.pictures(session, lambda _: True)
-        (tiled,) = predictions.pictures(session, lambda _: True, tile_size=640)
+        (whole,) = predictor.predict(session, lambda _: True)
+        (tiled,) = predictor.predict(session, lambda _: True, tile_size=640)
     assert whole['prediction'].shape == (160, 900) and (whole['image'] == tiled['image']).all()
     np.testing.assert_allclose(tiled['probabilities'], whole['probabilities'], atol=0.02)
     assert (tiled['prediction'] == whole['prediction']).mean() > 0.98

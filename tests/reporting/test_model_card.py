@@ -4,6 +4,7 @@ import re
 import numpy as np
 import pytest
 
+from fcn.config import RunConfig
 from fcn.data import records
 from fcn.data.palettes import voc_palette
 from fcn.inference import metrics
@@ -26,6 +27,8 @@ def write(folder, training=40, **changes):
                  'checkpoint': 'logs/all/model.ckpt-150', 'config': {'flags': FLAGS}, 'defaults': DEFAULTS,
                  'date': '2026-01-02', 'versions': {'Python': '3.x', 'TensorFlow': '2.y'}}
     arguments.update(changes)
+    config = arguments['config'] or {'flags': {}}
+    arguments['config'] = RunConfig(**dict({'started_from': config['flags'].get('checkpoint_path')}, **config))
     path = model_card.write(str(folder), **arguments)
     assert path == str(folder / 'model-card.md')
     with open(path, encoding='utf-8') as file:

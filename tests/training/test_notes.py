@@ -1,11 +1,11 @@
-"""What is said before a training begins."""
+"""fcn/training/notes.py: what is said before a training begins."""
 import numpy as np
 import pytest
 from PIL import Image
 
 from fcn.data.palettes import voc_palette
 from fcn.data.records import Dataset, record
-from fcn.training import step as training
+from fcn.training.notes import notes
 
 
 @pytest.fixture
@@ -18,16 +18,16 @@ def dataset(tmp_path):
 @pytest.mark.parametrize('image_size, learns, said', [(149, True, True), (150, True, False), (176, True, False),
                                                       (75, False, False)])
 def test_squares_that_are_small_for_their_images(dataset, image_size, learns, said):
-    found = list(training.notes(dataset, image_size, learns))
+    found = list(notes(dataset, image_size, learns))
     assert len(found) == said and all(
         '--image_size=%d are small' % image_size in one and '200×150' in one and '; 150 is' in one for one in found)
 
 
 def test_an_image_that_cannot_be_opened_is_left_to_the_check(dataset, tmp_path):
     (tmp_path / 'image.jpg').write_bytes(b'no picture')
-    assert list(training.notes(dataset, 75, True)) == []
+    assert list(notes(dataset, 75, True)) == []
 
 
 def test_validation_images_that_are_training_images(dataset):
-    found = list(training.notes(dataset._replace(validation=dataset.training), 224, True))
+    found = list(notes(dataset._replace(validation=dataset.training), 224, True))
     assert len(found) == 1 and found[0].startswith('note: 1 validation images are training images too')

@@ -1,0 +1,339 @@
+"""The configuration: frozen dataclasses made once of the flags, and the run's saved `config.json`.
+
+The main script reads the flags and hands their values over as a dict; `make_config` makes dataclasses of them, which
+everything else takes. A field that has a flag's name holds that flag's value. `config.json`, which a run keeps beside
+its checkpoints, is written, read, checked and compared with the command line here alone. Needs neither absl nor
+TensorFlow.
+"""
+import dataclasses
+import json
+import os
+from typing import Any, Callable, Collection, Dict, List, Optional, Tuple
+
+from fcn.data import class_weights
+from fcn.utils.errors import InputError
+from fcn.utils.files import write_atomic
+
+# What a run that goes on, or is tested, does with the flags in its config.json.
+IMMUTABLE_FLAGS = ('dataset', 'void_class', 'skip_layers', 'upsampling', 'use_batch_norm', 'scale_input')
+DEFAULT_FLAGS = ('data_dir', 'image_size', 'resize')  # taken from there, unless the command line gives them
+# Their change makes a resumed run another than one never stopped, which is said.
+WARN_ON_CHANGE_FLAGS = ('seed', 'augment', 'random_scale', 'color_jitter', 'image_size', 'resize', 'skip_bad_images')
+
+Flags = Dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class FolderConfig:
+    """Where a command reads and writes."""
+    logs_dir: str
+    train_dir: Optional[str]
+    results_dir: str
+    export_dir: str
+    trains: bool  # whether the command trains, which it does in logs_dir whatever train_dir says
+
+    @property
+    def checkpoint_place(self) -> str:
+        """The folder or checkpoint that a trained model is taken from."""
+        return self.train_dir if self.train_dir and not self.trains else self.logs_dir
+
+    @property
+    def run_dir(self) -> str:
+        """The folder of the run that the command works on."""
+        place = self.checkpoint_place
+        return place if place == self.logs_dir or os.path.isdir(place) else os.path.dirname(place)
+
+    @property
+    def log_dir(self) -> str:
+        """The folder of that run's log: of a run's best checkpoint it is the folder around."""
+        folder = os.path.abspath(self.run_dir)
+        return os.path.dirname(folder) if os.path.basename(folder) == 'best' else folder
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """The data set, and what becomes of its images before the network sees them."""
+    dataset: str
+    data_dir: Optional[str]
+    data_url: Optional[str]
+    class_names: Optional[str]
+    void_class: bool
+    skip_bad_images: bool
+    image_dir: Optional[str]
+    image_size: int
+    resize: str
+    augment: bool
+    random_scale: Tuple[float, float]
+    color_jitter: float
+    cache_megabytes: int
+
+    @property
+    def squash_to(self) -> Optional[int]:
+        """Side of the square that whole images are resized to, in pixels; None: they keep their size."""
+        return self.image_size if self.resize == 'squash' else None
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkConfig:
+    """What `fcn.network.builder.build` needs to know.
+
+    num_classes: C. auxiliary: in training, add scores of Mixed_6e. logit_adjustment: in prediction, C numbers that are
+    taken from the logits, or None. fold_batch_norm: in a graph that never trains, see
+    `nets.inception_v3_fcn.folded_batch_norm`. The others are flags.
+    """
+    num_classes: int
+    skip_layers: str
+    upsampling: str
+    use_batch_norm: bool
+    scale_input: bool
+    weight_decay: float
+    batch_norm_decay: float
+    freeze_batch_norm: bool
+    dropout_keep_prob: float
+    auxiliary: bool = False
+    logit_adjustment: Optional[Tuple[float, ...]] = None
+    fold_batch_norm: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizerConfig:
+    """How the weights are changed. loss_scale: see `TensorflowUtils.LOSS_SCALES`. The others are flags."""
+    optimizer: str = 'adam'
+    momentum: float = 0.9
+    learning_rate: float = 0.00032
+    schedule: str = 'constant'
+    warm_up: int = 0
+    max_iterations: int = 100000
+    new_layers_rate: float = 1.0
+    clip_gradient_norm: float = 0.0
+    learning_rate_scaling: str = 'none'
+    loss_scale: int = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig:
+    """How a run begins, goes on, and what it writes when."""
+    checkpoint_path: str
+    checkpoint_exclude_scopes: Tuple[str, ...]
+    ignore_missing_vars: bool
+    trainable_scopes: Optional[Tuple[str, ...]]
+    batch_size: int
+    class_weights: str
+    auxiliary_loss: float
+    seed: int
+    log_every: int
+    checkpoint_every: int
+    validate_every: int
+    validation_images: int
+    keep_checkpoints: int
+
+
+@dataclasses.dataclass(frozen=True)
+class PredictionConfig:
+    """How trained networks are tested and shown."""
+    test_scales: Tuple[float, ...]
+    test_flip: bool
+    undo_class_weights: float
+    crf: Optional[bool]
+    crf_parameters: Tuple[str, ...]
+    image_names: Optional[Tuple[str, ...]]
+    num_images: int
+    compare: Optional[Tuple[str, ...]]
+    tile_size: int
+    save_probabilities: bool
+
+    @property
+    def averaged_over(self) -> str:
+        """Says over what the probabilities are averaged in testing: '' where they are not."""
+        parts = []
+        if self.test_scales != (1,):
+            parts.append('the scales ' + ', '.join(f'{scale:g}' for scale in self.test_scales))
+        if self.test_flip:
+            parts.append('mirror images')
+        return ' and '.join(parts)
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """One command's configuration. flags: {name: value} of all flags of the program."""
+    mode: str
+    debug: bool
+    deterministic: bool
+    precision: str
+    cluster_timeout: float
+    folders: FolderConfig
+    data: DataConfig
+    optimizer: OptimizerConfig
+    training: TrainingConfig
+    prediction: PredictionConfig
+    flags: Flags
+
+    def network(self, num_classes: int, **more: Any) -> NetworkConfig:
+        """Returns the configuration of a network of `num_classes`. more: those of its fields that are no flags."""
+        return _from_flags(NetworkConfig, self.flags, num_classes=num_classes, **more)
+
+    def with_flags_of(self, run: 'RunConfig') -> 'Config':
+        """Returns this configuration for the network and the image size of another run."""
+        names = {field.name for field in dataclasses.fields(NetworkConfig)} | {'image_size', 'resize'}
+        return make_config(dict(self.flags, **{name: run.flags[name] for name in names if name in run.flags}))
+
+
+def make_config(flags: Flags) -> Config:
+    """Makes the configuration of the values of all flags, {name: value}. Raises InputError for values that clash."""
+    if (flags['skip_layers'], flags['upsampling']) == ('4s', 'features'):
+        raise InputError("--skip_layers=4s goes with --upsampling=scores; the original's head ends at 8s.")
+    return _from_flags(
+        Config, flags, flags=dict(flags), data=_from_flags(
+            DataConfig, flags, random_scale=tuple(float(scale) for scale in flags['random_scale'])),
+        folders=make_folders(flags),
+        optimizer=_from_flags(OptimizerConfig, flags), training=_from_flags(TrainingConfig, flags),
+        prediction=_from_flags(PredictionConfig, flags, test_scales=tuple(
+            float(scale) for scale in flags['test_scales'])))
+
+
+def make_folders(flags: Flags) -> FolderConfig:
+    """Returns the folders that the flags name, which are known before the flags of the run in them are."""
+    return _from_flags(FolderConfig, flags, trains=flags['mode'] == 'train')
+
+
+def _from_flags(kind: type, source: Flags, **computed: Any) -> Any:
+    """Makes a dataclass of the flags that its fields are named after, lists as tuples, and of computed fields."""
+    values = {field.name: source[field.name] for field in dataclasses.fields(kind) if field.name in source}
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    return kind(**dict(values, **computed))
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig:
+    """What a run's `config.json` holds; all empty where there is none.
+
+    flags: {name: value} of the last training command. class_names: list, index = label, without void's. void_label: of
+    `fcn.data.datasets.Dataset`. batches: list of [step, images a step from there on, of all replicas], from step 0.
+    class_weights: factors of the classes in the loss, or None. started_from: path of the weights that the run began
+    from, '' for random ones, None where it is not known.
+    """
+    flags: Flags = dataclasses.field(default_factory=dict)
+    class_names: Optional[List[str]] = None
+    void_label: Optional[int] = None
+    batches: List[List[int]] = dataclasses.field(default_factory=list)
+    class_weights: Optional[List[float]] = None
+    started_from: Optional[str] = None
+
+    def samples_before(self, step: int, batch_size: int) -> Tuple[int, List[List[int]]]:
+        """Counts the images that the run has seen before the end of `step`, whatever its batches were.
+
+        Args:
+          step: the run's last.
+          batch_size: images a step, of all replicas, from there on.
+
+        Returns:
+          (their number, the `batches` to write from there on).
+        """
+        known = self.batches or [[0, self.flags.get('batch_size', batch_size)]]
+        known = [pair for pair in known if pair[0] < step]
+        ends = [pair[0] for pair in known[1:]] + [step]
+        seen = sum((end - begin) * images for (begin, images), end in zip(known, ends))
+        return seen, known if known and known[-1][1] == batch_size else known + [[step, batch_size]]
+
+    def logit_adjustment(self, share: float, num_classes: int, folder: str) -> Optional[Tuple[float, ...]]:
+        """Returns what takes a share of the class weights back from C logits, or None where the share is 0.
+
+        Raises InputError when the run, whose `folder` is given for the message, was trained without class weights.
+        """
+        if not share:
+            return None
+        if not self.class_weights or len(self.class_weights) != num_classes:
+            raise InputError(f'--undo_class_weights: {folder}/config.json holds no class weights of a training with '
+                             '--class_weights.')
+        return tuple(class_weights.logit_offsets(self.class_weights, share))
+
+
+def write_run_config(folder: str, run: RunConfig) -> None:
+    """Writes `folder`/config.json whole or not at all. Raises InputError."""
+    write_atomic(os.path.join(folder, 'config.json'), json.dumps(dataclasses.asdict(run), indent=1, sort_keys=True))
+
+
+def read_run_config(folder: str) -> RunConfig:
+    """Reads `folder`/config.json; empty where there is none. Raises InputError when it is damaged."""
+    path = os.path.join(folder, 'config.json')
+    if not os.path.isfile(path):
+        return RunConfig()
+    try:
+        with open(path, encoding='utf-8') as file:
+            saved = json.load(file)
+        _check_saved(saved)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f'{path} is damaged: {error}. Delete it, and give the run\'s flags on the command line.'
+                         ) from None
+    known = {field.name: saved[field.name] for field in dataclasses.fields(RunConfig)
+             if saved.get(field.name) is not None}
+    # The first runs did not keep it, but their flags are those they began with.
+    started_from = saved.get('started_from', saved.get('flags', {}).get('checkpoint_path'))
+    return RunConfig(**dict(known, started_from=started_from))
+
+
+def _check_saved(saved: Any) -> None:
+    """Raises ValueError, which says what is wrong, when a config.json holds what no run writes."""
+    if not isinstance(saved, dict) or not isinstance(saved.get('flags', {}), dict):
+        raise ValueError('it is no JSON object with flags')
+    names = saved.get('class_names', ['', ''])
+    if not isinstance(names, list) or len(names) < 2 or not all(isinstance(name, str) for name in names):
+        raise ValueError('its class_names are no list of names')
+    batches = saved.get('batches', [])
+    if not (isinstance(batches, list) and all(isinstance(pair, list) and [type(number) for number in pair] == [int, int]
+                                              and 0 <= pair[0] < 1e12 and 0 < pair[1] < 1e9 for pair in batches)
+            and sorted(batches) == batches and not (batches and batches[0][0])):
+        raise ValueError('its batches are no list of [step, images a step] from step 0 on')
+    weights = saved.get('class_weights')
+    if weights is not None and not (isinstance(weights, list) and all(
+            type(weight) in (int, float) and 0 < weight < 1e6 for weight in weights)):
+        raise ValueError('its class_weights are no list of positive numbers')
+    if not isinstance(saved.get('started_from', ''), (str, type(None))):
+        raise ValueError('its started_from is no path')
+
+
+def restore_flags(flags: Flags, given: Collection[str], run: RunConfig, folder: str,
+                  parse: Callable[[str, Any], Any], warn_on_change: Collection[str] = ()) -> Flags:
+    """Returns the flags with those of a run in place of what the command line leaves out, and says which.
+
+    Args:
+      flags: {name: value}.
+      given: names of those that the command line gives.
+      run: of the run.
+      folder: of the run, for messages.
+      parse: function of a flag's name and its saved value that returns the value as the flag takes it; raises
+        ValueError where it is none.
+      warn_on_change: names of flags whose change is said, also when they are left out.
+
+    Raises:
+      InputError: the command line contradicts IMMUTABLE_FLAGS, or a saved value is none of its flag.
+    """
+    restored, differences, said = dict(flags), [], []
+    for name, saved in sorted(run.flags.items()):
+        if name not in IMMUTABLE_FLAGS + DEFAULT_FLAGS and name not in warn_on_change:
+            continue
+        changed = flags[name] != saved
+        if name in given:
+            if changed and name in IMMUTABLE_FLAGS:
+                differences.append(f'{name} is {flags[name]} here, but was {saved}')
+            elif changed and name in warn_on_change:
+                print(f'note: {name} is {flags[name]}, but was {saved} until now: the images to come are others than '
+                      'would have come')
+        elif name not in IMMUTABLE_FLAGS + DEFAULT_FLAGS:
+            if changed:
+                print(f'note: {name}, left out, is {flags[name]}, but was {saved} until now: the images to come are '
+                      'others than would have come')
+        else:
+            if changed:
+                said.append(f'{name}={saved}')
+            try:
+                restored[name] = parse(name, saved)
+            except ValueError as error:
+                raise InputError(f'{folder}/config.json is damaged: {error}. Delete it, and give the run\'s flags on '
+                                 'the command line.') from None
+    if differences:
+        raise InputError(f'{folder} holds a run with other flags: {"; ".join(differences)}. Leave them out to go on '
+                         'with that run, or name another --logs_dir.')
+    if said:
+        print(f'as {folder} was trained: --{" --".join(said)}')
+    return restored

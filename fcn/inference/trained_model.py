@@ -1,0 +1,70 @@
+"""A trained network, restored from its checkpoint and ready to predict."""
+import contextlib
+import dataclasses
+from typing import Any, Dict, Iterator, List, Optional, Tuple
+
+from fcn.config import Config, NetworkConfig
+from fcn.data import annotation_check
+from fcn.distributed.cluster import Cluster
+from fcn.distributed.workers import SingleWorker
+from fcn.inference.predictor import Predictor
+from fcn.network import builder
+from fcn.runs import checkpoints
+from fcn.utils.errors import InputError
+from nets import inception_v3_fcn as network
+from TensorflowUtils import tf
+
+
+def find_checkpoint(config: Config, checkpoint_path: Optional[str]) -> str:
+    """Returns the prefix of the checkpoint that test, visualize and export take.
+
+    Args:
+      config: of the command.
+      checkpoint_path: of a whole model, to take where the run's folder holds none; or None.
+
+    Raises:
+      InputError: there is none.
+    """
+    place = config.folders.checkpoint_place
+    prefix = place if checkpoints.exists(place) else checkpoints.newest_intact(place)
+    if prefix is None and checkpoint_path:
+        prefix = checkpoints.find(checkpoint_path)
+    if prefix is None:
+        raise InputError(f'There is no checkpoint in {place}. Train first, or name the folder that was trained to with '
+                         '--logs_dir or --train_dir, or a whole model with --checkpoint_path.')
+    return prefix
+
+
+@contextlib.contextmanager
+def trained_model(config: Config, network_config: NetworkConfig, records: List[Dict[str, Any]], dataset: Any,
+                  prefix: str, workers: Optional[Any] = None, exporting: bool = False
+                  ) -> Iterator[Tuple[tf.Session, Predictor]]:
+    """Builds the network for prediction and restores a checkpoint. Yields (session, Predictor).
+
+    Args:
+      config: of the command.
+      network_config: of the network.
+      records: to predict.
+      dataset: the `Dataset` whose labels they hold.
+      prefix: of the checkpoint.
+      workers: that share the records, or None.
+      exporting: predict exactly as the network is, to be compared with: float32, one scale, batch norm not folded.
+
+    Raises:
+      InputError: the checkpoint is of another network, or an annotation is bad.
+    """
+    workers = workers or SingleWorker()
+    annotations = annotation_check.begin_check(
+        [record for record in records if record['annotation'] and not config.data.skip_bad_images], dataset, workers)
+    folds = network_config.use_batch_norm and not exporting
+    with tf.Graph().as_default() as graph:
+        cluster = Cluster(workers, config.deterministic, 'float32' if exporting else config.precision, folded=folds)
+        averaging = {} if exporting else {'scales': config.prediction.test_scales, 'flip': config.prediction.test_flip}
+        predictor = Predictor(records, dataset, dataclasses.replace(network_config, fold_batch_norm=folds), cluster,
+                              config.data.squash_to, **averaging)
+        with cluster.session() as session:
+            checkpoints.restore(session, prefix, builder.used_variables())
+            session.run(tf.get_collection(network.FOLDING))
+            graph.finalize()
+            annotations.wait()
+            yield session, predictor

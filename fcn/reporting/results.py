@@ -1,0 +1,53 @@
+"""What a test writes beside the page: scores, confusion matrix, each image's scores, the model card."""
+import contextlib
+import os
+from typing import Any, Dict, List
+
+from fcn.config import Config, RunConfig
+from fcn.inference import crf, metrics
+from fcn.reporting import model_card, page
+
+
+def write_test(found: Any, prefix: str, config: Config, run: RunConfig, dataset: Any, defaults: Dict[str, Any]
+               ) -> List[str]:
+    """Prints the scores of a test, and writes them to --results_dir.
+
+    Args:
+      found: the `EvaluationResult` of the validation split.
+      prefix: of the checkpoint.
+      config: of the command.
+      run: of the run that trained the checkpoint.
+      dataset: the `Dataset` that was tested on.
+      defaults: {name: default} of all flags.
+
+    Returns:
+      paths of the scores and the model card.
+
+    Raises:
+      InputError: something cannot be written.
+    """
+    results_dir, prediction = config.folders.results_dir, config.prediction
+
+    def compute(confusion):
+        return metrics.compute(confusion, dataset.class_names, len(dataset.validation), dataset.ignore_label)
+    result = compute(found.confusion)
+    print('\n'.join(metrics.table_lines(result) + [''] + metrics.summary_lines(result)
+                    + [f'Pixelwise loss: {found.loss:.4f}']))
+    written = metrics.write(result, results_dir)
+    if found.refined_confusion is not None:
+        refined = compute(found.refined_confusion)
+        print('\n'.join(['', 'With the dense CRF:'] + metrics.summary_lines(refined)))
+        written += metrics.write(refined, os.path.join(results_dir, 'crf'))
+        large = sum(pixels > crf.MOST_PIXELS for pixels in found.image_pixels)
+        if large:
+            print(f'({large} images of more than {crf.MOST_PIXELS} pixels are in it as they were predicted.)')
+    else:  # those of an earlier test
+        for name in ('metrics.txt', 'metrics.json'):
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(os.path.join(results_dir, 'crf', name))
+    page.write_confusion(os.path.join(results_dir, 'confusion_matrix.csv'), found.confusion, dataset.class_names)
+    page.write_image_scores(os.path.join(results_dir, 'images.csv'), [
+        (record['filename'],) + scores for record, scores in zip(dataset.validation, found.image_scores)])
+    return written + [model_card.write(
+        results_dir, dataset, result, prefix, run, defaults, found.loss, config.data.data_dir,
+        prediction.averaged_over, prediction.undo_class_weights)]

@@ -1,0 +1,56 @@
+"""The checkpoints that a training run writes: the newest ones, and the best."""
+import os
+from typing import Optional
+
+from fcn.config import RunConfig, write_run_config
+from fcn.runs import checkpoints
+from TensorflowUtils import tf
+
+
+class NoCheckpoints:
+    """Does nothing, for a worker whose chief writes the checkpoints."""
+    newest: Optional[str] = None
+
+    def write_config(self) -> None:
+        """Does nothing."""
+
+    def save(self, session: tf.Session, step: int) -> None:
+        """Does nothing."""
+
+    def save_best(self, session: tf.Session, step: int) -> None:
+        """Does nothing."""
+
+
+class Checkpoints(NoCheckpoints):
+    """Writes the checkpoints of a run in the default graph, whose variables are all there.
+
+    Args:
+      logs_dir: folder of the run; `logs_dir`/best gets the best checkpoint, without the optimizer's variables.
+      run: kept beside the checkpoints.
+      keep: number of the newest ones that stay.
+      global_step: variable.
+      keeps_best: whether `save_best` will be called.
+
+    Attributes:
+      newest: prefix of the newest that was written, or None.
+    """
+
+    def __init__(self, logs_dir: str, run: RunConfig, keep: int, global_step: tf.Variable, keeps_best: bool):
+        self._logs_dir, self._run, self._keep = logs_dir, run, keep
+        self._best_dir = os.path.join(logs_dir, 'best')
+        if keeps_best:
+            self._best_saver = tf.train.Saver(tf.model_variables() + [global_step], max_to_keep=0)
+        self._saver = tf.train.Saver(max_to_keep=0)
+
+    def write_config(self) -> None:
+        """Writes the run's configuration. Raises InputError."""
+        write_run_config(self._logs_dir, self._run)
+
+    def save(self, session: tf.Session, step: int) -> None:
+        """Writes all variables after a step. Raises InputError."""
+        self.newest = checkpoints.save(self._saver, session, self._logs_dir, step, self._keep)
+
+    def save_best(self, session: tf.Session, step: int) -> None:
+        """Writes the network after a step that is the best so far, in place of the one before. Raises InputError."""
+        checkpoints.save(self._best_saver, session, self._best_dir, step, keep=1)
+        write_run_config(self._best_dir, self._run)

@@ -1,0 +1,67 @@
+"""A tidy stop: the signals that end a training run after the step, with a checkpoint."""
+import os
+import signal
+import threading
+
+_warnings = []
+
+
+def expect_warning():
+    """From here on SIGUSR1, SLURM's warning before the time limit, is kept for `Signals`, and ends nothing.
+
+    SIGINT raises KeyboardInterrupt as ever, but is kept too: where a library's bare except swallows that, `Signals`
+    raises it again.
+    """
+    del _warnings[:]
+    signal.signal(signal.SIGUSR1, lambda number, _: _warnings.append(signal.Signals(number).name))
+    if signal.getsignal(signal.SIGINT) == signal.default_int_handler:  # not where a shell has it ignored
+        signal.signal(signal.SIGINT, _interrupt)
+
+
+def _interrupt(number, _):
+    _warnings.append(signal.Signals(number).name)
+    raise KeyboardInterrupt
+
+
+def ignore_warning():
+    """From here on SIGUSR1 does nothing, not even to an interpreter that ends, which takes its handlers away."""
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+
+
+class Signals:
+    """Within it, the first SIGTERM, SIGINT or SIGUSR1 is only noted in `received`; a second one ends the process.
+
+    That one acts at once, without waiting for TensorFlow to return to Python: Python's own C handler writes the
+    number of each signal to a pipe, which a thread reads. Raises KeyboardInterrupt where one got lost before.
+    """
+    HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+
+    def __init__(self):
+        self.received = _warnings[0] if _warnings else None  # the signal's name
+
+    def __enter__(self):
+        if 'SIGINT' in _warnings:
+            raise KeyboardInterrupt
+        reader, self._writer = os.pipe()
+        os.set_blocking(self._writer, False)
+        self._before_fd = signal.set_wakeup_fd(self._writer)
+        self._before = {number: signal.signal(number, lambda *_: None) for number in self.HANDLED}
+        threading.Thread(target=self._listen, args=(reader,), daemon=True).start()
+        return self
+
+    def _listen(self, reader):
+        with open(reader, 'rb', buffering=0) as pipe:
+            for byte in iter(lambda: pipe.read(1), b''):
+                name = signal.Signals(byte[0]).name
+                if self.received:
+                    os.write(2, f'\n{name} after {self.received}: stopped at once\n'.encode())
+                    os._exit(128 + byte[0])
+                self.received = name
+                os.write(2, f'\n{name}: finishing the step and saving; another signal stops at once, without saving\n'
+                         .encode())
+
+    def __exit__(self, *_):
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(self._before_fd)
+        os.close(self._writer)

@@ -1,0 +1,208 @@
+"""The training of a run: from its beginning, or its newest checkpoint, to its last step."""
+import contextlib
+import dataclasses
+from typing import Any, Iterator, List, Optional
+
+import BatchDatSetReader
+from fcn.config import Config, RunConfig
+from fcn.data import records as fcn_records
+from fcn.data.cache import ImageCache
+from fcn.distributed.cluster import Cluster
+from fcn.inference.predictor import Predictor, naming_bad_files
+from fcn.network.divergence import stopping_at_divergence
+from fcn.network.optimizer import NothingToTrain
+from fcn.runs import checkpoints, run_folder
+from fcn.training.checkpointing import Checkpoints, NoCheckpoints
+from fcn.training.log import NoLog, TrainingLog
+from fcn.training.schedule import Schedule
+from fcn.training.signals import Signals
+from fcn.training.step import SCALINGS, LossConfig, Step
+from fcn.training.validation import validate
+from fcn.utils.errors import InputError
+from TensorflowUtils import LOSS_SCALES, describe_devices, lower_precision, tf
+
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """Where a run begins. resumed: its newest checkpoint, or None. weights: a checkpoint of others, or None."""
+    resumed: Optional[str]
+    weights: Optional[str]
+
+    @property
+    def step(self) -> int:
+        """The last step that is trained already."""
+        return run_folder.step_of(self.resumed) if self.resumed else 0
+
+
+def find_start(config: Config, workers: Any) -> Start:
+    """Finds the newest intact checkpoint of logs_dir or, where it holds none, the weights of --checkpoint_path.
+
+    The chief decides for all workers. Raises InputError: all are damaged, or there are no such weights.
+    """
+    def decide():
+        newest = checkpoints.newest_intact(config.folders.logs_dir)
+        path = config.training.checkpoint_path
+        return [newest, checkpoints.find(path) if path and not newest else None]
+    return Start(*workers.broadcast(decide))
+
+
+class Trainer:
+    """Trains a network. Use: `with trainer.built(): trainer.restore_or_initialize(); trainer.fit()`.
+
+    Args:
+      config: of the command.
+      run: the run's `RunConfig` until now.
+      dataset: the `Dataset`.
+      workers: of the job.
+      start: see `find_start`.
+      class_weights: factors of the classes in the loss, or None.
+      annotations: the `AnnotationCheck`, which must be over before a number or a checkpoint is written.
+
+    Attributes:
+      step: the last that was trained.
+      stopped_by: name of the signal that ended `fit` before the last step, or None.
+      best: (validation mean IoU, step) of the best validation, or None.
+    """
+
+    def __init__(self, config: Config, run: RunConfig, dataset: Any, workers: Any, start: Start,
+                 class_weights: Optional[List[float]], annotations: Any):
+        self.config, self.dataset, self.workers, self.start = config, dataset, workers, start
+        self.step, self.stopped_by, self.best = start.step, None, None
+        self._annotations, self._cache = annotations, ImageCache(10 ** 6 * config.data.cache_megabytes)
+        self._class_weights = class_weights
+        self._cluster = Cluster(workers, config.deterministic, config.precision, training=True)
+        self._batch_size = config.training.batch_size
+        self._global_batch = self._batch_size * self._cluster.replicas
+        self._first_sample, batches = run.samples_before(start.step, self._global_batch)
+        self._run = RunConfig(
+            flags=config.flags, class_names=dataset.class_names[:dataset.void_label], void_label=dataset.void_label,
+            batches=batches, class_weights=class_weights,
+            started_from=run.started_from if start.resumed else config.training.checkpoint_path)
+        self._schedule = Schedule(config.optimizer.max_iterations, config.training.log_every,
+                                  config.training.checkpoint_every, config.training.validate_every)
+        self._lower_precision = lower_precision(config.precision)
+
+    @property
+    def newest(self) -> Optional[str]:
+        """Prefix of the newest checkpoint of the run, or None."""
+        return self._checkpoints.newest or self.start.resumed
+
+    @contextlib.contextmanager
+    def built(self) -> Iterator[None]:
+        """Builds readers, network, loss and optimizer in a graph of their own; within it there is a session."""
+        with tf.Graph().as_default() as self._graph, self._cluster.scope():
+            tf.set_random_seed(self.config.training.seed)
+            self._build()
+            with self._cluster.session() as self._session:
+                yield
+
+    def _build(self):
+        config, network_config = self.config, self.config.network(len(self.dataset.class_names))
+        optimizer_config = dataclasses.replace(config.optimizer, loss_scale=LOSS_SCALES[self._lower_precision])
+        loss_config = LossConfig(self.dataset.ignore_label, self._class_weights, config.training.auxiliary_loss)
+        try:
+            self._train_step = Step(self._cluster, self._reader(), network_config, loss_config, optimizer_config,
+                                    config.training.trainable_scopes, config.training.seed, config.debug)
+        except NothingToTrain as error:
+            raise InputError(f'--trainable_scopes: {error}') from None
+        self._validation = None
+        if config.training.validate_every:
+            with tf.name_scope('validation'):
+                self._validation = Predictor(
+                    fcn_records.evenly(self.dataset.validation, config.training.validation_images), self.dataset,
+                    network_config, self._cluster, config.data.squash_to, reuse=True)
+        self._checkpoints = NoCheckpoints()
+        if self.workers.chief:
+            self._checkpoints = Checkpoints(config.folders.logs_dir, self._run, config.training.keep_checkpoints,
+                                            self._train_step.global_step, self._validation is not None)
+
+    def _reader(self):
+        """Returns the function of a replica's number that gives its training batches."""
+        data = self.config.data
+        return lambda replica_index: BatchDatSetReader.training_batches(
+            self.dataset.training, self.dataset, self._batch_size, data.image_size, seed=self.config.training.seed,
+            first_sample=self._first_sample, resize=data.resize, augment=data.augment, scales=data.random_scale,
+            jitter=data.color_jitter, replica_index=replica_index, num_replicas=self._cluster.replicas,
+            cache=self._cache)
+
+    def restore_or_initialize(self) -> None:
+        """Gives all variables their values, and says which come from where. Raises InputError."""
+        training = self.config.training
+        self._session.run(tf.global_variables_initializer())
+        if self.start.resumed:
+            checkpoints.resume(self._session, self.start.resumed)
+        elif self.start.weights:
+            checkpoints.start_from(self._session, self.start.weights, training.checkpoint_exclude_scopes,
+                                   training.ignore_missing_vars)
+        self._graph.finalize()
+
+    def fit(self) -> None:
+        """Trains to the last step, or until a signal; what is due is logged, validated and saved.
+
+        Raises:
+          InputError: bad data, or nothing can be written.
+          Diverged: the loss or its gradient is not finite.
+        """
+        last = False
+        with contextlib.closing(self._open_log()) as log, Signals() as signals:
+            while not last:
+                self.step += 1
+                done = self._run_step(log, bool(signals.received))
+                # Of several workers all must stop after the same step.
+                stopped = done['stop'] > 0 or self.workers.count == 1 and bool(signals.received)
+                due = self._schedule.due(self.step, stopped)
+                last = due.last
+                if due.anything:
+                    self._annotations.wait()
+                self._log_and_save(log, due, done)
+        self.best = log.best
+        if stopped and self.step < self._schedule.max_iterations:
+            self.stopped_by = signals.received or 'a signal to another worker'
+
+    def _run_step(self, log, asked_to_stop):
+        """Trains one step. Returns its fetches."""
+        fetches = dict(self._train_step.fetches)
+        if self.config.debug and self._schedule.logs(self.step):
+            fetches['histograms'] = self._train_step.histograms
+        hint = ', --precision=float32' if self._lower_precision else ''
+        with log.timing(self._global_batch), naming_bad_files(self._records_of_step, self.dataset), \
+                stopping_at_divergence(self.step, self._records_of_step, self.config.optimizer.learning_rate,
+                                       self.config.folders.logs_dir, hint):
+            return self._session.run(fetches, {self._train_step.stop: 1.0} if asked_to_stop else {})
+
+    def _records_of_step(self):
+        """Lists the records of this process's part of the step's batch."""
+        first = self._first_sample + (self.step - self.start.step - 1) * self._global_batch
+        return BatchDatSetReader.records_of_samples(
+            self.dataset.training, self.config.training.seed,
+            first + self._cluster.first_replica * self._batch_size, self._cluster.local_replicas * self._batch_size)
+
+    def _log_and_save(self, log, due, done):
+        """Does what is due after a step; of the workers only the chief has a log and checkpoints."""
+        values = {'step': self.step, 'loss': float(done['loss']), 'learning_rate': float(done['learning_rate'])}
+        if due.validate:
+            values.update(validate(self._validation, self._session, log, self.step))
+        is_best = due.write_line and log.write(values)
+        if 'histograms' in done:
+            log.summary('train', self.step, done['histograms'])
+        if is_best:
+            self._checkpoints.save_best(self._session, self.step)
+        if due.save:
+            self._checkpoints.save(self._session, self.step)
+            log.flush()
+
+    def _open_log(self):
+        """Says what is trained, and opens the log. Raises InputError."""
+        maximum = self._schedule.max_iterations
+        print(f'training {len(self._train_step.variables)} of {len(tf.trainable_variables())} variables with '
+              f'{len(self.dataset.training)} images, step {self.start.step} to {maximum}, '
+              f'{describe_devices(self._session, self.config.precision)}')
+        replicas, count = self._cluster.replicas, self.workers.count
+        if replicas > 1:
+            scaling = SCALINGS[self.config.optimizer.learning_rate_scaling](replicas)
+            print(f'global batch {self._global_batch}: {self._batch_size} images on each of {replicas} replicas, '
+                  f'{count} worker{"s" if count > 1 else ""}; learning rate times {scaling:g}')
+        if not self.workers.chief:
+            return NoLog()
+        self._checkpoints.write_config()
+        return TrainingLog(self.config.folders.logs_dir, self.start.step, maximum, self._graph, self.config.flags)

@@ -1,0 +1,39 @@
+"""fcn/config.py: what a run keeps of itself, and what it takes from there when it goes on."""
+import pytest
+
+from fcn.config import RunConfig, read_run_config
+from fcn.utils.errors import InputError
+
+
+@pytest.mark.parametrize('config, step, batch, seen, kept', [
+    ({}, 0, 8, 0, [[0, 8]]),
+    ({'flags': {'batch_size': 10}}, 100, 10, 1000, [[0, 10]]),  # of a run that did not keep them yet
+    ({'flags': {'batch_size': 10}}, 100, 20, 1000, [[0, 10], [100, 20]]),
+    ({'batches': [[0, 10], [100, 20]]}, 150, 20, 2000, [[0, 10], [100, 20]]),
+    ({'batches': [[0, 10], [100, 20]]}, 150, 5, 2000, [[0, 10], [100, 20], [150, 5]]),
+    ({'batches': [[0, 10], [100, 20]]}, 50, 20, 500, [[0, 10], [50, 20]]),  # back to an older checkpoint
+    ({'batches': [[0, 10], [100, 20]]}, 100, 10, 1000, [[0, 10]])])
+def test_images_seen_whatever_the_batch_was(config, step, batch, seen, kept):
+    assert RunConfig(**config).samples_before(step, batch) == (seen, kept)
+
+
+@pytest.mark.parametrize('batches', ['7', '[7]', '[[0]]', '[[0, "8"]]', '[[0, 0]]', '[[0, -1]]', '[[5, 8]]',
+                                     '[[0, true]]', '[[0, 8], [9, 4], [5, 4]]', '[[0, 8.5]]', '{"0": 8}'])
+def test_damaged_batches(tmp_path, batches):
+    (tmp_path / 'config.json').write_text('{"flags": {}, "batches": %s}' % batches)
+    with pytest.raises(InputError, match='config.json is damaged: its batches'):
+        read_run_config(str(tmp_path))
+
+
+@pytest.mark.parametrize('weights', ['7', '["a"]', '[1, 0]', '[NaN]', '[true]', '{}'])
+def test_damaged_class_weights(tmp_path, weights):
+    (tmp_path / 'config.json').write_text('{"flags": {}, "class_weights": %s}' % weights)
+    with pytest.raises(InputError, match='config.json is damaged: its class_weights'):
+        read_run_config(str(tmp_path))
+
+
+@pytest.mark.parametrize('start', ['7', '["w.ckpt"]', '{}'])
+def test_damaged_start(tmp_path, start):
+    (tmp_path / 'config.json').write_text('{"flags": {}, "started_from": %s}' % start)
+    with pytest.raises(InputError, match='config.json is damaged: its started_from'):
+        read_run_config(str(tmp_path))

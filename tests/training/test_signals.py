@@ -1,0 +1,53 @@
+"""fcn/training/signals.py: how a run that is asked to stop ends."""
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from conftest import ROOT
+
+
+def test_a_warning_to_an_interpreter_that_ends_is_harmless():
+    code = '''
+import os, signal
+from fcn.training import signals
+class Late:
+    def __del__(self, kill=os.kill, pid=os.getpid(), number=signal.SIGUSR1, write=os.write):
+        kill(pid, number)
+        write(1, b"warned")
+late = Late()
+signals.expect_warning()
+%s
+'''
+    def ending(call):
+        return subprocess.run([sys.executable, '-c', code % call], stdout=subprocess.PIPE, cwd=ROOT)
+    assert ending('').returncode == -signal.SIGUSR1  # or this would show nothing
+    ignored = ending('signals.ignore_warning()')
+    assert ignored.returncode == 0 and ignored.stdout == b'warned'
+
+
+SWALLOWED = '''
+import os, signal, sys
+sys.path.insert(0, %r)
+from fcn.training import signals
+signals.expect_warning()
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+    print('not raised')
+except:
+    pass
+try:
+    with signals.Signals():
+        print('gone on')
+except KeyboardInterrupt:
+    print('raised again')
+''' % ROOT
+
+
+@pytest.mark.parametrize('handler, said', [(signal.SIG_DFL, 'raised again\n'),
+                                           (signal.SIG_IGN, 'not raised\ngone on\n')])
+def test_interrupt_that_a_bare_except_swallows(handler, said):
+    output = subprocess.check_output([sys.executable, '-c', SWALLOWED], universal_newlines=True,
+                                     preexec_fn=lambda: signal.signal(signal.SIGINT, handler))
+    assert output == said
