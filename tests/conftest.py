@@ -1,5 +1,6 @@
-"""What several test modules share: the command line, and a small drawn data set."""
+"""What several test modules share: the command line, a small drawn data set, a folder to run hostile commands in."""
 import os
+import socket
 import subprocess
 import sys
 
@@ -47,3 +48,48 @@ def shapes(tmp_path_factory):
     folder = str(tmp_path_factory.mktemp('shapes'))
     read_ShapesData.draw_dataset(folder, training_images=6, validation_images=3)
     return folder
+
+
+@pytest.fixture
+def network_calls(monkeypatch):
+    """Attempts to reach the network, all of which are refused."""
+    attempts = []
+
+    def refuse(*arguments, **_):
+        attempts.append(arguments)
+        raise ConnectionRefusedError('no network in this test')
+    monkeypatch.setattr(socket.socket, 'connect', refuse)
+    monkeypatch.setattr(socket, 'getaddrinfo', refuse)
+    return attempts
+
+
+@pytest.fixture
+def work_folder(tmp_path, monkeypatch):
+    """Works in a new folder, deep enough for ../..; it holds a data set, DATA/SET, and two folders.
+
+    What builds a network raises InputError there.
+    """
+    import inception_FCN
+    from fcn.utils.errors import InputError
+    from fuzzing import write
+    from picture_files import annotations, jpegs
+    folder = tmp_path / 'a' / 'b' / 'c'
+    os.makedirs(str(folder))
+    monkeypatch.chdir(str(folder))
+    monkeypatch.setattr(inception_FCN, 'train', None)  # nothing may come that far
+
+    def refuse(*_, **__):
+        raise InputError('The network would be built here.')
+    monkeypatch.setattr('fcn.inference.predictor.Evaluation', refuse)
+    voc = folder / 'DATA' / 'SET' / 'VOC2012'
+    for part in ('JPEGImages', 'SegmentationClass', 'ImageSets/Segmentation'):
+        os.makedirs(str(voc / part))
+    os.mkdir('EMPTY')
+    os.mkdir('LOOP')
+    for number in range(3):  # followed blindly, they make 3 ** 40 folders
+        os.symlink('.', 'LOOP/link%d' % number)
+    for stem, split in (('one', 'train'), ('two', 'val')):
+        write(voc / 'JPEGImages' / (stem + '.jpg'), jpegs()['baseline.jpg' if stem == 'one' else 'progressive.jpg'])
+        write(voc / 'SegmentationClass' / (stem + '.png'), annotations()['palette.png'])
+        write(voc / 'ImageSets' / 'Segmentation' / (split + '.txt'), stem.encode() + b'\n')
+    return str(folder)

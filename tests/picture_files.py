@@ -1,0 +1,122 @@
+"""Whole picture files of many kinds, as bytes, and the parts of a PNG: what fuzz tests damage."""
+import io
+import struct
+import zlib
+
+import numpy as np
+from PIL import Image, features
+
+from fcn.data import records
+from fcn.data.palettes import voc_palette
+
+HEIGHT, WIDTH = 24, 32
+NAMES = ['background', 'cat', 'dog']
+DATASET = records.Dataset('fuzz', [], [], NAMES, 255, None, voc_palette())
+
+ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+PNG_MAGIC = b'\x89PNG\r\n\x1a\n'
+
+
+def png_chunk(kind, payload):
+    return struct.pack('>I', len(payload)) + kind + payload + struct.pack('>I', zlib.crc32(kind + payload))
+
+
+def build_png(chunks):
+    """The file of [(kind, payload)], its checksums right."""
+    return PNG_MAGIC + b''.join(png_chunk(*chunk) for chunk in chunks)
+
+
+def png_chunks(data):
+    """The inverse of `build_png`."""
+    chunks, position = [], len(PNG_MAGIC)
+    while position + 8 <= len(data):
+        length, = struct.unpack_from('>I', data, position)
+        chunks.append((data[position + 4:position + 8], data[position + 8:position + 8 + length]))
+        position += 12 + length
+    return chunks
+
+
+def draw_png(pixels, colour, interlaced=False):
+    """A PNG with its data in five chunks, interlaced where asked for; Pillow writes neither.
+
+    pixels: uint8 or uint16 [H, W] or [H, W, channels]. colour: 0 grey, 2 RGB, 3 palette, 4 grey and alpha, 6 RGBA.
+    """
+    height, width = pixels.shape[:2]
+    rows = [row for x, y, right, down in (ADAM7 if interlaced else [(0, 0, 1, 1)])
+            for row in pixels[y::down, x::right]]
+    raw = zlib.compress(b''.join(b'\0' + row.astype(row.dtype.newbyteorder('>')).tobytes() for row in rows if row.size))
+    step = len(raw) // 5 + 1
+    header = struct.pack('>2I5B', width, height, 8 * pixels.itemsize, colour, 0, 0, interlaced)
+    palette = [(b'PLTE', voc_palette().tobytes())] if colour == 3 else []
+    return build_png([(b'IHDR', header)] + palette + [(b'IDAT', raw[at:at + step]) for at in range(0, len(raw), step)]
+                     + [(b'IEND', b'')])
+
+
+def encode(image, kind, **options):
+    encoded = io.BytesIO()
+    image.save(encoded, kind, **options)
+    return encoded.getvalue()
+
+
+def photo():
+    """uint8 [H, W, 3]: a gradient with some noise, so that every format has something to compress."""
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    smooth = np.stack([8 * x, 10 * y, 4 * x + 4 * y], -1)
+    return np.clip(smooth + np.random.RandomState(0).randint(-9, 9, smooth.shape), 0, 255).astype('uint8')
+
+
+def label_map():
+    labels = np.random.RandomState(1).randint(0, 3, (HEIGHT, WIDTH)).astype('uint8')
+    labels[:, :12] = 1
+    labels[5:9] = 255
+    return labels
+
+
+def turning():
+    """EXIF data of a camera held upright."""
+    exif = Image.Exif()
+    exif[274], exif[271] = 6, 'maker'
+    return exif.tobytes()
+
+
+def jpegs():
+    image = Image.fromarray(photo())
+    return {'baseline.jpg': encode(image, 'JPEG'), 'progressive.jpg': encode(image, 'JPEG', progressive=True),
+            'grey.jpg': encode(image.convert('L'), 'JPEG'), 'cmyk.jpg': encode(image.convert('CMYK'), 'JPEG'),
+            'turned.jpg': encode(image, 'JPEG', exif=turning())}
+
+
+def pngs():
+    colours, labels = photo(), label_map()
+    grey = colours[..., 0]
+    return {'rgb.png': draw_png(colours, 2), 'palette.png': draw_png(labels, 3), 'grey.png': draw_png(grey, 0),
+            '16 bit.png': draw_png(grey.astype('uint16') * 257, 0), '48 bit.png': draw_png(colours * np.uint16(257), 2),
+            'rgba.png': draw_png(np.dstack([colours, grey]), 6), 'grey and alpha.png': draw_png(colours[..., :2], 4),
+            'interlaced.png': draw_png(colours, 2, True), '1 bit.png': encode(Image.fromarray(grey > 99), 'PNG'),
+            'saved.png': encode(Image.fromarray(colours), 'PNG', pnginfo=None, dpi=(72, 72))}
+
+
+def other_pictures():
+    """TIFF, GIF, BMP, WebP, MPO: a picture's name does not bind its contents."""
+    image = Image.fromarray(photo())
+    palette, grey = image.convert('P'), np.asarray(image.convert('L'))
+    pictures = {'raw.tif': encode(image, 'TIFF'), '16 bit.tif': encode(Image.fromarray(grey.astype('uint16')), 'TIFF'),
+                'palette.tif': encode(palette, 'TIFF'), 'palette.gif': encode(palette, 'GIF'),
+                'animated.gif': encode(palette, 'GIF', save_all=True, append_images=[palette.rotate(180)]),
+                'palette.bmp': encode(palette, 'BMP')}
+    pictures.update((kind + '.tif', encode(image, 'TIFF', compression=kind))
+                    for kind in ('tiff_lzw', 'tiff_adobe_deflate', 'packbits', 'jpeg') if features.check('libtiff'))
+    if features.check('webp'):
+        pictures.update({'turned.webp': encode(image, 'WEBP', exif=turning()),
+                         'lossless.webp': encode(image, 'WEBP', lossless=True)})
+    pictures.update(('other.' + kind.lower(), encode(image, kind)) for kind in ('BMP', 'MPO'))
+    return pictures
+
+
+def annotations():
+    labels = label_map()
+    bits = Image.fromarray(labels % 3)
+    bits.putpalette(voc_palette().tobytes()[:12])
+    return {'palette.png': draw_png(labels, 3), 'grey.png': draw_png(labels, 0),
+            '16 bit.png': draw_png(labels.astype('uint16'), 0), 'interlaced.png': draw_png(labels, 3, True),
+            '2 bit.png': encode(bits, 'PNG', bits=2), 'bits.png': encode(Image.fromarray(labels == 1), 'PNG')}
