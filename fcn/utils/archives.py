@@ -12,6 +12,7 @@ import stat
 import tarfile
 import zipfile
 import zlib
+from typing import Iterator, NamedTuple, Optional, Union
 
 from tqdm import tqdm
 
@@ -23,16 +24,24 @@ MAX_BYTES = 64 << 30  # most bytes an archive may declare
 BAD_ARCHIVE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError)
 
 
-def extract(archive, folder, progress=True, max_bytes=MAX_BYTES):
+class _Member(NamedTuple):
+    """A file or folder in an archive, checked; `parts` are the names of its path, `size` its bytes."""
+    info: Union[tarfile.TarInfo, zipfile.ZipInfo]
+    parts: list
+    size: int
+    is_folder: bool
+
+
+def extract(archive: str, folder: str, progress: bool = True, max_bytes: int = MAX_BYTES) -> str:
     """Unpacks a tar, tar.gz or zip into `folder`, once, replacing files of the same names; returns `folder`.
 
-    Every member is checked before anything is written. All is unpacked aside and moved into place when whole; the
-    marker `.ARCHIVENAME.unpacked` then lists the top-level entries, and while these stay, later calls do nothing.
-    Files get the permissions of any new file, whatever the archive says.
+    Every member is checked before anything is written. All is unpacked to a staging folder and moved into place when
+    whole; the marker `.ARCHIVENAME.unpacked` then lists the top-level entries, and while these stay, later calls do
+    nothing. Files get the permissions of any new file, whatever the archive says.
 
     Raises:
-        InputError: a member would leave `folder` or is no plain file or folder; the members declare more than
-            `max_bytes` or than the disk has free; the archive is truncated or corrupt; the disk is full.
+      InputError: a member would leave `folder` or is no plain file or folder; the members declare more than
+        `max_bytes` or than the disk has free; the archive is truncated or corrupt; the disk is full.
     """
     with still_packed(archive, folder, progress) as marker:
         if marker:
@@ -41,73 +50,87 @@ def extract(archive, folder, progress=True, max_bytes=MAX_BYTES):
 
 
 @contextlib.contextmanager
-def still_packed(archive, folder, progress):
-    """Gives the path of the marker to write, and a lock for the while, or None when `archive` was unpacked before."""
-    marker = os.path.join(folder, '.%s.unpacked' % os.path.basename(archive))
+def still_packed(archive: str, folder: str, progress: bool) -> Iterator[Optional[str]]:
+    """Yields the path of the marker to write, under its lock, or None when `archive` was unpacked before."""
+    marker = os.path.join(folder, f'.{os.path.basename(archive)}.unpacked')
 
-    def there():
+    def is_unpacked():
         try:
             with open(marker) as file:
                 return all(os.path.lexists(os.path.join(folder, name)) for name in json.load(file))
         except (OSError, ValueError):
             return False
 
-    if there():
+    if is_unpacked():
         yield None
     else:
         with locked(marker, progress):
-            yield None if there() else marker
+            yield None if is_unpacked() else marker  # another process may have unpacked it while this one waited
 
 
-def unpack(archive, folder, marker, progress, max_bytes=MAX_BYTES):
-    """Does what `extract` does, once it is known to be needed and the lock is held; writes the `marker`."""
-    aside = marker[:-len('ed')] + 'ing'  # inside `folder`, so on its disk; only a killed run leaves one behind
-    shutil.rmtree(aside, ignore_errors=True)
+def unpack(archive: str, folder: str, marker: str, progress: bool, max_bytes: int = MAX_BYTES) -> None:
+    """Unpacks as `extract` does, once that is known to be needed and the lock is held; writes the `marker`."""
+    staging = marker[:-len('ed')] + 'ing'  # inside `folder`, so on its disk; only a killed run leaves it behind
+    shutil.rmtree(staging, ignore_errors=True)
     with contextlib.ExitStack() as stack:
         try:
-            file = stack.enter_context(open(archive, 'rb'))
-            magic = file.read(4)
-            file.seek(0)
-            if magic.startswith(b'PK'):
-                bundle = stack.enter_context(zipfile.ZipFile(file))
-                members, open_member = _zip_members(bundle), bundle.open
-            else:
-                stream = _TarStream(gzip.GzipFile(fileobj=file) if magic.startswith(b'\x1f\x8b') else file)
-                bundle = stack.enter_context(tarfile.open(fileobj=stream, mode='r:'))
-                members, open_member = _tar_members(bundle, stream), bundle.extractfile
+            members, open_member = _open_archive(archive, stack)
             members = _check(members, archive, folder, max_bytes)
-            if not any(parts for _, parts, _, _ in members):
+            if not any(member.parts for member in members):
                 raise EOFError('it is empty')
-            stack.callback(shutil.rmtree, aside, ignore_errors=True)
-            bar = stack.enter_context(tqdm(total=sum(member[2] for member in members), unit='B', unit_scale=True,
+            stack.callback(shutil.rmtree, staging, ignore_errors=True)
+            bar = stack.enter_context(tqdm(total=sum(member.size for member in members), unit='B', unit_scale=True,
                                            desc=os.path.basename(archive), disable=None if progress else True))
-            with writing(aside):  # from here on, an OSError comes from the disk: _check has read a gzip to its end
-                for info, parts, size, is_folder in members:
-                    target = os.path.join(aside, *parts)
-                    os.makedirs(target if is_folder else os.path.dirname(target), exist_ok=True)
-                    if not is_folder:
-                        with open_member(info) as source, open(target, 'wb') as file:
-                            shutil.copyfileobj(source, file, CHUNK)  # never more than declared: both libraries stop
-                            if file.tell() != size:
-                                raise EOFError('%s has not the %d bytes it declares' % (info, size))
-                        bar.update(size)
-                _move_into(aside, folder)
+            with writing(staging):  # from here on, an OSError comes from the disk: _check has read a gzip to its end
+                for member in members:
+                    _write_member(member, open_member, staging)
+                    bar.update(member.size)
+                _move_into(staging, folder)
                 with open(marker, 'w') as file:
-                    json.dump(sorted({parts[0] for _, parts, _, _ in members if parts}), file)
+                    json.dump(sorted({member.parts[0] for member in members if member.parts}), file)
         except BAD_ARCHIVE as error:
-            raise InputError('Cannot unpack %s: it is truncated, corrupt or no tar, tar.gz or zip (%s). Delete it and '
-                             'run again to fetch it anew.' % (archive, error or type(error).__name__)) from error
+            raise InputError(f'Cannot unpack {archive}: it is truncated, corrupt or no tar, tar.gz or zip '
+                             f'({error or type(error).__name__}). Delete it and run again to fetch it anew.') from error
+
+
+def _open_archive(path, stack):
+    """Opens an archive of any kind until `stack` closes.
+
+    Returns:
+      (iterator of its members as `_tar_members` yields them, function that opens a member's info for reading).
+    """
+    file = stack.enter_context(open(path, 'rb'))  # noqa: SIM115
+    magic = file.read(4)
+    file.seek(0)
+    if magic.startswith(b'PK'):
+        bundle = stack.enter_context(zipfile.ZipFile(file))
+        return _zip_members(bundle), bundle.open
+    stream = _TarStream(gzip.GzipFile(fileobj=file) if magic.startswith(b'\x1f\x8b') else file)
+    bundle = stack.enter_context(tarfile.open(fileobj=stream, mode='r:'))  # noqa: SIM115
+    return _tar_members(bundle, stream), bundle.extractfile
+
+
+def _write_member(member, open_member, folder):
+    """Writes a member's file, or makes its folder, below `folder`. Raises EOFError when it has not its size."""
+    target = os.path.join(folder, *member.parts)
+    os.makedirs(target if member.is_folder else os.path.dirname(target), exist_ok=True)
+    if member.is_folder:
+        return
+    with open_member(member.info) as source, open(target, 'wb') as file:
+        shutil.copyfileobj(source, file, CHUNK)  # never more than declared: both libraries stop
+        if file.tell() != member.size:
+            raise EOFError(f'{member.info} has not the {member.size} bytes it declares')
 
 
 class _TarStream:
-    """The bytes of a tar; remembers the last ones read, and refuses to read a huge header into memory."""
+    """Reads the bytes of a tar; remembers the last bytes read, and refuses to read a huge header into memory."""
 
     def __init__(self, stream):
         self.stream, self.last, self.seek, self.tell = stream, b'', stream.seek, stream.tell
 
     def read(self, count):
         if not 0 <= count <= LARGEST_HEADER:
-            raise tarfile.ReadError('a header claims to be %d bytes long' % count)
+            raise tarfile.ReadError(f'a header claims to be {count} bytes long')
         self.last = self.stream.read(count)
         return self.last
 
@@ -124,7 +147,7 @@ def _tar_members(tar, stream):
 
 
 def _zip_members(bundle):
-    """The same for a zip."""
+    """Yields (info, name, bytes, is folder, fault or None) of each member of a zip."""
     for info in bundle.infolist():
         kind = stat.S_IFMT(info.external_attr >> 16)  # 0 where it was not made on Unix
         fault = None if kind in (0, stat.S_IFREG, stat.S_IFDIR) else 'is a link, a device or the like'
@@ -134,7 +157,11 @@ def _zip_members(bundle):
 
 
 def _check(members, archive, folder, max_bytes):
-    """Gives the members as a list of (info, path parts, bytes, is folder) after making sure that none is hostile."""
+    """Returns what `_tar_members` yields as a list of `_Member`.
+
+    Raises:
+      InputError: a member is hostile, or all are larger than allowed or than the disk has free.
+    """
     checked, total = [], 0
     for info, name, size, is_folder, fault in members:
         parts = [part for part in name.split('/') if part not in ('', '.')]
@@ -142,20 +169,20 @@ def _check(members, archive, folder, max_bytes):
         if name.startswith('/') or '..' in parts or '\0' in name or not (parts or is_folder):
             fault = 'would leave the folder'
         elif size < 0 or total > max_bytes:
-            fault = 'declares %d bytes, which makes %d, and %d are allowed' % (size, total, max_bytes)
+            fault = f'declares {size} bytes, which makes {total}, and {max_bytes} are allowed'
         if fault:
-            raise InputError('Will not unpack %s: its member %r %s. Nothing was written. Fetch the archive from a '
-                             'source you trust.' % (archive, name, fault))
-        checked.append((info, parts, size, is_folder))
+            raise InputError(f'Will not unpack {archive}: its member {name!r} {fault}. Nothing was written. Fetch the '
+                             'archive from a source you trust.')
+        checked.append(_Member(info, parts, size, is_folder))
     free = shutil.disk_usage(folder).free
     if total > free:
-        raise InputError('Cannot unpack %s: it needs %d bytes and the disk of %s has %d free. Free some space, or '
-                         'choose a folder on another disk, and run again.' % (archive, total, folder, free))
+        raise InputError(f'Cannot unpack {archive}: it needs {total} bytes and the disk of {folder} has {free} free. '
+                         'Free some space, or choose a folder on another disk, and run again.')
     return checked
 
 
 def _move_into(source, target):
-    """Moves the entries of the folder `source` into `target`, going into folders that are there already."""
+    """Moves the entries of the folder `source` into `target`, and into the folders that are there already."""
     for name in sorted(os.listdir(source)):
         old, new = os.path.join(source, name), os.path.join(target, name)
         if os.path.isdir(old) and os.path.isdir(new):

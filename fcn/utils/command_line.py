@@ -1,10 +1,11 @@
-"""What is done with the command line's flags before any of them is used, and with what a command ends on."""
+"""Parses and checks the command line before a flag is used, and turns what a command raises into an exit status."""
 import argparse
 import contextlib
 import math
 import sys
 import textwrap
 import traceback
+from typing import Any, Callable, Dict, List, Optional, Sequence
 
 from absl import flags
 
@@ -12,16 +13,20 @@ from fcn.utils.errors import EXIT_FLAG, explain, printable
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse's, which says and exits as `parse` does when the command line is bad."""
+    """Parses as argparse does; prints and exits as `parse` does when the command line is bad."""
 
-    def error(self, message):
-        self.exit(EXIT_FLAG, '%s: %s (--help lists all flags.)\n' % (self.prog.split()[-1], printable(message)))
+    def error(self, message: str) -> None:
+        """Prints the message in one line and exits with EXIT_FLAG."""
+        self.exit(EXIT_FLAG, f'{self.prog.split()[-1]}: {printable(message)} (--help lists all flags.)\n')
 
 
-def run(name, work, debug):
+def run(name: str, work: Callable[[], Optional[int]], debug: bool) -> int:
     """Returns the exit status of `work()` (None: 0), or of what it raises, which is printed as one paragraph.
 
-    name: of the program, to begin the paragraph with. debug: print the stack trace too.
+    Args:
+      name: of the program, which the paragraph begins with.
+      work: function without arguments.
+      debug: whether to print the stack trace too.
     """
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors='backslashreplace')  # a file name may hold what the terminal's encoding doesn't
@@ -31,43 +36,55 @@ def run(name, work, debug):
         if debug:
             traceback.print_exc()
         status, message = explain(error)
-        print('%s: %s' % (name, message), file=sys.stderr)
+        print(f'{name}: {message}', file=sys.stderr)
         return status
 
 
-def help_text(values, doc, groups):
+def help_text(values: flags.FlagValues, doc: str, groups: Dict[str, str]) -> str:
     """Returns the flags in groups, each with its values, its meaning and its default.
 
-    values: absl's FlagValues. doc: what the text begins with. groups: {first flag's name: title}, in the order in which
-    the flags are defined.
+    Args:
+      values: of the flags.
+      doc: what the text begins with.
+      groups: {first flag's name: title}, in the order in which the flags are defined.
     """
     lines = [doc.strip()]
     module = values.find_module_defining_flag(next(iter(groups)))
     for flag in values.flags_by_module_dict()[module]:
         if flag.name in groups:
             lines += ['', groups[flag.name]]
-        choices = getattr(flag.parser, 'enum_values', None)
-        kind = '|'.join(choices) if choices else {'int': 'N', 'float': 'X', 'bool': ''}.get(
-            flag.flag_type(), 'A,B,...' if isinstance(flag.parser, flags.ListParser) else 'TEXT')
-        name = '--' + ('[no]' if flag.boolean else '') + flag.name + ('=' + kind if kind else '')
-        default = flag.default if not isinstance(flag.default, list) else ','.join(flag.default)
-        meaning = flag.help.split('>: ', 1)[-1] if choices else flag.help  # absl puts the choices before it
-        text = meaning if default is None or flag.default == [] else '%s (%s)' % (meaning, '--%s%s' % (
-            '' if default else 'no', flag.name) if flag.boolean else default)
-        lines += ['  ' + name] + textwrap.wrap(text, 100, initial_indent=' ' * 6, subsequent_indent=' ' * 6)
+        lines += _flag_lines(flag)
     return '\n'.join(lines + ['', '--flagfile=FILE reads flags from a file; --helpfull lists all flags there are.'])
 
 
-def are_numbers(texts, lowest, highest):
-    """Whether a list flag's texts are numbers, one at least, within these bounds."""
+def _flag_lines(flag):
+    """Returns the lines of `help_text` about an absl flag."""
+    choices = getattr(flag.parser, 'enum_values', None)
+    if choices:
+        kind = '|'.join(choices)
+    else:
+        text = 'A,B,...' if isinstance(flag.parser, flags.ListParser) else 'TEXT'
+        kind = {'int': 'N', 'float': 'X', 'bool': ''}.get(flag.flag_type(), text)
+    name = '--' + ('[no]' if flag.boolean else '') + flag.name + (f'={kind}' if kind else '')
+    meaning = flag.help.split('>: ', 1)[-1] if choices else flag.help  # absl puts the choices before it
+    default = ','.join(flag.default) if isinstance(flag.default, list) else flag.default
+    if flag.boolean and default is not None:
+        default = f"--{'' if default else 'no'}{flag.name}"
+    if default is not None and flag.default != []:
+        meaning += f' ({default})'
+    return ['  ' + name] + textwrap.wrap(meaning, 100, initial_indent=' ' * 6, subsequent_indent=' ' * 6)
+
+
+def are_numbers(texts: Sequence[str], lowest: float, highest: float) -> bool:
+    """Returns whether a list flag's texts are numbers, at least one of them, within these bounds."""
     try:
         return bool(texts) and all(lowest <= float(text) <= highest for text in texts)
     except ValueError:
         return False
 
 
-def valid(read):
-    """Returns a flag's validator: what `read(value)` raises as ValueError is wrong with it."""
+def valid(read: Callable[[Any], Any]) -> Callable[[Any], bool]:
+    """Returns a flag's validator: a value is refused where `read(value)` raises ValueError, whose text is shown."""
     def validator(value):
         try:
             read(value)
@@ -77,11 +94,17 @@ def valid(read):
     return validator
 
 
-def parse(values, argv, doc='', groups=None):
-    """Parses the arguments into absl's FlagValues, and returns those that are no flags. doc, groups: for `help_text`.
+def parse(values: flags.FlagValues, argv: Sequence[str], doc: str = '',
+          groups: Optional[Dict[str, str]] = None) -> List[str]:
+    """Parses a command line, and returns the arguments that are no flags.
 
-    Refuses also what absl lets through, and says in words what it ends with a stack trace on: numbers that are not
-    finite, control characters, and flag files that are no text. Exits with EXIT_FLAG.
+    Refuses in one line, and exits with EXIT_FLAG, also what absl lets through or ends with a stack trace on: numbers
+    that are not finite, control characters, and flag files that are no text.
+
+    Args:
+      values: absl's; set from the arguments.
+      argv: the command line, the program's name first.
+      doc, groups: as in `help_text`, which --help prints.
     """
     if groups and {'--help', '-help', '-h', '-?', '--helpshort'} & set(argv[1:]):
         with contextlib.suppress(BrokenPipeError):  # of `| head`
@@ -89,19 +112,19 @@ def parse(values, argv, doc='', groups=None):
         sys.stdout = None
         sys.exit(0)
     try:
-        left = values(argv)
+        others = values(argv)
         for name in values:
             value = values[name].value
             if isinstance(value, float) and not math.isfinite(value):
-                raise flags.IllegalFlagValueError('flag --%s=%s: it must be a finite number.' % (name, value))
+                raise flags.IllegalFlagValueError(f'flag --{name}={value}: it must be a finite number.')
             for text in value if isinstance(value, list) else [value]:
                 if isinstance(text, str) and printable(text) != text:
-                    raise flags.IllegalFlagValueError('flag --%s=%s: it holds a control character, or bytes that are '
-                                                      'not UTF-8. Rename what it names.' % (name, text))
-        return left
+                    raise flags.IllegalFlagValueError(f'flag --{name}={text}: it holds a control character, or bytes '
+                                                      'that are not UTF-8. Rename what it names.')
+        return others
     except flags.Error as error:
         message = str(error)
     except (ValueError, OSError, RecursionError) as error:  # what absl leaves of a bad --flagfile, and of --nodebug=1
-        message = 'the flags cannot be read: %s. A --flagfile holds one flag a line, in UTF-8.' % error
-    print('inception_FCN.py: %s (--help lists all flags.)' % printable(message), file=sys.stderr)
+        message = f'the flags cannot be read: {error}. A --flagfile holds one flag a line, in UTF-8.'
+    print(f'inception_FCN.py: {printable(message)} (--help lists all flags.)', file=sys.stderr)
     sys.exit(EXIT_FLAG)

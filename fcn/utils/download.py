@@ -16,6 +16,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from typing import NamedTuple, Optional
 
 from tqdm import tqdm
 
@@ -27,31 +28,42 @@ __all__ = ['extract', 'fetch', 'fetch_and_extract']
 
 
 class _Cut(Exception):
-    """A try at a download failed: (why, whether another try may do better)."""
+    """A try at a download failed. Its arguments: the reason, and whether another try may do better."""
 
 
-def fetch(url, path, size=None, md5=None, sha256=None, sha1=None, progress=True, timeout=30.0, retries=4, pause=1.0):
+class _Answer(NamedTuple):
+    """A server's answer: bytes of `part` that stand, of the whole file (None: not told), and its ETag or date."""
+    have: int
+    total: Optional[int]
+    tag: str
+
+
+def fetch(url: str, path: str, size: Optional[int] = None, md5: Optional[str] = None, sha256: Optional[str] = None,
+          sha1: Optional[str] = None, progress: bool = True, timeout: float = 30.0, retries: int = 4,
+          pause: float = 1.0) -> str:
     """Downloads `url` to `path`, which appears only when whole and verified; returns `path`.
 
     Does nothing when `path` is there and has `size` bytes (any number of bytes when `size` is None). A download cut
     short stays in `path + '.part'`, and the next call goes on from there if the file on the server is still the same.
 
     Args:
-        url: http(s):// or file:// URL, or a local path.
-        size, md5, sha256, sha1: expected bytes and hexadecimal digests; None: not checked.
-        timeout: seconds without a byte after which a connection counts as stalled.
-        retries, pause: how many tries in a row may fail, after the first, without getting further; seconds before the
-            first of them, doubled each time.
+      url: http(s):// or file:// URL, or a local path.
+      path: file to write. Its folder is made.
+      size, md5, sha256, sha1: expected bytes and hexadecimal digests; None: not checked.
+      progress: whether to print what is fetched, and a progress bar on a terminal.
+      timeout: seconds without a byte after which a connection counts as stalled.
+      retries: number of tries in a row that may fail, after the first, without getting further.
+      pause: seconds before the first of these, doubled each time.
 
     Raises:
-        InputError: no network, no such file, a full disk, or not the file expected (which is then deleted).
+      InputError: no network, no such file, a full disk, or not the file expected (which is then deleted).
     """
-    def there():
+    def is_fetched():
         return os.path.isfile(path) and size in (None, os.path.getsize(path))
 
-    if not there():
+    if not is_fetched():
         with locked(path, progress):
-            if not there():  # another process may have fetched it while this one waited
+            if not is_fetched():  # another process may have fetched it while this one waited
                 part = path + '.part'
                 _download(url, path, part, size, bool(md5 or sha256 or sha1), progress, timeout, retries, pause)
                 _verify(url, part, size, {'md5': md5, 'sha256': sha256, 'sha1': sha1})
@@ -61,7 +73,8 @@ def fetch(url, path, size=None, md5=None, sha256=None, sha1=None, progress=True,
     return path
 
 
-def fetch_and_extract(url, folder, size=None, md5=None, sha256=None, sha1=None, progress=True):
+def fetch_and_extract(url: str, folder: str, size: Optional[int] = None, md5: Optional[str] = None,
+                      sha256: Optional[str] = None, sha1: Optional[str] = None, progress: bool = True) -> str:
     """Fetches the archive at `url` into `folder`, unpacks it there and deletes it; returns `folder`.
 
     Does nothing when that archive was unpacked there before. An archive put into `folder` by hand, under the name it
@@ -70,10 +83,10 @@ def fetch_and_extract(url, folder, size=None, md5=None, sha256=None, sha1=None, 
     try:
         name = os.path.basename(urllib.parse.unquote(urllib.parse.urlsplit(_as_url(url)).path))
     except ValueError as error:
-        raise InputError('The URL %s is none: %s. Give the URL of the archive itself with --data_url.'
-                         % (url, error)) from None
+        raise InputError(f'The URL {url} is none: {error}. Give the URL of the archive itself with '
+                         '--data_url.') from None
     if name in ('', '.', '..') or '\0' in name:
-        raise InputError('The URL %s names no file. Give the URL of the archive itself with --data_url.' % url)
+        raise InputError(f'The URL {url} names no file. Give the URL of the archive itself with --data_url.')
     archive = os.path.join(folder, name)
     with still_packed(archive, folder, progress) as marker:
         if marker:
@@ -87,33 +100,51 @@ def _as_url(url):
     return url if '://' in url else 'file://' + urllib.parse.quote(os.path.abspath(url))
 
 
+def _size_of(path):
+    """Returns a file's bytes, 0 where there is none."""
+    return os.path.getsize(path) if os.path.isfile(path) else 0
+
+
 def _download(url, path, part, size, checked, progress, timeout, retries, pause):
-    """Tries until `part` is whole; whether it is the right file remains to be verified."""
+    """Tries until the file `part` is whole; whether it is the right file remains to be verified. Raises InputError."""
     if progress:
-        print('Fetching %s to %s' % (url, path), flush=True)
+        print(f'Fetching {url} to {path}', flush=True)
     failures, furthest = 0, 0
     while True:
         try:
             return _try_once(_as_url(url), part, size, checked, progress, timeout)
         except _Cut as cut:
-            have = os.path.getsize(part) if os.path.isfile(part) else 0
+            have = _size_of(part)
             if have >= furthest + CHUNK:  # a bad line that still gets on is worth any number of tries
                 failures, furthest = 0, have
             failures += 1
             reason, again = cut.args
             if not again or failures > retries:
+                note = f' (the {have} bytes got so far are kept)' if have else ''
                 raise InputError(
-                    'Cannot fetch %s, needed at %s: %s. Check the network and run again%s; or download that URL on '
-                    'another machine and put the file at %s; or give a mirror, a URL or a local path, with --data_url.'
-                    % (url, path, reason, ' (the %d bytes got so far are kept)' % have if have else '', path)) from cut
+                    f'Cannot fetch {url}, needed at {path}: {reason}. Check the network and run again{note}; or '
+                    f'download that URL on another machine and put the file at {path}; or give a mirror, a URL or a '
+                    'local path, with --data_url.') from cut
             if progress:
-                print('%s: trying again' % reason, flush=True)
+                print(f'{reason}: trying again', flush=True)
             time.sleep(pause * 2 ** (failures - 1))
 
 
 def _try_once(url, part, size, checked, progress, timeout):
-    """One request, going on from the end of `part` where that is safe. Raises _Cut when it got less than all."""
-    have = os.path.getsize(part) if os.path.isfile(part) else 0
+    """Makes one request, going on from the end of the file `part` where that is safe.
+
+    Args:
+      url: of the file.
+      part: path of what has come so far; written on.
+      size: bytes of the whole file, or None.
+      checked: whether a digest will be verified, so that going on from a part of unknown origin is safe.
+      progress, timeout: as in `fetch`.
+
+    Raises:
+      _Cut: it got less than all.
+      InputError: it is another file, or `part` cannot be written.
+    """
+    have = _size_of(part)
     if have and have == size:
         return
     known = None  # the ETag or date that came with the beginning of the file, now in `part`
@@ -122,60 +153,86 @@ def _try_once(url, part, size, checked, progress, timeout):
             known = file.read() or None
     headers = {'User-Agent': 'FCN-GoogLeNet', 'Accept-Encoding': 'identity'}
     if (known or checked) and have and (size is None or have < size):
-        headers.update({'Range': 'bytes=%d-' % have}, **({'If-Range': known} if known else {}))
+        headers.update({'Range': f'bytes={have}-'}, **({'If-Range': known} if known else {}))
+    with _open_url(url, headers, part, timeout) as response:
+        answer = _read_headers(response, 'Range' in headers, have, known, part)
+        if size is not None and answer.total not in (None, size):
+            raise InputError(f'{url} has {answer.total} bytes, not the {size} expected: it is another file, or a web '
+                             'page about it. Check the URL, or give another mirror with --data_url.')
+        if answer.total is None and not (size or checked or getattr(response, 'chunked', False)):
+            raise _Cut('the server does not say how long the file is, so a cut would not be noticed', False)
+        have = _write_body(response, answer, part, size, progress)
+    wanted = size or answer.total or 0
+    if have < wanted:
+        raise _Cut(f'cut after {have} of {wanted} bytes', True)
+
+
+def _open_url(url, headers, part, timeout):
+    """Returns the response to a request. Raises _Cut; deletes the file `part` when it is longer than the server's."""
     try:
-        response = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=timeout)
+        return urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=timeout)
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == 416:  # the part is longer than the file
             remove(part)
         again = error.code in (408, 416, 429) or error.code >= 500
-        raise _Cut('HTTP status %d, %s' % (error.code, error.reason), again) from error
+        raise _Cut(f'HTTP status {error.code}, {error.reason}', again) from error
     except (OSError, http.client.HTTPException, ValueError) as error:
         reason = getattr(error, 'reason', error)
         hopeless = isinstance(reason, (ConnectionRefusedError, http.client.InvalidURL))
         again = isinstance(reason, (socket.timeout, ConnectionError, http.client.HTTPException)) and not hopeless
         raise _Cut(reason, again) from error
 
-    with response:
-        length = response.headers.get('Content-Length', '')
-        total = int(length) if length.isdigit() else None
-        tags = (response.headers.get(name, '') for name in ('ETag', 'Last-Modified'))
-        # A quoted ETag or a date; a weak ETag, W/"...", does not promise the same bytes.
-        tag = next((tag for tag in tags if re.fullmatch('"[!-~]*"|[A-Z][A-Za-z0-9 ,:]*', tag)), '')
-        if response.getcode() == 206 and 'Range' in headers:
-            given = re.match(r'bytes (\d+)-\d+/(\d+)$', response.headers.get('Content-Range', ''))
-            if not given or int(given.group(1)) != have or (known and tag not in ('', known)):
-                remove(part)
-                raise _Cut('the server did not go on where the last try ended', True)
-            total = int(given.group(2))
-        elif response.getcode() in (200, None):  # None: a file:// URL
-            have = 0
-        else:
-            raise _Cut('HTTP status %d' % response.getcode(), False)
-        if size is not None and total not in (None, size):
-            raise InputError('%s has %d bytes, not the %d expected: it is another file, or a web page about it. Check '
-                             'the URL, or give another mirror with --data_url.' % (url, total, size))
-        if total is None and not (size or checked or getattr(response, 'chunked', False)):
-            raise _Cut('the server does not say how long the file is, so a cut would not be noticed', False)
-        with writing(part), open(part, 'ab' if have else 'wb') as file, \
-                tqdm(total=total or size, initial=have, unit='B', unit_scale=True, desc=os.path.basename(part)[:-5],
-                     disable=None if progress else True) as bar:
-            if not have:
-                with open(part + '.etag', 'w') as note:
-                    note.write(tag)
-            while (have < total) if total is not None else (size is None or have <= size):
-                try:  # read1 returns what has come, so that a stall loses nothing
-                    data = response.read1(CHUNK if total is None else min(CHUNK, total - have))
-                except (OSError, http.client.HTTPException) as error:
-                    raise _Cut('cut after %d bytes (%s)' % (have, error), True) from error
-                if not data:
-                    break
-                file.write(data)
-                have += len(data)
-                bar.update(len(data))
-    if have < (size or total or 0):
-        raise _Cut('cut after %d of %d bytes' % (have, size or total), True)
+
+def _read_headers(response, asked_for_rest, have, known, part):
+    """Returns the `_Answer` in a response's status and headers. Raises _Cut.
+
+    Args:
+      response: of urllib.
+      asked_for_rest: whether the request had a Range.
+      have: bytes in the file `part`.
+      known: ETag or date that `part` began with, or None.
+      part: path; deleted when the server goes on with another file, or elsewhere in it.
+    """
+    length = response.headers.get('Content-Length', '')
+    total = int(length) if length.isdigit() else None
+    tags = (response.headers.get(name, '') for name in ('ETag', 'Last-Modified'))
+    # A quoted ETag or a date; a weak ETag, W/"...", does not promise the same bytes.
+    tag = next((tag for tag in tags if re.fullmatch('"[!-~]*"|[A-Z][A-Za-z0-9 ,:]*', tag)), '')
+    if response.getcode() == 206 and asked_for_rest:
+        given = re.match(r'bytes (\d+)-\d+/(\d+)$', response.headers.get('Content-Range', ''))
+        if not given or int(given.group(1)) != have or (known and tag not in ('', known)):
+            remove(part)
+            raise _Cut('the server did not go on where the last try ended', True)
+        return _Answer(have, int(given.group(2)), tag)
+    if response.getcode() in (200, None):  # None: a file:// URL
+        return _Answer(0, total, tag)
+    raise _Cut(f'HTTP status {response.getcode()}', False)
+
+
+def _write_body(response, answer, part, size, progress):
+    """Writes what a response holds to the file `part`, behind what stands there; returns the bytes of the file then.
+
+    Raises _Cut when the connection breaks, InputError when `part` cannot be written.
+    """
+    have, total = answer.have, answer.total
+    with writing(part), open(part, 'ab' if have else 'wb') as file, \
+            tqdm(total=total or size, initial=have, unit='B', unit_scale=True, desc=os.path.basename(part)[:-5],
+                 disable=None if progress else True) as bar:
+        if not have:
+            with open(part + '.etag', 'w') as note:
+                note.write(answer.tag)
+        while (have < total) if total is not None else (size is None or have <= size):
+            try:  # read1 returns what has come, so that a stall loses nothing
+                data = response.read1(CHUNK if total is None else min(CHUNK, total - have))
+            except (OSError, http.client.HTTPException) as error:
+                raise _Cut(f'cut after {have} bytes ({error})', True) from error
+            if not data:
+                break
+            file.write(data)
+            have += len(data)
+            bar.update(len(data))
+    return have
 
 
 def _verify(url, part, size, wanted):
@@ -185,12 +242,12 @@ def _verify(url, part, size, wanted):
         for data in iter(lambda: file.read(CHUNK) if digests else b'', b''):
             for digest in digests.values():
                 digest.update(data)
-    faults = ['its %s is %s, not %s' % (name, digest.hexdigest(), wanted[name])
+    faults = [f'its {name} is {digest.hexdigest()}, not {wanted[name]}'
               for name, digest in digests.items() if digest.hexdigest() != wanted[name].lower()]
     if size not in (None, os.path.getsize(part)):
-        faults.append('it is longer than %d bytes' % size)
+        faults.append(f'it is longer than {size} bytes')
     if faults:
         remove(part)
         remove(part + '.etag')
-        raise InputError('What came from %s is not the file expected: %s. The download was deleted. Run again, or give '
-                         'another mirror with --data_url.' % (url, '; '.join(faults)))
+        raise InputError(f"What came from {url} is not the file expected: {'; '.join(faults)}. The download was "
+                         'deleted. Run again, or give another mirror with --data_url.')

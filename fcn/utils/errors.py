@@ -1,5 +1,6 @@
-"""What the program says when it cannot go on, and its exit status."""
+"""The errors that end the program, their messages and its exit status."""
 import re
+from typing import Tuple
 
 EXIT_FLAG = 1
 EXIT_INPUT = 2
@@ -25,15 +26,15 @@ class WorkerLost(Exception):
     """Not all workers of the job came; exits with EXIT_LOST."""
 
 
-def reason(error):
-    """Returns the line of an exception's text that says what happened; TensorFlow 2 puts a list of calls before it."""
+def reason(error: BaseException) -> str:
+    """Returns the line of an exception's text that tells what happened; TensorFlow 2 puts a list of calls before it."""
     text = getattr(error, 'strerror', None) or str(getattr(error, 'message', None) or error)
     if '\n\t [[' in text:
         return text.split('\n\t [[')[0].split('\n')[-1]
     return text.split('\n')[0]
 
 
-def explain(error):
+def explain(error: BaseException) -> Tuple[int, str]:
     """Returns (exit status, one paragraph that prints as one line) for any exception that ends the program."""
     status, text = EXIT_INPUT, str(error)
     if isinstance(error, Diverged):
@@ -45,19 +46,19 @@ def explain(error):
     elif isinstance(error, KeyboardInterrupt):
         status, text = EXIT_INTERRUPTED, 'interrupted; what was saved before stands.'
     elif isinstance(error, MemoryError) or type(error).__name__ == 'ResourceExhaustedError':  # TensorFlow's
-        text = ('the memory does not suffice: take a smaller --batch_size, --image_size or --tile_size. (%s)'
-                % (reason(error) or 'no memory left'))
+        text = ('the memory does not suffice: take a smaller --batch_size, --image_size or --tile_size. '
+                f"({reason(error) or 'no memory left'})")
     elif isinstance(error, OSError):
-        text = ('%s%s. Check that path, its permissions and the space on its disk, and run again.'
-                % ('%s: ' % error.filename if error.filename else '', reason(error)))
+        path = f'{error.filename}: ' if error.filename else ''
+        text = f'{path}{reason(error)}. Check that path, its permissions and the space on its disk, and run again.'
     else:
         status = EXIT_DEFECT
-        text = ('a defect of this program, not of your input: %s: %s. Run the command again with --debug, which shows '
-                'where it happened, and report that.' % (type(error).__name__, reason(error)))
+        text = (f'a defect of this program, not of your input: {type(error).__name__}: {reason(error)}. Run the '
+                'command again with --debug, which shows where it happened, and report that.')
     return status, printable(text)
 
 
-def printable(text):
+def printable(text: str) -> str:
     """Returns text with control characters and what is not Unicode escaped, so that it prints as one line.
 
     File names may hold any byte but / and NUL: a line break, an escape sequence that a terminal would obey, bytes that

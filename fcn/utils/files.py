@@ -1,31 +1,32 @@
-"""What downloads and archives share: writing files while other processes may, and saying in words what fails."""
+"""Writing files whole or not at all, while other processes may write too, with errors in words."""
 import contextlib
 import csv
 import errno
 import fcntl
 import io
 import os
+from typing import Iterable, Iterator, Sequence, Union
 
 from fcn.utils.errors import InputError
 
 CHUNK = 1 << 18  # bytes held in memory at a time
 
 
-def remove(path):
+def remove(path: str) -> None:
     """Removes a file if it is there."""
     with contextlib.suppress(FileNotFoundError):
         os.remove(path)
 
 
-def make_folder(path):
+def make_folder(path: str) -> str:
     """Makes a folder where there is none, and returns its path. Raises InputError."""
     with writing(path):
         os.makedirs(path, exist_ok=True)
     return path
 
 
-def sync(path):
-    """Returns when a file, or a folder's list of files, is on the disk. Raises OSError."""
+def sync(path: str) -> None:
+    """Waits until a file, or a folder's list of files, is on the disk. Raises OSError."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -34,7 +35,7 @@ def sync(path):
 
 
 @contextlib.contextmanager
-def writing(path):
+def writing(path: str) -> Iterator[None]:
     """Turns an OSError into an InputError about writing `path`."""
     try:
         yield
@@ -42,11 +43,11 @@ def writing(path):
         advice = 'Check the folder and its permissions, or choose another'
         if getattr(error, 'errno', None) in (errno.ENOSPC, errno.EDQUOT):
             advice = 'The disk is full: free some space, or choose a folder on another disk'
-        raise InputError('Cannot write %s: %s. %s, and run again.'
-                         % (path, getattr(error, 'strerror', None) or error, advice)) from error
+        fault = getattr(error, 'strerror', None) or error
+        raise InputError(f'Cannot write {path}: {fault}. {advice}, and run again.') from error
 
 
-def write_atomic(path, data):
+def write_atomic(path: str, data: Union[bytes, str]) -> None:
     """Writes a file, of bytes or of text as UTF-8, whole or not at all. Raises InputError."""
     with writing(path):
         try:
@@ -57,16 +58,19 @@ def write_atomic(path, data):
             remove(path + '.part')
 
 
-def write_csv(path, rows):
-    """Writes lists of cells as CSV, whole or not at all. Raises InputError."""
+def write_csv(path: str, rows: Iterable[Sequence]) -> None:
+    """Writes rows of cells as CSV, whole or not at all. Raises InputError."""
     file = io.StringIO(newline='')
     csv.writer(file).writerows(rows)
     write_atomic(path, file.getvalue().encode('utf-8', 'surrogatepass'))
 
 
 @contextlib.contextmanager
-def locked(target, progress):
-    """Holds `target + '.lock'` alone, waiting for any other process that has it, and makes the folder it is in."""
+def locked(target: str, progress: bool) -> Iterator[None]:
+    """Holds the lock of `target`, the file `target + '.lock'`, and makes the folder that it is in.
+
+    Waits for any other process that holds the lock; prints that where `progress` is true. Raises InputError.
+    """
     path = target + '.lock'
     with contextlib.ExitStack() as stack:
         with writing(path):
@@ -77,9 +81,9 @@ def locked(target, progress):
                     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
                     if progress:
-                        print('Another process is at work on %s: waiting for it.' % target, flush=True)
+                        print(f'Another process is at work on {target}: waiting for it.', flush=True)
                     fcntl.flock(handle, fcntl.LOCK_EX)
-                # The process waited for removes the file as it leaves: a lock on a removed file keeps nobody out.
+                # The process that held it removes the file as it leaves, and a removed file's lock keeps nobody out.
                 with contextlib.suppress(FileNotFoundError):
                     if os.path.samestat(os.fstat(handle.fileno()), os.stat(path)):
                         break

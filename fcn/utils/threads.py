@@ -1,33 +1,40 @@
 """Work in threads, so that no core waits while there is something to do."""
 import collections
 from concurrent import futures
+from typing import Any, Callable, Iterable, Iterator, Optional, TypeVar
+
+Item = TypeVar('Item')
+Result = TypeVar('Result')
 
 
 class SerialExecutor:
-    """A context manager that makes calls in a thread of its own, one after the other.
+    """Makes calls in a second thread, one after the other; a context manager.
 
-    No two calls wait: each may hold a large picture. What a call raises is raised at the next `submit`, or at the end.
+    At most one call is under way, since each may hold a large picture. What a call raises is raised at the next
+    `submit`, or at the end of the block, which waits for the last call.
     """
 
     def __init__(self):
-        self._thread, self._call = futures.ThreadPoolExecutor(1), None
+        self._thread = futures.ThreadPoolExecutor(1)
+        self._call = None  # the future of the latest call
 
-    def submit(self, function, *arguments):
-        """Waits for the call before, then has `function(*arguments)` called."""
+    def submit(self, function: Callable, *arguments: Any) -> None:
+        """Waits for the call before, then has `function(*arguments)` called in the thread."""
         if self._call:
             self._call.result()
         self._call = self._thread.submit(function, *arguments)
 
-    def __enter__(self):
+    def __enter__(self) -> 'SerialExecutor':
         return self
 
-    def __exit__(self, kind, error, trace):
+    def __exit__(self, kind, error, trace) -> None:
         self._thread.shutdown()
         if error is None and self._call:
             self._call.result()
 
 
-def ordered_map(function, items, threads, ahead=None, is_exclusive=None):
+def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], threads: int, ahead: Optional[int] = None,
+                is_exclusive: Optional[Callable[[Item], bool]] = None) -> Iterator[Result]:
     """Yields `function(item)` for each item, in order, from threads that run only a little ahead of the caller.
 
     So an exception, Ctrl-C for one, does not wait for thousands of items, and their results are not all in memory.
@@ -36,10 +43,10 @@ def ordered_map(function, items, threads, ahead=None, is_exclusive=None):
     Args:
       function: of one item.
       items: any iterable.
-      threads: how many.
-      ahead: calls that are begun and not yet yielded, at most; None: 16 for each thread.
-      is_exclusive: None, or a function of an item that says whether its call has the memory to itself: it waits until
-        those before it are done, and those behind it wait for it.
+      threads: number of threads.
+      ahead: largest number of calls that are begun and whose results are not yet yielded; None: 16 for each thread.
+      is_exclusive: None, or a function of an item that returns whether its call has the memory to itself: the call
+        waits until all before it are done, and those behind wait for it.
     """
     ahead, waiting = ahead or 16 * threads, collections.deque()
     with futures.ThreadPoolExecutor(threads) as pool:

@@ -1,4 +1,4 @@
-"""fcn/utils/threads.py: calls made in order, behind the caller, who waits where two would have to; and in pairs."""
+"""fcn/utils/threads.py: calls in order in a second thread, and results in order from several threads."""
 import threading
 import time
 
@@ -13,34 +13,34 @@ def test_calls_are_made_in_order_while_the_caller_goes_on():
     def slow(number):
         assert go.wait(60)
         done.append((number, threading.current_thread() is threading.main_thread()))
-    with SerialExecutor() as behind:
-        behind.submit(slow, 0)
+    with SerialExecutor() as executor:
+        executor.submit(slow, 0)
         assert done == []  # the caller is here, the call is not done
-        second = threading.Thread(target=behind.do, args=(slow, 1))
+        second = threading.Thread(target=executor.submit, args=(slow, 1))
         second.start()
         second.join(0.3)
         assert second.is_alive()  # it waits for the call before
         go.set()
         second.join(60)
         for number in range(2, 9):
-            behind.submit(slow, number)
+            executor.submit(slow, number)
     assert done == [(number, False) for number in range(9)]
 
 
 @pytest.mark.parametrize('more', [0, 5])
 def test_what_a_call_raises_is_raised(more):
     done = []
-    with pytest.raises(OSError, match='full'), SerialExecutor() as behind:
-        behind.submit(lambda: (_ for _ in ()).throw(OSError('full')))
+    with pytest.raises(OSError, match='full'), SerialExecutor() as executor:
+        executor.submit(lambda: (_ for _ in ()).throw(OSError('full')))
         for number in range(more):
-            behind.submit(done.append, number)
+            executor.submit(done.append, number)
     assert done == []
 
 
 def test_an_exception_of_the_block_lets_the_call_end():
     done = []
-    with pytest.raises(KeyError), SerialExecutor() as behind:
-        behind.submit(done.append, 0)
+    with pytest.raises(KeyError), SerialExecutor() as executor:
+        executor.submit(done.append, 0)
         raise KeyError
     assert done == [0]
 
