@@ -443,7 +443,7 @@ def configure(mode: Mode):
     folder = fcn_config.make_folders(values).run_dir
     run = RunConfig()
     # A run that was killed before its first checkpoint binds nobody.
-    if (mode.of_run or 'logs_dir' in given) and run_folder.saved(folder):
+    if (mode.of_run or 'logs_dir' in given) and run_folder.list_checkpoints(folder):
         run = fcn_config.read_run_config(folder)
     warn_on_change = fcn_config.WARN_ON_CHANGE_FLAGS if mode.trains else ()
     values = fcn_config.restore_flags(values, given, run, folder, parse, warn_on_change)

@@ -79,7 +79,7 @@ def build(images):
 def find(checkpoint):
     """Returns the prefix of a checkpoint; see `write`. Raises InputError."""
     from fcn.runs import checkpoints
-    if os.path.isdir(checkpoint) and run_folder.saved(checkpoint):
+    if os.path.isdir(checkpoint) and run_folder.list_checkpoints(checkpoint):
         return checkpoints.newest_intact(checkpoint)
     try:
         return checkpoints.find(checkpoint)

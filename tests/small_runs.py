@@ -46,7 +46,7 @@ def refused(done, *words):
 
 def steps(logs_dir):
     """Steps of the checkpoints in a folder."""
-    return [run_folder.step_of(prefix) for prefix in run_folder.saved(str(logs_dir))]
+    return [run_folder.step_of(prefix) for prefix in run_folder.list_checkpoints(str(logs_dir))]
 
 
 def logged(logs_dir):

@@ -70,7 +70,7 @@ def test_damaged_checkpoints_are_passed_over(shapes, logs_dir, tmp_path):
         assert 'model.ckpt-6 is damaged and passed over' in output and 'resumed from %s/model.ckpt-%d' % (place, newest)
         assert steps(place)[-1] == newest + 1  # the damaged ones are gone, lest they be kept in place of good ones
     spoil_a_byte(copy + '/model.ckpt-3')
-    (prefix,) = [one for one in run_folder.saved(copy) if one.endswith('-2')]
+    (prefix,) = [one for one in run_folder.list_checkpoints(copy) if one.endswith('-2')]
     spoil_a_byte(prefix)
     refused(run(*training(shapes, copy, STEP_ONE)), 'All checkpoints in', 'are damaged')
 

@@ -55,8 +55,8 @@ def test_killed_at_random_moments(shapes, tmp_path):
     run_well(*training(shapes, tmp_path / 'killed', *flags))
     whole, killed = str(tmp_path / 'whole'), str(tmp_path / 'killed')
     assert steps(whole) == steps(killed) and steps(whole + '/best') == steps(killed + '/best')
-    assert_equal(run_folder.saved(whole)[-1], run_folder.saved(killed)[-1])
-    assert_equal(run_folder.saved(whole + '/best')[0], run_folder.saved(killed + '/best')[0])
+    assert_equal(run_folder.list_checkpoints(whole)[-1], run_folder.list_checkpoints(killed)[-1])
+    assert_equal(run_folder.list_checkpoints(whole + '/best')[0], run_folder.list_checkpoints(killed + '/best')[0])
     keys = ('step', 'loss', 'learning_rate', 'validation_loss', 'validation_mean_iou')
     assert ([[line.get(key) for key in keys] for line in logged(whole)]
             == [[line.get(key) for key in keys] for line in logged(killed)])

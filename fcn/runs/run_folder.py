@@ -4,12 +4,13 @@ import fcntl
 import glob
 import os
 import re
+from typing import Iterator, List
 
 from fcn.utils.errors import InputError
 
 
-def saved(logs_dir):
-    """Lists the prefixes of the checkpoints in `logs_dir`, by step."""
+def list_checkpoints(logs_dir: str) -> List[str]:
+    """Returns the prefixes of the checkpoints in `logs_dir`, by step."""
     steps = []
     for name in glob.glob(os.path.join(glob.escape(logs_dir), 'model.ckpt-*.index')):
         match = re.search(r'model\.ckpt-(\d+)\.index$', name)
@@ -18,26 +19,30 @@ def saved(logs_dir):
     return [prefix for _, prefix in sorted(steps)]
 
 
-def step_of(prefix):
-    """Returns the step in a checkpoint's name, 0 when it has none."""
+def step_of(prefix: str) -> int:
+    """Returns the step in the name of a checkpoint, 0 when it has none."""
     match = re.search(r'-(\d+)$', prefix)
     return int(match.group(1)) if match else 0
 
 
 @contextlib.contextmanager
-def locked(logs_dir):
-    """Makes the folder and holds it for one training run. Raises InputError when another run has it."""
+def locked(logs_dir: str) -> Iterator[None]:
+    """Makes the folder and holds it for one training run.
+
+    Raises:
+      InputError: another run holds it, or it cannot be written.
+    """
     try:
         os.makedirs(logs_dir, exist_ok=True)
         file = open(os.path.join(logs_dir, '.lock'), 'a')  # noqa: SIM115
     except (OSError, RecursionError) as error:  # the latter: a path of a thousand folders
-        raise InputError('--logs_dir=%s cannot be written: %s. Name a folder that can.' % (logs_dir, error)) from None
+        raise InputError(f'--logs_dir={logs_dir} cannot be written: {error}. Name a folder that can.') from None
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise InputError('Another run trains in --logs_dir=%s. Wait for it, or name another folder.'
-                             % logs_dir) from None
+            raise InputError(f'Another run trains in --logs_dir={logs_dir}. Wait for it, or name another '
+                             'folder.') from None
         except OSError as error:  # some cluster file systems have no locks
-            print('%s cannot be locked (%s): take care that no other run trains there' % (logs_dir, error))
+            print(f'{logs_dir} cannot be locked ({error}): take care that no other run trains there')
         yield  # closing the file gives the folder back, also when the process is killed
