@@ -1,9 +1,10 @@
-"""The backbone of a trained network as a checkpoint that any code with slim's InceptionV3 loads.
+"""Writes the backbone of a trained network as a checkpoint that any code with slim's InceptionV3 loads.
 
     python -m fcn.backbone --checkpoint=logs/all --out=backbone/inception_v3.ckpt
 
-It holds what `tf_slim.nets.inception_v3.inception_v3_base` builds in slim's arg scope and nothing else: the same names
-and shapes, moving statistics included; no heads, no optimizer, no step. Images go in scaled to [-1, 1]. To load it:
+The checkpoint holds what `tf_slim.nets.inception_v3.inception_v3_base` builds in slim's arg scope and nothing else: the
+same names and shapes, moving statistics included; no heads, no optimizer, no step. Images go in scaled to [-1, 1]. To
+load it:
 
     _, end_points = inception_v3.inception_v3_base(images)        # within inception_v3_arg_scope()
     slim.assign_from_checkpoint_fn('backbone/inception_v3.ckpt', slim.get_model_variables('InceptionV3'))(session)
@@ -14,6 +15,7 @@ import os
 import shutil
 import sys
 import tempfile
+from typing import List, Optional, Sequence, Tuple
 
 from fcn.config import read_run_config
 from fcn.runs import run_folder
@@ -22,52 +24,58 @@ from fcn.utils.errors import InputError, printable, reason
 from fcn.utils.files import make_folder
 
 
-def write(checkpoint, out):
-    """Writes the backbone of a checkpoint: aside, and moved into place when it is whole.
+def write(checkpoint: str, out: str) -> Tuple[str, List[Tuple[str, List[int]]]]:
+    """Writes the backbone of a checkpoint, whole or not at all.
 
     Args:
-      checkpoint: a prefix, a folder (its newest intact one) or a .tar.gz.
+      checkpoint: a prefix, a folder (its newest intact checkpoint) or a .tar.gz.
       out: prefix to write, which must be new. Its folder is made.
 
     Returns:
-      (prefix of the checkpoint, list of the variables' (name, shape), in the order they are built).
+      (prefix of the checkpoint, (name, shape) of each variable, in the order in which they are built).
 
     Raises:
-      InputError: no such checkpoint, not one of this network with batch norm, or `out` is taken or cannot be written.
+      InputError: there is no such checkpoint, it is of another network or of one without batch norm, or `out` is taken
+        or cannot be written.
     """
     from fcn.runs import checkpoints  # TensorFlow: seconds that --help need not take
     from TensorflowUtils import session_config, tf
     if checkpoints.exists(out):
-        raise InputError('--out=%s is there already. Name another file.' % out)
+        raise InputError(f'--out={out} is there already. Name another file.')
     prefix = find(checkpoint)
     shapes = checkpoints.open_reader(prefix).get_variable_to_shape_map()
     if 'InceptionV3/Conv2d_1a_3x3/biases' in shapes:
-        raise InputError('The network of %s has no batch norm (--nouse_batch_norm), but slim\'s InceptionV3 has: its '
-                         'backbone fits nowhere else.' % prefix)
+        raise InputError(f"The network of {prefix} has no batch norm (--nouse_batch_norm), but slim's InceptionV3 has: "
+                         'its backbone fits nowhere else.')
     folder = make_folder(os.path.dirname(os.path.abspath(out)))
     with tf.Graph().as_default(), tf.Session(config=session_config()) as session:
         variables = build(tf.placeholder(tf.float32, [None, None, None, 3]))
-        wrong = [one.op.name for one in variables if shapes.get(one.op.name) != one.shape.as_list()]
+        wrong = [variable.op.name for variable in variables
+                 if shapes.get(variable.op.name) != variable.shape.as_list()]
         if wrong:
-            raise InputError('The checkpoint %s lacks %d of the %d variables of slim\'s InceptionV3, or has them in '
-                             'another shape; the first is %s.' % (prefix, len(wrong), len(variables), wrong[0]))
+            raise InputError(f'The checkpoint {prefix} lacks {len(wrong)} of the {len(variables)} variables of '
+                             f"slim's InceptionV3, or has them in another shape; the first is {wrong[0]}.")
         checkpoints.restore(session, prefix, variables)
         try:
-            aside = tempfile.mkdtemp(prefix='.backbone_', dir=folder)
-            try:
-                tf.train.Saver(variables).save(session, os.path.join(aside, os.path.basename(out)),
-                                               write_meta_graph=False, write_state=False)
-                for name in sorted(os.listdir(aside)):  # .data-00000-of-00001, then .index, which makes it count
-                    os.replace(os.path.join(aside, name), os.path.join(folder, name))
-            finally:
-                shutil.rmtree(aside, ignore_errors=True)
+            _save(tf.train.Saver(variables), session, folder, os.path.basename(out))
         except (OSError, tf.errors.OpError) as error:
-            raise InputError('--out=%s cannot be written: %s.' % (out, reason(error))) from None
-    return prefix, [(one.op.name, one.shape.as_list()) for one in variables]
+            raise InputError(f'--out={out} cannot be written: {reason(error)}.') from None
+    return prefix, [(variable.op.name, variable.shape.as_list()) for variable in variables]
+
+
+def _save(saver, session, folder, name):
+    """Saves a checkpoint `name` to a staging folder within `folder`, and moves it into place when it is whole."""
+    staging = tempfile.mkdtemp(prefix='.backbone_', dir=folder)
+    try:
+        saver.save(session, os.path.join(staging, name), write_meta_graph=False, write_state=False)
+        for file in sorted(os.listdir(staging)):  # .data-00000-of-00001, then .index, which makes it count
+            os.replace(os.path.join(staging, file), os.path.join(folder, file))
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
 
 
 def build(images):
-    """Builds slim's backbone on float32 [N, H, W, 3] in [-1, 1], for prediction. Returns its variables in order."""
+    """Builds slim's backbone on images, float32 [N, H, W, 3] in [-1, 1], for prediction. Returns its variables."""
     from TensorflowUtils import inception_v3, slim, tf
     # Not slim's own collection of updates: TensorFlow 2.15 and later lack what slim does with it.
     scope = inception_v3.inception_v3_arg_scope(updates_collections='unused')
@@ -76,8 +84,8 @@ def build(images):
     return tf.model_variables()
 
 
-def find(checkpoint):
-    """Returns the prefix of a checkpoint; see `write`. Raises InputError."""
+def find(checkpoint: str) -> str:
+    """Returns the prefix of the checkpoint that --checkpoint names, see `write`. Raises InputError."""
     from fcn.runs import checkpoints
     if os.path.isdir(checkpoint) and run_folder.list_checkpoints(checkpoint):
         return checkpoints.newest_intact(checkpoint)
@@ -87,24 +95,28 @@ def find(checkpoint):
         raise InputError(str(error).replace('--checkpoint_path', '--checkpoint')) from None
 
 
-def report_lines(prefix, variables, out):
-    """Returns what was written as lines of text."""
-    def count(shape):
-        return shape[0] * count(shape[1:]) if shape else 1
+def report_lines(prefix: str, variables: Sequence[Tuple[str, List[int]]], out: str) -> List[str]:
+    """Returns lines of text about a backbone that was written: what `write` returned, and its `out`."""
     moving = sum('/moving_' in name for name, _ in variables)
-    lines = ['wrote the backbone of %s (step %d) to %s: %d variables, %d of them moving statistics; %d numbers'
-             % (prefix, run_folder.step_of(prefix), out, len(variables), moving,
-                sum(count(shape) for _, shape in variables))]
+    numbers = sum(_product(shape) for _, shape in variables)
+    lines = [f'wrote the backbone of {prefix} (step {run_folder.step_of(prefix)}) to {out}: {len(variables)} '
+             f'variables, {moving} of them moving statistics; {numbers} numbers']
     if read_run_config(os.path.dirname(prefix)).flags.get('scale_input') is False:
         lines.append('note: it was trained on images of 0 to 255, not scaled to [-1, 1] as slim does')
-    return lines + ['slim loads it with: slim.assign_from_checkpoint_fn(%r, slim.get_model_variables(\'InceptionV3\'))'
-                    % out, 'here: python inception_FCN.py --mode=train --checkpoint_path=%s' % out]
+    return lines + [
+        f"slim loads it with: slim.assign_from_checkpoint_fn({out!r}, slim.get_model_variables('InceptionV3'))",
+        f'here: python inception_FCN.py --mode=train --checkpoint_path={out}']
 
 
-def main(argv=None):
+def _product(numbers):
+    """Returns the product of integers, 1 of none."""
+    return numbers[0] * _product(numbers[1:]) if numbers else 1
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
     """Runs the command. Returns its exit status."""
     parser = command_line.Parser('python -m fcn.backbone', allow_abbrev=False, description=__doc__.split('\n')[0])
-    parser.add_argument('--checkpoint', required=True, help='A run\'s folder, a checkpoint\'s prefix or a .tar.gz.')
+    parser.add_argument('--checkpoint', required=True, help="A run's folder, a checkpoint's prefix or a .tar.gz.")
     parser.add_argument('--out', required=True, help='Prefix of the checkpoint to write: backbone/inception_v3.ckpt.')
     parser.add_argument('--debug', action='store_true', help='Stack traces.')
     options = parser.parse_args(argv)

@@ -29,9 +29,9 @@ def trained(tmp_path_factory):
         slot = tf.get_variable('InceptionV3/Conv2d_1a_3x3/weights/Adam', [3, 3, 3, 32])
         session.run(tf.global_variables_initializer())
         random = np.random.RandomState(2)
-        moving = [one for one in tf.model_variables() if '/moving_' in one.op.name]
-        session.run([one.assign(random.uniform(0.5, 1.5, one.shape.as_list()) - ('moving_mean' in one.op.name))
-                     for one in moving])
+        moving = [variable for variable in tf.model_variables() if '/moving_' in variable.op.name]
+        session.run([variable.assign(random.uniform(0.5, 1.5, variable.shape.as_list())
+                                     - ('moving_mean' in variable.op.name)) for variable in moving])
         checkpoints.save(tf.train.Saver(tf.model_variables() + [step, slot], max_to_keep=0), session, folder, 7, 5)
         return folder, session.run(end_points['Mixed_7c'])
 
@@ -53,7 +53,8 @@ def test_slims_own_network_restores_whole_and_sees_the_same(trained, written):
             net, _ = inception_v3.inception_v3_base(inception_v3_fcn.scale_images(tf.constant(IMAGE)))
         variables = slim.get_model_variables('InceptionV3')
         held = dict(tf.train.list_variables(out))
-        assert held == {one.op.name: one.shape.as_list() for one in variables}  # nothing missing, nothing else
+        # nothing missing, nothing else
+        assert held == {variable.op.name: variable.shape.as_list() for variable in variables}
         assert len(held) == 376 and sum('/moving_' in name for name in held) == 188
         slim.assign_from_checkpoint_fn(out, variables)(session)
         assert session.run(tf.report_uninitialized_variables(variables)).size == 0

@@ -1,0 +1,49 @@
+"""Gets the starting weights of a training, and checks that they can be read.
+
+    python -m fcn.starting_weights
+    python -m fcn.starting_weights --checkpoint_path=weights/inception_v3_2016_08_28.tar.gz
+
+Without --checkpoint_path they are slim's published InceptionV3, which is downloaded and unpacked where it is absent.
+Run this where there is a network; training then finds them at the same place, see --checkpoint_path of
+inception_FCN.py.
+
+Exit status: 0 done; 1 unknown flag or value; 2 bad input, or no network.
+"""
+import sys
+from typing import Optional, Sequence
+
+from fcn.utils import command_line
+from fcn.utils.errors import printable
+
+
+def get(path: Optional[str]) -> str:
+    """Finds starting weights; downloads or unpacks them where needed. Returns a line that tells where they are.
+
+    Args:
+      path: a checkpoint's prefix, its folder or a .tar.gz; None: the published weights.
+
+    Raises:
+      InputError: there are none, they cannot be downloaded, or they cannot be read.
+    """
+    from fcn.runs import checkpoints  # TensorFlow: seconds that --help need not take
+    prefix = checkpoints.find(checkpoints.PUBLISHED if path is None else path)
+    variables = checkpoints.open_reader(prefix).get_variable_to_shape_map()
+    return f'the starting weights are there: {prefix}, {len(variables)} variables'
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Runs the command. Returns its exit status."""
+    parser = command_line.Parser('python -m fcn.starting_weights', allow_abbrev=False,
+                                 description=__doc__.split('\n')[0])
+    parser.add_argument('--checkpoint_path', help='A prefix, a folder or a .tar.gz, which is unpacked. Default: the '
+                        'published weights in Data_zoo/inception_v3, downloaded when absent.')
+    parser.add_argument('--debug', action='store_true', help='Stack traces.')
+    options = parser.parse_args(argv)
+
+    def work():
+        print(printable(get(options.checkpoint_path)))
+    return command_line.run('fcn.starting_weights', work, options.debug)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
