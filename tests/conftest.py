@@ -1,4 +1,5 @@
 """What several test modules share: the command line, a small drawn data set, a folder to run hostile commands in."""
+import dataclasses
 import os
 import socket
 import subprocess
@@ -76,11 +77,12 @@ def work_folder(tmp_path, monkeypatch):
     folder = tmp_path / 'a' / 'b' / 'c'
     os.makedirs(str(folder))
     monkeypatch.chdir(str(folder))
-    monkeypatch.setattr(inception_FCN, 'train', None)  # nothing may come that far
+    train = dataclasses.replace(inception_FCN.MODES['train'], run=None)  # nothing may come that far
+    monkeypatch.setitem(inception_FCN.MODES, 'train', train)
 
     def refuse(*_, **__):
         raise InputError('The network would be built here.')
-    monkeypatch.setattr('fcn.inference.predictor.Evaluation', refuse)
+    monkeypatch.setattr('fcn.inference.trained_model.Predictor', refuse)
     voc = folder / 'DATA' / 'SET' / 'VOC2012'
     for part in ('JPEGImages', 'SegmentationClass', 'ImageSets/Segmentation'):
         os.makedirs(str(voc / part))

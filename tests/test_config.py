@@ -1,7 +1,7 @@
 """fcn/config.py: what a run keeps of itself, and what it takes from there when it goes on."""
 import pytest
 
-from fcn.config import RunConfig, read_run_config
+from fcn.config import WARN_ON_CHANGE_FLAGS, RunConfig, read_run_config, restore_flags
 from fcn.utils.errors import InputError
 
 
@@ -37,3 +37,13 @@ def test_damaged_start(tmp_path, start):
     (tmp_path / 'config.json').write_text('{"flags": {}, "started_from": %s}' % start)
     with pytest.raises(InputError, match='config.json is damaged: its started_from'):
         read_run_config(str(tmp_path))
+
+
+def test_flags_of_the_stream_that_are_left_out_are_remarked_on(capsys):
+    flags = {'seed': 0, 'augment': False, 'image_size': 224, 'color_jitter': 0.0}
+    run = RunConfig(flags={'seed': 5, 'augment': True, 'image_size': 300, 'color_jitter': 0.0})
+    restored = restore_flags(flags, {'augment'}, run, 'logs', lambda name, value: value, WARN_ON_CHANGE_FLAGS)
+    assert restored == {'seed': 0, 'augment': False, 'image_size': 300, 'color_jitter': 0.0}
+    notes = capsys.readouterr().out.splitlines()
+    assert [line.split(' but')[0] for line in notes] == [
+        'note: augment is False,', 'note: seed, left out, is 0,', 'as logs was trained: --image_size=300']

@@ -8,8 +8,7 @@ import random
 from absl.testing import flagsaver
 
 import inception_FCN
-from fcn.runs import run_folder
-from fcn.utils import command_line
+from fcn.config import DEFAULT_FLAGS, IMMUTABLE_FLAGS
 from fcn.utils.errors import printable
 from fuzzing import SEED, TEXTS, TIMES, Tally, mutated, write
 from fuzzing_commands import FLAGS, MODES, base, program_flags, run_flags
@@ -26,9 +25,9 @@ def configurations(rng):
     for key in sorted(good) + ['other']:
         for value in JSON_VALUES:
             yield json.dumps(dict(good, **{key: value})).encode()
-    recalled = inception_FCN.NETWORK_FLAGS + inception_FCN.REMEMBERED_FLAGS
+    restored = IMMUTABLE_FLAGS + DEFAULT_FLAGS
     for key in sorted(good['flags']):
-        for value in JSON_VALUES if key in recalled else JSON_VALUES[:5]:
+        for value in JSON_VALUES if key in restored else JSON_VALUES[:5]:
             if key != 'data_dir' or value:  # else the default folder, which is downloaded
                 yield json.dumps(dict(good, flags=dict(good['flags'], **{key: value}))).encode()
     for value in JSON_VALUES:
@@ -47,46 +46,30 @@ def names_data(data):
     return False
 
 
-def test_flags_of_the_stream_that_are_left_out_are_remarked_on(capsys):
-    saved = flagsaver.save_flag_values(FLAGS)
-    try:
-        FLAGS(['inception_FCN.py', '--noaugment'])
-        config = {'flags': {'seed': 5, 'augment': True, 'image_size': 300, 'color_jitter': 0.0}}
-        command_line.recall(FLAGS, config, 'logs', inception_FCN.NETWORK_FLAGS, inception_FCN.REMEMBERED_FLAGS,
-                            inception_FCN.STREAM_FLAGS)
-        assert (FLAGS.seed, FLAGS.augment, FLAGS.image_size) == (0, False, 300)
-    finally:
-        flagsaver.restore_flag_values(saved, FLAGS)
-    notes = capsys.readouterr().out.splitlines()
-    assert [line.split(' but')[0] for line in notes] == [
-        'note: augment is False,', 'note: seed, left out, is 0,', 'as logs was trained: --image_size=300']
-
-
 def test_configurations(tmp_path, work_folder, network_calls):
-    """Through the script, in a folder that seems to hold a checkpoint; then what `recall` sets must be values."""
-    def remember():
+    """Through the script, in a folder that seems to hold a checkpoint; then what is restored must be values."""
+    def restore():
         saved = flagsaver.save_flag_values(FLAGS)
         try:
-            FLAGS(['inception_FCN.py'])
+            FLAGS(['inception_FCN.py', '--logs_dir=logs'])
             with contextlib.redirect_stdout(io.StringIO()):
-                command_line.recall(FLAGS, run_folder.read_config('logs'), 'logs', inception_FCN.NETWORK_FLAGS,
-                                    inception_FCN.REMEMBERED_FLAGS, inception_FCN.STREAM_FLAGS)
-            for name in program_flags():
-                value = FLAGS[name].value
+                config, _ = inception_FCN.configure(inception_FCN.MODES['train'])
+            for name, value in config.flags.items():
                 assert value is None and FLAGS[name].default is None or value == FLAGS[name].parser.parse(value), name
                 assert not isinstance(value, str) or printable(value) == value, name
+            assert set(config.flags) == set(program_flags())
         finally:
             flagsaver.restore_flag_values(saved, FLAGS)
-        return 'remembered'
+        return 'restored'
 
     tally = Tally(tmp_path)
     os.mkdir('logs')
     write('logs/model.ckpt-1.index', b'')
     for number, data in enumerate(configurations(random.Random(SEED))):
         write('logs/config.json', data)
-        tally.trial(repr(data[:3000]), 'logs/config.json', remember)
+        tally.trial(repr(data[:3000]), 'logs/config.json', restore)
         mode = MODES[number % len(MODES)]
         flags = [one for one in base(mode) if mode == 'train' or not names_data(data) or 'data_dir' not in one]
         run_flags(tally, *flags)
-    tally.finish(100, 'error', 'remembered', 'status 0', 'status 2')
+    tally.finish(100, 'error', 'restored', 'status 0', 'status 2')
     assert network_calls == []
