@@ -11,7 +11,7 @@ import threading
 
 import numpy as np
 
-from fcn.data import records as fcn_records
+from fcn.data import annotations, image_files
 from fcn.data.cache import ImageCache
 from fcn.utils.errors import InputError, reason
 from TensorflowUtils import tf
@@ -70,7 +70,7 @@ def training_batches(records, dataset, batch_size, image_size, seed=0, first_sam
 
     Args:
       records: list of records with annotations.
-      dataset: the `fcn.data.records.Dataset` they belong to.
+      dataset: the `fcn.data.datasets.Dataset` they belong to.
       batch_size: N, of this worker.
       image_size: side of the square that is cut, in pixels.
       seed: of the stream.
@@ -99,7 +99,7 @@ def training_batches(records, dataset, batch_size, image_size, seed=0, first_sam
         one = records[drawn.index]
         labels = cache.labels(one['annotation'])
         if labels is None:
-            labels = cache.keep_labels(one['annotation'], fcn_records.read_labels(one['annotation'], dataset))
+            labels = cache.add_labels(one['annotation'], annotations.read_labels(one['annotation'], dataset))
         if resize == 'squash':
             windows = [_Window(0, length, image_size, 0, 0, length) for length in labels.shape]
         else:
@@ -116,7 +116,7 @@ def training_batches(records, dataset, batch_size, image_size, seed=0, first_sam
                 windows, drawn.flip, np.array(drawn[5:], 'float32'))
 
     def keep(path, image, windows):
-        return _cut(cache.keep_image(os.fsdecode(path), image), windows[:2].ravel())
+        return _cut(cache.add_image(os.fsdecode(path), image), windows[:2].ravel())
 
     @tf.autograph.experimental.do_not_convert  # else TensorFlow 1.15 rewrites all of Pillow, which takes half a minute
     def load(position):
@@ -124,7 +124,7 @@ def training_batches(records, dataset, batch_size, image_size, seed=0, first_sam
             sample, [position], (tf.string, tf.uint8, tf.int64, tf.uint8, tf.int32, tf.bool, tf.float32),
             stateful=False)
         start, length, size, offset, first, count = (tf.ensure_shape(row, [2]) for row in tf.unstack(windows, 6))
-        if cache.keeps_images:
+        if cache.caches_images:
             image = tf.cond(tf.size(image) > 0, lambda: image, lambda: tf.py_func(
                 keep, [path, _decode(tf.io.read_file(path), path), windows], tf.uint8, stateful=False))
             image.set_shape([None, None, 3])
@@ -169,7 +169,7 @@ def evaluation_images(records, dataset, squash_to=None):
 
     Args:
       records: list of records; those without annotation get one of the ignored label (0 where there is none).
-      dataset: the `fcn.data.records.Dataset` whose labels they hold.
+      dataset: the `fcn.data.datasets.Dataset` whose labels they hold.
       squash_to: side of the square to resize to by nearest neighbour, as the original does; None keeps every size.
 
     Returns:
@@ -269,7 +269,7 @@ def _cut(tensor, window):
 
 
 def _pillow(path, upright):
-    image = tf.py_func(lambda path: fcn_records.open_image(os.fsdecode(path), upright=upright), [path], tf.uint8,
+    image = tf.py_func(lambda path: image_files.open_image(os.fsdecode(path), upright=upright), [path], tf.uint8,
                        stateful=False)
     image.set_shape([None, None, 3])
     return image
@@ -277,7 +277,7 @@ def _pillow(path, upright):
 
 def _annotation(path, dataset):
     """Reads an annotation as the data set's labels, uint8 [H, W, 1]. TensorFlow itself would give palette colours."""
-    labels = tf.py_func(lambda path: fcn_records.read_labels(os.fsdecode(path), dataset)[..., None], [path], tf.uint8,
+    labels = tf.py_func(lambda path: annotations.read_labels(os.fsdecode(path), dataset)[..., None], [path], tf.uint8,
                         stateful=False)
     labels.set_shape([None, None, 1])
     return labels

@@ -25,8 +25,7 @@ import read_PascalVocData
 import read_ShapesData
 from fcn import config as fcn_config
 from fcn.config import Config, RunConfig
-from fcn.data import annotation_check, class_weights, inspection, photos
-from fcn.data import records as fcn_records
+from fcn.data import annotation_check, class_weights, datasets, inspection, photos
 from fcn.distributed import workers as fcn_workers
 from fcn.inference import crf
 from fcn.runs import run_folder
@@ -378,7 +377,7 @@ def records_to_show(context: Context) -> List[Any]:
     prediction, validation = context.config.prediction, context.dataset.validation
     if context.config.data.image_dir:
         return validation
-    records = fcn_records.choose(validation, prediction.image_names, prediction.num_images,
+    records = datasets.choose(validation, prediction.image_names, prediction.num_images,
                                  context.config.training.seed)
     path = os.path.join(context.config.folders.results_dir, 'images.csv')
     if not prediction.image_names and os.path.isfile(path):
@@ -397,14 +396,14 @@ def write_page(context: Context, thumbnails=None) -> str:
 # ---- From the command line to a mode
 
 
-def load_dataset(config: Config, run: RunConfig, mode: Mode, on_problem=None) -> fcn_records.Dataset:
+def load_dataset(config: Config, run: RunConfig, mode: Mode, on_problem=None) -> datasets.Dataset:
     """Reads the records of --dataset, or lists --image_dir; `on_problem` as the readers' own. Raises InputError."""
     reader, data = READERS[config.data.dataset], config.data
     class_names = list(reader.CLASS_NAMES)
     if data.class_names:
         if data.dataset != 'pascal_voc':
             raise InputError(f'--class_names goes with --dataset=pascal_voc; {data.dataset} has its own classes.')
-        class_names = fcn_records.read_class_names(data.class_names)
+        class_names = datasets.read_class_names(data.class_names)
         if run.class_names not in (None, class_names):
             raise InputError(f'--class_names={data.class_names} names other classes than {config.folders.run_dir} was '
                              f'trained with: {", ".join(run.class_names)}.')
@@ -420,8 +419,8 @@ def load_dataset(config: Config, run: RunConfig, mode: Mode, on_problem=None) ->
         training, validation = [], photos.list_photos(data.image_dir)
     else:
         training, validation = reader.read_dataset(data.data_dir or reader.DATA_DIR, data.data_url, on_problem)
-    return fcn_records.Dataset(data.dataset, training, validation, class_names, ignore_label, void_label,
-                               reader.PALETTE)
+    return datasets.Dataset(data.dataset, training, validation, class_names, ignore_label, void_label, reader.PALETTE,
+                            getattr(reader, 'LABEL_MAP', None))
 
 
 def configure(mode: Mode):

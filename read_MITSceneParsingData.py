@@ -12,8 +12,8 @@ import os
 
 import numpy as np
 
-from fcn.data.inspection import report_problem
-from fcn.data.records import IMAGE_EXTENSIONS, list_stems, must_download, record
+from fcn.data.datasets import IMAGE_EXTENSIONS, list_stems, must_download, record
+from fcn.data.problems import report_problem
 from fcn.utils import download
 from fcn.utils.errors import InputError
 

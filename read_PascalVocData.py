@@ -13,9 +13,9 @@ Source: Everingham et al., The PASCAL Visual Object Classes Challenge 2012, http
 import glob
 import os
 
-from fcn.data.inspection import report_problem
+from fcn.data.datasets import IMAGE_EXTENSIONS, list_stems, must_download, record
 from fcn.data.palettes import voc_palette
-from fcn.data.records import IMAGE_EXTENSIONS, list_stems, must_download, record
+from fcn.data.problems import report_problem
 from fcn.utils import download
 from fcn.utils.errors import InputError
 

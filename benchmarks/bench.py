@@ -70,11 +70,11 @@ def pipeline(data_dir, batches):
     """Returns the seconds of batches of 8 from the input pipeline, alone."""
     import BatchDatSetReader
     import read_PascalVocData
-    from fcn.data import records
+    from fcn.data import datasets
     from TensorflowUtils import session_config, tf
     training, validation = read_PascalVocData.read_dataset(data_dir)
-    names = records.read_class_names(os.path.join(data_dir, 'labels.txt'))
-    dataset = records.Dataset('bench', training, validation, names, 255, None, read_PascalVocData.PALETTE)
+    names = datasets.read_class_names(os.path.join(data_dir, 'labels.txt'))
+    dataset = datasets.Dataset('bench', training, validation, names, 255, None, read_PascalVocData.PALETTE)
     batch = tf.data.make_one_shot_iterator(BatchDatSetReader.training_batches(training, dataset, 8, 224)).get_next()
     with tf.Session(config=session_config()) as session:
         return {'seconds': timed(functools.partial(session.run, batch), batches)}

@@ -6,12 +6,12 @@ import zlib
 import numpy as np
 from PIL import Image, features
 
-from fcn.data import records
+from fcn.data import datasets
 from fcn.data.palettes import voc_palette
 
 HEIGHT, WIDTH = 24, 32
 NAMES = ['background', 'cat', 'dog']
-DATASET = records.Dataset('fuzz', [], [], NAMES, 255, None, voc_palette())
+DATASET = datasets.Dataset('fuzz', [], [], NAMES, 255, None, voc_palette())
 
 ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 PNG_MAGIC = b'\x89PNG\r\n\x1a\n'

@@ -8,8 +8,8 @@ from PIL import Image
 
 import BatchDatSetReader as reader
 from fcn.data.cache import ImageCache
+from fcn.data.datasets import Dataset, record
 from fcn.data.palettes import voc_palette
-from fcn.data.records import Dataset, record
 from TensorflowUtils import session_config, tf
 
 COLUMNS = 64  # largest width of `ramp`

@@ -2,7 +2,7 @@
 import random
 
 import BatchDatSetReader
-from fcn.data import records
+from fcn.data import annotation_check, datasets
 from fcn.inference import predictor as evaluation
 from fuzzing import SEED, TIMES, Tally, mutations, write
 from picture_files import DATASET, HEIGHT, WIDTH, annotations, jpegs, other_pictures, pngs
@@ -14,7 +14,7 @@ def training_records(folder, count):
     annotation = write(folder / 'annotation.png', annotations()['palette.png'])
     files = dict(jpegs(), **pngs())
     files.update((name, data) for name, data in other_pictures().items() if name in ('palette.bmp', 'turned.webp'))
-    return [(what, records.record(write(folder / ('%d.jpg' % number), data), annotation))
+    return [(what, datasets.record(write(folder / ('%d.jpg' % number), data), annotation))
             for number, (what, data) in enumerate(mutations(files, random.Random(SEED), count))]
 
 
@@ -37,7 +37,7 @@ def test_images_in_tensorflow(tmp_path):
     tally, usable = Tally(tmp_path), []
     for what, one in training_records(tmp_path, 450 * TIMES):
         before = tally.outcomes['error']
-        tally.trial(what, one['image'], records.check_record, one, DATASET)
+        tally.trial(what, one['image'], annotation_check.check_record, one, DATASET)
         if tally.outcomes['error'] == before:
             usable.append((what, one))
     refused = tally.outcomes['error']

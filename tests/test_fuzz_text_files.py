@@ -3,13 +3,13 @@ import os
 import random
 
 import read_PascalVocData
-from fcn.data import records
+from fcn.data import datasets
 from fuzzing import SEED, TEXTS, TIMES, Tally, mutated, write
 
 
 def test_class_names_and_split_files(tmp_path, work_folder):
     def names():
-        found = records.read_class_names('names.txt')
+        found = datasets.read_class_names('names.txt')
         assert 2 <= len(found) <= 255 and all(name and name == name.strip() for name in found)
         return 'names'
 

@@ -112,8 +112,8 @@ def test_imports_are_found():
     """What the other tests rest on: imports in functions, of modules from packages, and of names from modules."""
     assert {'fcn.runs.checkpoints', 'TensorflowUtils', 'fcn.utils.errors'} <= imports('fcn.backbone')
     assert 'nets.inception_v3_fcn' in imports('fcn.runs.checkpoints')
-    assert not is_allowed('fcn.utils.files', 'fcn.data.records') and is_allowed('fcn.data.records', 'fcn.utils.files')
-    assert not is_allowed('fcn.data.records', 'fcn.distributed.workers')
+    assert not is_allowed('fcn.utils.files', 'fcn.data.datasets') and is_allowed('fcn.data.datasets', 'fcn.utils.files')
+    assert not is_allowed('fcn.data.datasets', 'fcn.distributed.workers')
     assert not is_allowed('fcn.own_data', 'fcn.backbone')
 
 

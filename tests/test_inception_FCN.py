@@ -19,8 +19,7 @@ from PIL import Image
 
 import read_ShapesData
 from conftest import command, give, run, run_well
-from fcn.data import palettes
-from fcn.data import records as fcn_records
+from fcn.data import annotations, palettes
 from fcn.inference import crf, metrics
 from fcn.inference import saved_model as export
 from fcn.reporting import panels as colorize
@@ -117,7 +116,7 @@ def test_test_and_visualize_agree(two_steps, shapes, tmp_path):
     for record in read_ShapesData.read_dataset(shapes)[1]:
         predicted = Image.open(os.path.join(results, 'labels', record['filename'] + '.png'))
         assert predicted.mode == 'P'
-        labels = fcn_records.open_annotation(record['annotation'])
+        labels = annotations.open_annotation(record['annotation'])
         confusion += metrics.confusion_matrix(labels, np.asarray(predicted), 7, 255)
         assert Image.open(os.path.join(results, 'overlays', record['filename'] + '.png')).size == predicted.size
     assert metrics.compute(confusion, read_ShapesData.CLASS_NAMES, 3, 255) == result

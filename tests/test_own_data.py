@@ -7,7 +7,7 @@ from PIL import Image
 
 import read_PascalVocData
 from fcn import own_data
-from fcn.data import colour_masks, image_pairs, inspection, records
+from fcn.data import annotations, colour_masks, conversion, datasets, image_files, image_pairs, inspection
 from fcn.data.palettes import voc_palette
 from fcn.utils.errors import EXIT_FLAG, EXIT_INPUT, InputError
 
@@ -90,10 +90,10 @@ class Folder:
     def labels(self):
         """{name: labels} of both splits, as training reads them. The whole data set must pass --mode=check."""
         training, validation = read_PascalVocData.read_folder(self.out)
-        names = records.read_class_names(os.path.join(self.out, 'labels.txt'))
-        dataset = records.Dataset('own', training, validation, names, 255, None, voc_palette())
+        names = datasets.read_class_names(os.path.join(self.out, 'labels.txt'))
+        dataset = datasets.Dataset('own', training, validation, names, 255, None, voc_palette())
         assert inspection.inspect(dataset, progress=None).problems == []
-        return {one['filename']: records.read_labels(one['annotation'], dataset) for one in training + validation}
+        return {one['filename']: annotations.read_labels(one['annotation'], dataset) for one in training + validation}
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def test_every_kind_of_mask_becomes_the_same_labels(folder, make):
     assert sorted(found) == ['p0', 'p1', 'p2', 'p3']
     for number in range(4):
         np.testing.assert_array_equal(found['p%d' % number], labels_of(number))
-    assert records.read_class_names(os.path.join(folder.out, 'labels.txt')) == NAMES
+    assert datasets.read_class_names(os.path.join(folder.out, 'labels.txt')) == NAMES
     assert 'void: 8.33% of all pixels' in said and '\nroad ' in said
     for mode in ('check', 'train', 'test'):
         assert '--mode=%s --data_dir=%s --class_names=%s/labels.txt' % (mode, folder.out, folder.out) in said
@@ -177,7 +177,7 @@ def test_unknown_colours_are_said_of_every_file_or_become_void(folder):
 def test_blurred_masks(folder):
     blurred = Image.fromarray(pixels_of(0))
     table = colour_masks.read_table(folder.text('colours.txt', TABLE))
-    labels, unknown = colour_masks.read_labels(folder.save(blurred, 'masks', 'p.png'), table, 'void')
+    labels, unknown = colour_masks.read_mask(folder.save(blurred, 'masks', 'p.png'), table, 'void')
     assert (labels == 255).all() and sum(unknown.values()) == HEIGHT * WIDTH and len(unknown) == 21
     large = folder.save(Image.fromarray(pixels_of(0, 60, 60)), 'masks', 'q.png')
     found, errors = colour_masks.count_colours([large], 1)
@@ -221,7 +221,7 @@ def test_classes_without_names_are_numbered(folder):
     for number in range(3):
         folder.add('p%d' % number, number)
     assert folder.run()[0] == 0 and len(folder.labels()) == 3
-    assert records.read_class_names(os.path.join(folder.out, 'labels.txt')) == ['class 0', 'class 1', 'class 2']
+    assert datasets.read_class_names(os.path.join(folder.out, 'labels.txt')) == ['class 0', 'class 1', 'class 2']
 
 
 def test_masks_that_cannot_be_used(folder):
@@ -260,12 +260,12 @@ def test_images_are_kept_and_other_formats_become_png(folder):
     assert sorted(os.listdir(images)) == ['bitmap.png', 'cmyk.png', 'jpeg.jpg', 'png.png', 'tiff.png']
     assert os.path.samefile(os.path.join(images, 'jpeg.jpg'), os.path.join(folder.path, 'photos', 'jpeg.jpg'))
     for name, number in (('tiff', 2), ('bitmap', 3)):
-        np.testing.assert_array_equal(records.open_image(os.path.join(images, name + '.png')), pixels_of(number))
+        np.testing.assert_array_equal(image_files.open_image(os.path.join(images, name + '.png')), pixels_of(number))
 
 
 def test_exif_turns_are_applied_unless_the_mask_fits_the_stored_pixels(folder):
     exif = Image.Exif()
-    exif[own_data.ORIENTATION] = 6  # stored lying on its side
+    exif[conversion.ORIENTATION] = 6  # stored lying on its side
     stored = Image.fromarray(pixels_of(0, WIDTH, HEIGHT))
     for name in ('upright', 'lying', 'wrong'):
         folder.save(stored, 'photos', name + '.jpg', exif=exif.tobytes())
@@ -273,7 +273,7 @@ def test_exif_turns_are_applied_unless_the_mask_fits_the_stored_pixels(folder):
     folder.save(as_grey(np.rot90(labels_of(1)).copy()), 'masks', 'lying.png')
     folder.save(as_grey(labels_of(2)[:, :-1]), 'masks', 'wrong.png')
     folder.add('plain', 3)
-    exif[own_data.ORIENTATION] = 3  # upside down: its size says nothing
+    exif[conversion.ORIENTATION] = 3  # upside down: its size says nothing
     folder.save(Image.fromarray(pixels_of(4)), 'photos', 'down.jpg', exif=exif.tobytes())
     folder.save(as_grey(labels_of(4)), 'masks', 'down.png')
     assert '1 of 5 images' in folder.refused()
@@ -284,8 +284,8 @@ def test_exif_turns_are_applied_unless_the_mask_fits_the_stored_pixels(folder):
     assert os.path.samefile(os.path.join(images, 'lying.jpg'), os.path.join(folder.path, 'photos', 'lying.jpg'))
     for name in ('upright', 'down'):
         with Image.open(os.path.join(images, name + '.jpg')) as image:
-            assert image.size == (WIDTH, HEIGHT) and not image.getexif().get(own_data.ORIENTATION)
-            shown = records.open_image(os.path.join(folder.path, 'photos', name + '.jpg'))
+            assert image.size == (WIDTH, HEIGHT) and not image.getexif().get(conversion.ORIENTATION)
+            shown = image_files.open_image(os.path.join(folder.path, 'photos', name + '.jpg'))
             assert np.abs(np.asarray(image, 'int64') - shown).mean() < 12  # noise, compressed twice
 
 
@@ -415,7 +415,7 @@ def test_out_is_never_overwritten_and_nothing_is_left_of_a_failure(folder, monke
 
     def full(*_):
         raise OSError(28, 'No space left on device', 'labels.txt')
-    monkeypatch.setattr(own_data, 'write_lists', full)
+    monkeypatch.setattr(conversion, 'write_lists', full)
     assert 'No space left' in folder.refused()
     monkeypatch.undo()
     os.mkdir(folder.out)  # an empty one is taken

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import read_MITSceneParsingData as mit
-from fcn.data.records import open_annotation
+from fcn.data.annotations import open_annotation
 from fcn.utils.errors import InputError
 
 TRAINING, VALIDATION = ['ADE_train_00000001', 'ADE_train_00000002', 'with space', 'é_ü'], ['ADE_val_00000001']

@@ -10,7 +10,7 @@ from PIL import Image
 
 import read_PascalVocData as voc
 from fcn.data import inspection
-from fcn.data.records import open_annotation
+from fcn.data.annotations import open_annotation
 from fcn.utils.errors import InputError
 
 TRAINING, VALIDATION = ['2007_000032', 'with space', 'é_ü'], ['2007_000033', 'x.y']

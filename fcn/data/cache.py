@@ -1,39 +1,43 @@
-"""What training keeps in memory of the files that it has read."""
+"""Caches in memory the files that training has read."""
 import threading
+from typing import Optional
 
 import numpy as np
 
-ANNOTATIONS_BYTES = 32 << 20  # those of CamVid take 10 MB: memory stays flat, however large the data set
+ANNOTATIONS_BYTES = 32 << 20  # CamVid's annotations take 10 MB: memory stays flat, however large the data set
 OBJECTS_BYTES = 500  # of the Python objects that hold one annotation's runs
 
 
 class ImageCache:
-    """Keeps decoded images and annotations by their paths, so that none that fits is decoded twice.
+    """Holds decoded images and annotations by their paths, so that no file that fits is decoded twice.
 
     Args:
-      images, annotations: bytes that are kept of each, at most.
+      images, annotations: bytes that are held of each, at most.
+
+    Attributes:
+      caches_images: whether there is room for images at all.
     """
 
-    def __init__(self, images=0, annotations=ANNOTATIONS_BYTES):
-        self.keeps_images = images > 0
-        self._images, self._annotations = _Kept(images), _Kept(annotations)
+    def __init__(self, images: int = 0, annotations: int = ANNOTATIONS_BYTES):
+        self.caches_images = images > 0
+        self._images, self._annotations = _LimitedDict(images), _LimitedDict(annotations)
 
-    def image(self, path):
-        """Returns the image that is kept for that file, or None."""
+    def image(self, path: str) -> Optional[np.ndarray]:
+        """Returns the cached image of that file, uint8 [H, W, 3], or None."""
         return self._images.find(path)
 
-    def keep_image(self, path, image):
-        """Keeps the image, uint8 [H, W, 3], if it fits. Returns it."""
-        self._images.keep(path, image, image.nbytes)
+    def add_image(self, path: str, image: np.ndarray) -> np.ndarray:
+        """Caches the image, uint8 [H, W, 3], if it fits. Returns it."""
+        self._images.add(path, image, image.nbytes)
         return image
 
-    def labels(self, path):
-        """Returns the annotation that is kept for that file, or None."""
+    def labels(self, path: str) -> Optional[np.ndarray]:
+        """Returns the cached annotation of that file, uint8 [H, W], or None."""
         runs = self._annotations.find(path)
         return runs and np.repeat(*runs[1:]).reshape(runs[0])
 
-    def keep_labels(self, path, labels):
-        """Keeps the annotation, uint8 [H, W], until one does not fit. Returns it.
+    def add_labels(self, path: str, labels: np.ndarray) -> np.ndarray:
+        """Caches the annotation, uint8 [H, W], until one does not fit. Returns it.
 
         As runs of equal labels, from which it is made anew in less time than a PNG takes to inflate.
         """
@@ -42,24 +46,23 @@ class ImageCache:
         flat = labels.ravel()
         ends = np.flatnonzero(np.append(flat[1:] != flat[:-1], True)).astype('int32')
         values, lengths = flat[ends], np.diff(ends, prepend=np.int32(-1))
-        self._annotations.keep(path, (labels.shape, values, lengths), values.nbytes + lengths.nbytes
-                               + OBJECTS_BYTES)
+        self._annotations.add(path, (labels.shape, values, lengths), values.nbytes + lengths.nbytes + OBJECTS_BYTES)
         return labels
 
 
-class _Kept:
-    """A dict of what fits into so many bytes; what was kept stays. full: something did not fit."""
+class _LimitedDict:
+    """A dict of what fits into so many bytes; nothing is ever removed. full: something did not fit."""
 
     def __init__(self, size):
-        self._kept, self._left, self._lock, self.full = {}, size, threading.Lock(), False
+        self._values, self._left, self._lock, self.full = {}, size, threading.Lock(), False
 
     def find(self, key):
-        return self._kept.get(key)
+        return self._values.get(key)
 
-    def keep(self, key, value, size):
+    def add(self, key, value, size):
         with self._lock:
             if size > self._left:
                 self.full = True
-            elif key not in self._kept:
+            elif key not in self._values:
                 self._left -= size
-                self._kept[key] = value
+                self._values[key] = value

@@ -1,4 +1,4 @@
-"""Masks of any kind → labels: index, grey and palette pictures as they are, colours by a table.
+"""Reads masks of any kind as labels: index, grey and palette pictures as they are, colours by a table.
 
 A table is a text file with a line a colour, in any of these forms; '#' and a blank begin a comment:
 
@@ -9,12 +9,16 @@ is packed as uint32: red | green << 8 | blue << 16 | alpha << 24.
 """
 import collections
 import re
+from dataclasses import dataclass
+from typing import Dict, List, Optional, Tuple
 
 import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from fcn.data import records
+from fcn.data.annotations import open_annotation
+from fcn.data.datasets import LONGEST_TEXT
+from fcn.data.image_files import BadFile, opened, read_verified
 from fcn.utils.errors import InputError
 from fcn.utils.threads import ordered_map
 
@@ -22,17 +26,29 @@ VOID = 255
 MOST_COLOURS = 1024  # that a mask is believed to have; photos and JPEG-compressed masks have more
 MOST_REMEMBERED = 20  # unknown colours of each mask: thousands of blurred masks would fill the memory
 MOST_CLASSES = 255
-LABEL_MODES = ('P', 'L', '1', 'I', 'I;16')  # Pillow's, of pictures that hold a number a pixel
-
-Table = collections.namedtuple('Table', 'path class_names colours labels')
-Table.__doc__ = """A colour table. path: of its file. class_names: list, index = label. colours: packed, uint32 [K],
-sorted. labels: uint8 [K], label of each, 255 = void."""
+NUMBER_MODES = ('P', 'L', '1', 'I', 'I;16')  # Pillow's, of pictures that hold a number a pixel
 
 _COLOUR = r'(\d{1,3})[\s,;]+(\d{1,3})[\s,;]+(\d{1,3})'
 _HEADER = re.compile(r'\br(ed)?[\s,;]+g(reen)?[\s,;]+b(lue)?\b', re.IGNORECASE)
 
 
-def read_table(path, class_names=None):
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A colour table.
+
+    Attributes:
+      path: of its file.
+      class_names: list, index = label.
+      colours: packed, uint32 [K], sorted.
+      labels: uint8 [K], the label of each colour, 255 = void.
+    """
+    path: str
+    class_names: List[str]
+    colours: np.ndarray
+    labels: np.ndarray
+
+
+def read_table(path: str, class_names: Optional[List[str]] = None) -> Table:
     """Reads a colour table. Returns a Table.
 
     Args:
@@ -49,18 +65,19 @@ def read_table(path, class_names=None):
     for number, colour, name in entries:
         label = VOID if _is_void(name) else _label(name, names)
         if label is None:
-            raise _table_error(path, number, 'there is no class \'%s\' in the list of class names (%s)'
-                               % (name, ', '.join(names)))
+            raise _table_error(path, number, f'there is no class \'{name}\' in the list of class names '
+                               f'({", ".join(names)})')
         if labels.setdefault(colour, label) != label:
-            raise _table_error(path, number, 'the colour %s has another class above' % describe(colour))
+            raise _table_error(path, number, f'the colour {describe(colour)} has another class above')
     if not 2 <= len(names) <= MOST_CLASSES:
-        raise InputError('--colours=%s names %d classes besides void; 2 to %d can be learned.'
-                         % (path, len(names), MOST_CLASSES))
+        raise InputError(f'--colours={path} names {len(names)} classes besides void; 2 to {MOST_CLASSES} can be '
+                         'learned.')
     colours = np.array(sorted(labels), 'uint32')
     return Table(path, names, colours, np.array([labels[int(colour)] for colour in colours], 'uint8'))
 
 
-def read_labels(path, table=None, unknown='error'):
+def read_mask(path: str, table: Optional[Table] = None, unknown: str = 'error',
+              ) -> Tuple[Optional[np.ndarray], Dict[Optional[int], int]]:
     """Reads a mask as labels.
 
     Args:
@@ -69,44 +86,46 @@ def read_labels(path, table=None, unknown='error'):
       unknown: 'error', or 'void' to give 255 to pixels that are transparent or of no colour of the table.
 
     Returns:
-      (labels uint8 [H, W], {packed colour: number of its pixels} of the colours not in the table, the rarer ones
+      (labels uint8 [H, W], {packed colour: number of its pixels} of the colours not in the table, rare colours
       together under None); or (None, {}) for a colour picture when there is no table.
 
     Raises:
-      fcn.data.records.BadFile: unreadable, a JPEG, labels above 255, or an unknown colour.
+      fcn.data.image_files.BadFile: unreadable, a JPEG, labels above 255, or an unknown colour.
     """
-    data = records.read_verified(path, 'annotation')
-    with records.opened(path, 'annotation', data) as image:
+    data = read_verified(path, 'annotation')
+    with opened(path, 'annotation', data) as image:
         _refuse_jpeg(path, image)
-        is_colour = image.mode not in LABEL_MODES
+        is_colour = image.mode not in NUMBER_MODES
     if table is None:
-        return (None if is_colour else records.open_annotation(path, data)), {}
+        return (None if is_colour else open_annotation(path, data)), {}
     packed = _read_packed(path, data)
     colours, pixels, inverse, lengths = _runs(packed)
-    places = np.searchsorted(table.colours, colours).clip(max=len(table.colours) - 1)
-    known = table.colours[places] == colours
+    indices = np.searchsorted(table.colours, colours).clip(max=len(table.colours) - 1)
+    known = table.colours[indices] == colours
     found = {int(colour): int(count) for colour, count in zip(colours[~known], pixels[~known])}
     if found and unknown == 'error':
-        raise records.BadFile('colour annotation', path, _unknown_colours(path, found, packed.size, table))
-    labels = np.where(known, table.labels[places], np.uint8(VOID))
+        raise BadFile('colour annotation', path, _unknown_colours(path, found, packed.size, table))
+    labels = np.where(known, table.labels[indices], np.uint8(VOID))
     often = dict(collections.Counter(found).most_common(MOST_REMEMBERED))
     if len(found) > len(often):
         often[None] = sum(found.values()) - sum(often.values())
     return np.repeat(labels[inverse], lengths).reshape(packed.shape), often
 
 
-def count_colours(paths, threads, progress=None):
-    """Counts the colours of masks. Returns ({packed colour: [pixels, masks]}, {path: error} of those not counted)."""
+def count_colours(paths: List[str], threads: int, progress: Optional[str] = None,
+                  ) -> Tuple[Dict[int, List[int]], Dict[str, InputError]]:
+    """Counts the colours of masks. Returns ({packed colour: [pixels, masks]}, {path: error} of masks not counted)."""
     def count(path):
         try:
-            data = records.read_verified(path, 'annotation')
-            with records.opened(path, 'annotation', data) as image:
+            data = read_verified(path, 'annotation')
+            with opened(path, 'annotation', data) as image:
                 _refuse_jpeg(path, image)
             colours, pixels, _, _ = _runs(_read_packed(path, data))
         except InputError as error:
             return error
-        return list(zip(colours.tolist(), pixels.tolist())) if len(colours) <= MOST_COLOURS else InputError(
-            '%s holds %d colours: it is a photo, or was blurred or compressed.' % (path, len(colours)))
+        if len(colours) > MOST_COLOURS:
+            return InputError(f'{path} holds {len(colours)} colours: it is a photo, or was blurred or compressed.')
+        return list(zip(colours.tolist(), pixels.tolist()))
 
     found, errors = collections.defaultdict(lambda: [0, 0]), {}
     bar = tqdm(ordered_map(count, paths, threads), desc=progress, total=len(paths), unit=' files', leave=False,
@@ -121,22 +140,21 @@ def count_colours(paths, threads, progress=None):
     return dict(found), errors
 
 
-def template_lines(found, masks):
+def template_lines(found: Dict[int, List[int]], masks: int) -> List[str]:
     """Returns the lines of a table to fill in: a line for each colour that `count_colours` found, most pixels first.
 
-    masks: their number, for comments. The transparent ones are left out.
+    masks: their number, for comments. Transparent colours are left out.
     """
     total = sum(pixels for pixels, _ in found.values()) or 1
     lines = ['# After each colour (red green blue), write the name of its class, or void to leave its pixels out.',
              '# Several colours may have one name. Labels are numbered from 0, as names first appear.']
     for colour, (pixels, shown) in sorted(found.items(), key=lambda item: -item[1][0])[:MOST_CLASSES]:
         if colour >> 24 == 255:
-            lines += ['# %.3f %% of all pixels, in %d of %d masks' % (100 * pixels / total, shown, masks),
-                      describe(colour)]
+            lines += [f'# {100 * pixels / total:.3f} % of all pixels, in {shown} of {masks} masks', describe(colour)]
     return lines
 
 
-def describe(colour):
+def describe(colour: int) -> str:
     """Returns a packed colour in words: 'R G B', or 'transparent'."""
     return '%d %d %d' % _rgb(colour) if colour >> 24 == 255 else 'transparent'
 
@@ -161,20 +179,20 @@ def _label(name, names):
 
 
 def _table_error(path, number, what):
-    return InputError('--colours=%s, line %d: %s. A line gives red, green and blue (0 to 255) and a class name, such '
-                      'as "128 64 128 road".' % (path, number, what))
+    return InputError(f'--colours={path}, line {number}: {what}. A line gives red, green and blue (0 to 255) and a '
+                      'class name, such as "128 64 128 road".')
 
 
 def _read_entries(path):
     """Returns [(line number, packed colour, class name), ...]."""
     try:
         with open(path, encoding='utf-8-sig') as file:
-            text = file.read(records.LONGEST_TEXT + 1)
-        if len(text) > records.LONGEST_TEXT:
-            raise ValueError('it is longer than %d characters' % records.LONGEST_TEXT)
+            text = file.read(LONGEST_TEXT + 1)
+        if len(text) > LONGEST_TEXT:
+            raise ValueError(f'it is longer than {LONGEST_TEXT} characters')
     except (OSError, ValueError) as error:
-        raise InputError('--colours=%s cannot be read: %s. Give a UTF-8 text file with a line a colour, such as '
-                         '"128 64 128 road".' % (path, error)) from None
+        raise InputError(f'--colours={path} cannot be read: {error}. Give a UTF-8 text file with a line a colour, such '
+                         'as "128 64 128 road".') from None
     entries = []
     for number, line in enumerate(text.split('\n'), 1):
         try:
@@ -204,10 +222,10 @@ def _parse(line):
     elif named:
         rgb, name = [int(number) for number in named.groups()[1:]], named.group(1)
     else:
-        raise ValueError('"%s" is no colour and class' % line)
+        raise ValueError(f'"{line}" is no colour and class')
     name = (name or '').strip().strip('"\'').strip()
     if max(rgb) > 255:
-        raise ValueError('%d is no part of a colour' % max(rgb))
+        raise ValueError(f'{max(rgb)} is no part of a colour')
     if not name:
         raise ValueError('the colour %d %d %d has no class yet; write its name, or void' % tuple(rgb))
     return _pack(rgb), name
@@ -215,15 +233,15 @@ def _parse(line):
 
 def _refuse_jpeg(path, image):
     if image.format in ('JPEG', 'MPO'):
-        raise records.BadFile('unreadable annotation', path, '%s is a JPEG, and its compression changes colours, so '
-                              'that they no longer say which class a pixel has. Export the masks as PNG.' % path)
+        raise BadFile('unreadable annotation', path, f'{path} is a JPEG, and its compression changes colours, so that '
+                      'they no longer say which class a pixel has. Export the masks as PNG.')
 
 
 def _read_packed(path, data):
     """Returns a mask's packed colours, uint32 [H, W]; numbers that stand for no colour as greys."""
-    with records.opened(path, 'annotation', data) as image:
+    with opened(path, 'annotation', data) as image:
         if image.mode.startswith('I'):  # 16 bits a pixel, which Pillow does not convert as they are
-            image = Image.fromarray(records.open_annotation(path, data))
+            image = Image.fromarray(open_annotation(path, data))
         return np.ascontiguousarray(image.convert('RGBA')).view('<u4')[..., 0]
 
 
@@ -240,15 +258,18 @@ def _runs(packed):
 
 
 def _unknown_colours(path, found, size, table):
-    """Says which colours of a mask are not in the table. found: {packed colour: pixels}; size: all of its pixels."""
+    """Returns the message about colours of a mask that are not in the table.
+
+    found: {packed colour: pixels}. size: the mask's number of pixels.
+    """
     colour, pixels = max(found.items(), key=lambda item: item[1])
-    many = '' if len(found) == 1 else '%d colours that are not in %s, most of them ' % (len(found), table.path)
+    many = '' if len(found) == 1 else f'{len(found)} colours that are not in {table.path}, most of them '
     if colour >> 24 != 255:
-        return '%s has %s%d pixels of %d that are transparent. Give --unknown=void to make them void.' % (
-            path, many, pixels, size)
-    rgb = np.array([_rgb(one) for one in table.colours.tolist()], 'int64')
+        return (f'{path} has {many}{pixels} pixels of {size} that are transparent. Give --unknown=void to make them '
+                'void.')
+    rgb = np.array([_rgb(known) for known in table.colours.tolist()], 'int64')
     nearest = int(np.argmin(((rgb - _rgb(colour)) ** 2).sum(1)))
     label = table.labels[nearest]
-    return '%s has %s%d pixels of %d in the colour %s, which is not in %s; the nearest there is %s (%s).' % (
-        path, many, pixels, size, describe(colour), table.path, describe(int(table.colours[nearest])),
-        'void' if label == VOID else table.class_names[label])
+    name = 'void' if label == VOID else table.class_names[label]
+    return (f'{path} has {many}{pixels} pixels of {size} in the colour {describe(colour)}, which is not in '
+            f'{table.path}; the nearest there is {describe(int(table.colours[nearest]))} ({name}).')

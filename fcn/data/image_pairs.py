@@ -1,31 +1,44 @@
-"""Which image belongs to which mask, what both are called in a data set, and which split they go to."""
-import collections
+"""Pairs images with their masks, names them for a data set, and splits them for training and validation."""
 import hashlib
 import os
 import re
 import sys
+from dataclasses import dataclass
+from typing import Dict, List, Optional, Set, Tuple
 
-from fcn.data import records
+from fcn.data.datasets import IMAGE_EXTENSIONS
 from fcn.utils.errors import InputError, printable
 
-EXTENSIONS = records.IMAGE_EXTENSIONS + ('.bmp', '.gif', '.pgm', '.ppm', '.tga', '.tif', '.tiff', '.webp')
-# Between an image's name and its mask's; the last ones are those of masks named photo.jpg.png.
+EXTENSIONS = IMAGE_EXTENSIONS + ('.bmp', '.gif', '.pgm', '.ppm', '.tga', '.tif', '.tiff', '.webp')
+# What the mask's name has more than the image's; the last three are of masks named photo.jpg.png.
 SUFFIXES = ('', '_mask', '_masks', '_gt', '_GT', '_label', '_labels', '_L', '_seg', '_segmentation', '_annotation',
             '-mask', '-gt', '-label', '-labels', '.jpg', '.jpeg', '.png')
 SPLITS = ('train', 'val')
 MOST_LINES = 50  # of a list of faults
 
-Pair = collections.namedtuple('Pair', 'key name image mask')
-Pair.__doc__ = """An image and its mask. key: the image's path in its folder, without extension. name: of both in the
-data set. image, mask: paths."""
+
+@dataclass(frozen=True)
+class Pair:
+    """An image and its mask.
+
+    Attributes:
+      key: the image's path in its folder, without extension.
+      name: of both in the data set.
+      image, mask: paths.
+    """
+    key: str
+    name: str
+    image: str
+    mask: str
 
 
-def find_pairs(image_dir, mask_dir, mask_suffix=None, image_suffix=''):
+def find_pairs(image_dir: str, mask_dir: str, mask_suffix: Optional[str] = None,
+               image_suffix: str = '') -> Tuple[List[Pair], List[str], str]:
     """Finds the mask of each image: the file of the same folder and name, image_suffix exchanged for mask_suffix.
 
     Args:
-      image_dir, mask_dir: folders, sub-folders included. They may be one, or one in the other.
-      mask_suffix: what ends the masks' names; None: the one of SUFFIXES that finds the most.
+      image_dir, mask_dir: folders, sub-folders included. They may be the same folder, or one in the other.
+      mask_suffix: what ends the masks' names; None: the suffix of SUFFIXES that finds the most.
       image_suffix: what ends the images' names; files that lack it are no images.
 
     Returns:
@@ -39,101 +52,102 @@ def find_pairs(image_dir, mask_dir, mask_suffix=None, image_suffix=''):
     masks, masks_twice = list_pictures(mask_dir, None if same else image_dir, lossless_first=True)
     stems = {key: key[:len(key) - len(image_suffix)] for key in images if key.endswith(image_suffix)}
     suffixes = [mask_suffix] if mask_suffix is not None else SUFFIXES[1:] if same else SUFFIXES
-    suffix = max(suffixes, key=lambda one: sum(stem + one in masks for stem in stems.values()))
+    suffix = max(suffixes, key=lambda ending: sum(stem + ending in masks for stem in stems.values()))
     if same and suffix:
         stems = {key: stem for key, stem in stems.items() if not key.endswith(suffix)}
     matched = {key: stem + suffix for key, stem in stems.items() if stem + suffix in masks}
     if not matched:
-        raise InputError('No image of --images=%s (%s) has a mask in --masks=%s (%s). A mask has its image\'s name and '
-                         'sub-folder, and perhaps a suffix such as _mask; say which with --mask_suffix.%s' % (
-                             image_dir, _example(images), mask_dir, _example(masks),
-                             ' In one folder for both it needs one.' if same else ''))
-    complain('names are of two files each, and nothing says which one to take',
-             [images_twice[key] for key in sorted(matched) if key in images_twice] +
-             [masks_twice[key] for key in sorted(matched.values()) if key in masks_twice])
+        advice = ' In one folder for both it needs one.' if same else ''
+        raise InputError(f'No image of --images={image_dir} ({_example(images)}) has a mask in --masks={mask_dir} '
+                         f'({_example(masks)}). A mask has its image\'s name and sub-folder, and perhaps a suffix such '
+                         f'as _mask; say which with --mask_suffix.{advice}')
+    raise_faults('names are of two files each, and nothing says which one to take',
+                 [images_twice[key] for key in sorted(matched) if key in images_twice] +
+                 [masks_twice[key] for key in sorted(matched.values()) if key in masks_twice])
     pairs = _name_pairs([(key, images[key], masks[matched[key]]) for key in sorted(matched)])
     return pairs, sorted(set(stems) - set(matched)), suffix
 
 
-def list_pictures(folder, apart=None, lossless_first=False):
+def list_pictures(folder: str, apart: Optional[str] = None,
+                  lossless_first: bool = False) -> Tuple[Dict[str, str], Dict[str, str]]:
     """Finds the pictures in a folder and its sub-folders, hidden ones and the folder `apart` left out.
 
     lossless_first: a JPEG counts only where no other file has its name.
 
     Returns:
-      ({path in the folder without extension: path}, {the same: text} of those that are of two files).
+      ({path in the folder without extension: path}, {the same: text} of the pictures that are of two files).
     """
     if not os.path.isdir(folder):
-        raise InputError('There is no folder %s.' % folder)
+        raise InputError(f'There is no folder {folder}.')
     pictures, twice, apart = {}, {}, apart and os.path.realpath(apart)
-    for place, folders, files in os.walk(folder):
-        folders[:] = [one for one in sorted(folders)
-                      if not one.startswith('.') and os.path.realpath(os.path.join(place, one)) != apart]
-        for file in sorted(files, key=lambda one: (lossless_first and _is_jpeg(one), one)):
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [name for name in sorted(folders)
+                      if not name.startswith('.') and os.path.realpath(os.path.join(parent, name)) != apart]
+        for file in sorted(files, key=lambda name: (lossless_first and _is_jpeg(name), name)):
             stem, extension = os.path.splitext(file)
             if extension.lower() in EXTENSIONS and not file.startswith('.'):
-                path = os.path.join(place, file)
-                key = os.path.relpath(os.path.join(place, stem), folder)
+                path = os.path.join(parent, file)
+                key = os.path.relpath(os.path.join(parent, stem), folder)
                 first = pictures.setdefault(key, path)
                 if first != path and not (lossless_first and _is_jpeg(path)):
-                    twice[key] = '%s and %s' % (first, path)
+                    twice[key] = f'{first} and {path}'
     return pictures, twice
 
 
-def split_by_chance(pairs, share, seed):
+def split_by_chance(pairs: List[Pair], share: float, seed: int) -> Dict[str, Set[str]]:
     """Returns {'train': set of keys, 'val': set of keys}. A key's place depends on the seed and itself alone.
 
     Raises InputError when there is but one pair.
     """
-    def place(key):
+    def position(key):
         digest = hashlib.blake2b(b'%d/' % seed + os.fsencode(key), digest_size=8).digest()
         return int.from_bytes(digest, 'big') / 2.0 ** 64
-    keys = sorted((one.key for one in pairs), key=place)
+    keys = sorted((pair.key for pair in pairs), key=position)
     if len(keys) < 2:
         raise InputError('There is only one image with a mask; two are needed at least, one to train on and one to '
                          'test on.')
-    count = sum(place(key) < share for key in keys)
+    count = sum(position(key) < share for key in keys)
     if count in (0, len(keys)):
         count = min(max(count, 1), len(keys) - 1)
         print('note: with so few images, chance left a split empty; one image was moved to it')
     return {'train': set(keys[count:]), 'val': set(keys[:count])}
 
 
-def split_by_files(pairs, train_file, val_file):
-    """Returns what `split_by_chance` does, as two files list the images. Raises InputError with all that are absent."""
-    known = {one.name: one.key for one in pairs}
-    known.update((one.key, one.key) for one in pairs)
+def split_by_files(pairs: List[Pair], train_file: str, val_file: str) -> Dict[str, Set[str]]:
+    """Returns what `split_by_chance` does, as two files list the images. Raises InputError with all absent names."""
+    known = {pair.name: pair.key for pair in pairs}
+    known.update((pair.key, pair.key) for pair in pairs)
     splits, wrong = {}, []
     for split, path in zip(SPLITS, (train_file, val_file)):
         try:
             with open(path, encoding='utf-8-sig') as file:
                 lines = [line.strip() for line in file if line.strip()]
         except (OSError, UnicodeDecodeError) as error:
-            raise InputError('--split_%s=%s cannot be read: %s. It lists one image name a line.'
-                             % (split, path, error)) from None
+            raise InputError(f'--split_{split}={path} cannot be read: {error}. It lists one image name a '
+                             'line.') from None
         if not lines:
-            raise InputError('--split_%s=%s is empty. It lists one image name a line.' % (split, path))
+            raise InputError(f'--split_{split}={path} is empty. It lists one image name a line.')
         found = [_find_key(line, known) for line in lines]
-        wrong += ['%s: %s' % (path, line) for line, key in zip(lines, found) if key is None]
+        wrong += [f'{path}: {line}' for line, key in zip(lines, found) if key is None]
         splits[split] = set(found)
-    complain('names of the split files are of no image that has a mask', wrong)
-    complain('images are in both split files', sorted(splits['train'] & splits['val']))
+    raise_faults('names of the split files are of no image that has a mask', wrong)
+    raise_faults('images are in both split files', sorted(splits['train'] & splits['val']))
     return splits
 
 
-def complain(what, faults):
-    """Lists faults, texts, on the error stream and raises InputError that says how many. Does nothing without any."""
+def raise_faults(what: str, faults: List[str]):
+    """Prints faults on the error stream and raises InputError that says how many. Does nothing without any."""
     if faults:
         print_list(faults)
-        raise InputError('%d %s; they are listed above.' % (len(faults), what))
+        raise InputError(f'{len(faults)} {what}; they are listed above.')
 
 
-def print_list(faults):
+def print_list(faults: List[str]):
     """Prints texts on the error stream, a line each; the first MOST_LINES."""
     for fault in faults[:MOST_LINES]:
         print('  ' + printable(fault), file=sys.stderr)
     if faults[MOST_LINES:]:
-        print('  ... and %d more' % (len(faults) - MOST_LINES), file=sys.stderr)
+        print(f'  ... and {len(faults) - MOST_LINES} more', file=sys.stderr)
 
 
 def _is_jpeg(path):
@@ -141,7 +155,7 @@ def _is_jpeg(path):
 
 
 def _example(pictures):
-    return '%d pictures, such as %s' % (len(pictures), min(pictures.values())) if pictures else 'no picture'
+    return f'{len(pictures)} pictures, such as {min(pictures.values())}' if pictures else 'no picture'
 
 
 def _name_pairs(found):
@@ -149,16 +163,17 @@ def _name_pairs(found):
     pairs, owners, clashes, renamed = [], {}, [], []
     for key, image, mask in found:
         flat = key.replace(os.sep, '__')
-        name = re.sub('^\ufeff', '_', ''.join('_' if printable(one) != one else one for one in flat).strip()) or '_'
+        name = ''.join('_' if printable(letter) != letter else letter for letter in flat).strip()
+        name = re.sub('^\ufeff', '_', name) or '_'
         if owners.setdefault(name, image) != image:
-            clashes.append('%s and %s would both be %s' % (owners[name], image, name))
+            clashes.append(f'{owners[name]} and {image} would both be {name}')
         if name != flat:
-            renamed.append('%s became %s' % (printable(key), name))
+            renamed.append(f'{printable(key)} became {name}')
         pairs.append(Pair(key, name, image, mask))
-    complain('images would have the name of another one in the data set; rename them', clashes)
+    raise_faults('images would have the name of another one in the data set; rename them', clashes)
     if renamed:
-        print('note: %d names that a list of names cannot hold were changed: %s%s' % (
-            len(renamed), '; '.join(renamed[:5]), ' ...' if renamed[5:] else ''))
+        print(f'note: {len(renamed)} names that a list of names cannot hold were changed: {"; ".join(renamed[:5])}'
+              f'{" ..." if renamed[5:] else ""}')
     return pairs
 
 

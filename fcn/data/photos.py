@@ -1,15 +1,16 @@
-"""The user's own pictures, as records."""
+"""Lists the user's pictures, which have no annotations, as records."""
 import collections
 import glob
 import os
+from typing import List
 
-from fcn.data.records import IMAGE_EXTENSIONS, record
+from fcn.data.datasets import IMAGE_EXTENSIONS, Record, record
 from fcn.utils.errors import InputError
 
 EXTENSIONS = IMAGE_EXTENSIONS + ('.bmp', '.gif', '.tif', '.tiff', '.webp')
 
 
-def list_photos(image_dir):
+def list_photos(image_dir: str) -> List[Record]:
     """Lists pictures as records without annotation, sorted.
 
     Args:
@@ -25,19 +26,20 @@ def list_photos(image_dir):
         root = image_dir
         paths = [path for path in _files(image_dir) if path.lower().endswith(EXTENSIONS)]
         if not paths:
-            raise InputError('--image_dir=%s holds no picture (.jpg, .png, .tif, ...).' % image_dir)
+            raise InputError(f'--image_dir={image_dir} holds no picture (.jpg, .png, .tif, ...).')
     else:
         paths = [image_dir] if os.path.isfile(image_dir) else [
             path for path in glob.glob(image_dir, recursive=True) if os.path.isfile(path)]
         if not paths:
-            raise InputError('--image_dir=%s is no folder and no picture, and matches none (as a pattern, in quotes: '
-                             '\'photos/*.jpg\').' % image_dir)
+            raise InputError(f'--image_dir={image_dir} is no folder and no picture, and matches none (as a pattern, in '
+                             'quotes: \'photos/*.jpg\').')
         root = os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in paths])
     paths.sort()
     names = [os.path.relpath(path, root) for path in paths]
-    times = collections.Counter(os.path.splitext(name)[0] for name in names)
-    return [dict(record(path), filename=name if times[os.path.splitext(name)[0]] > 1 else os.path.splitext(name)[0])
-            for path, name in zip(paths, names)]  # a.jpg and a.png must not become the same a.png
+    stems = [os.path.splitext(name)[0] for name in names]
+    times = collections.Counter(stems)
+    return [dict(record(path), filename=name if times[stem] > 1 else stem)
+            for path, name, stem in zip(paths, names, stems)]  # a.jpg and a.png must not become the same a.png
 
 
 def _files(root):

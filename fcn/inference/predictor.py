@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 import BatchDatSetReader
 from fcn.config import NetworkConfig
-from fcn.data import records as fcn_records
+from fcn.data import annotation_check
 from fcn.distributed.cluster import Cluster
 from fcn.inference import metrics, tiling
 from fcn.network import builder, losses
@@ -182,7 +182,7 @@ def naming_bad_files(records: Callable[[], List[Dict[str, Any]]], dataset: Any) 
         yield
     except tf.errors.OpError:
         suspects = records()
-        fcn_records.find_bad_record(suspects, dataset)
+        annotation_check.find_bad_record(suspects, dataset)
         for record in suspects:
             BatchDatSetReader.check_decodes(record)
         raise

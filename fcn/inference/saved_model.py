@@ -23,7 +23,7 @@ def export(export_dir, prefix, dataset, config):
     Args:
       export_dir: folder to make; must not exist, or be empty.
       prefix: of the checkpoint.
-      dataset: the `fcn.data.records.Dataset` whose classes it knows.
+      dataset: the `fcn.data.datasets.Dataset` whose classes it knows.
       config: of the network.
 
     Raises:

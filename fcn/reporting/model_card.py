@@ -3,6 +3,7 @@
 The template, model_card_template.md, is text with $placeholders (`string.Template`). Between `<!-- author: NAME -->`
 and `<!-- end -->` stands what only the author knows; when a card is written anew, that text is taken from the old one.
 """
+import dataclasses
 import datetime
 import os
 import platform
@@ -30,7 +31,7 @@ def write(results_dir, dataset, metrics, checkpoint, config=None, defaults=None,
 
     Args:
       results_dir: folder; it is made.
-      dataset: the `fcn.data.records.Dataset` that was tested on.
+      dataset: the `fcn.data.datasets.Dataset` that was tested on.
       metrics: dict as `fcn.inference.metrics.compute` gives it and metrics.json holds it.
       checkpoint: prefix of the checkpoint that was tested.
       config: the run's `RunConfig`, or None where nothing is known of the training.
@@ -54,7 +55,7 @@ def write(results_dir, dataset, metrics, checkpoint, config=None, defaults=None,
     flags = config.flags
     trained_on = flags.get('data_dir')
     if data_dir and trained_on and os.path.abspath(data_dir) != os.path.abspath(trained_on):
-        dataset = dataset._replace(training=[])
+        dataset = dataclasses.replace(dataset, training=[])
     name = data_name(dataset, data_dir or trained_on)
     path = os.path.join(make_folder(results_dir), 'model-card.md')
     text = fill(template, {

@@ -80,7 +80,7 @@ class Gallery:
 
     Args:
       folder: results_dir, made where it is missing.
-      dataset: the `fcn.data.records.Dataset` that labels belong to.
+      dataset: the `fcn.data.datasets.Dataset` that labels belong to.
       checkpoint: prefix of the checkpoint that predicts; pictures of another one are no longer up to date.
       go_on: whether pictures in the folder that are up to date stay listed, see `is_done`.
       how: what JSON can hold, how it predicts; pictures made otherwise are no longer up to date.

@@ -136,7 +136,7 @@ def save_stack(path, panels, titles, dataset):
     """Writes a PNG with the panels of several pictures below each other, each as `save_panel` draws them.
 
     path: the file to write. panels: list of lists for `save_panel`. titles: str for each. dataset: the
-    `fcn.data.records.Dataset` of their labels.
+    `fcn.data.datasets.Dataset` of their labels.
     """
     rows = [save_panel(io.BytesIO(), those, dataset.class_names, dataset.palette, dataset.ignore_label, title)
             for those, title in zip(panels, titles)]

@@ -2,7 +2,7 @@
 import contextlib
 from typing import Any, Iterator
 
-from fcn.data import records
+from fcn.data import image_files
 from fcn.utils.errors import InputError
 
 SMALL_CROP = 176  # pixels; below, what batch norm learns of crops is not true of whole images (docs/results.md)
@@ -22,7 +22,7 @@ def notes(dataset: Any, image_size: int, learns_from_crops: bool) -> Iterator[st
                '--mode=check names them')
     if learns_from_crops and image_size < SMALL_CROP:
         width, height = 0, 0
-        with contextlib.suppress(InputError), records.opened(dataset.training[0]['image'], 'image') as image:
+        with contextlib.suppress(InputError), image_files.opened(dataset.training[0]['image'], 'image') as image:
             width, height = image.size  # or the check will name it
         if min(width, height) > image_size:
             yield (f'note: squares of --image_size={image_size} are small for images of {width}×{height} pixels: the '

@@ -5,7 +5,7 @@ from typing import Any, Iterator, List, Optional
 
 import BatchDatSetReader
 from fcn.config import Config, RunConfig
-from fcn.data import records as fcn_records
+from fcn.data import datasets
 from fcn.data.cache import ImageCache
 from fcn.distributed.cluster import Cluster
 from fcn.inference.predictor import Predictor, naming_bad_files
@@ -109,7 +109,7 @@ class Trainer:
         if config.training.validate_every:
             with tf.name_scope('validation'):
                 self._validation = Predictor(
-                    fcn_records.evenly(self.dataset.validation, config.training.validation_images), self.dataset,
+                    datasets.evenly(self.dataset.validation, config.training.validation_images), self.dataset,
                     network_config, self._cluster, config.data.squash_to, reuse=True)
         self._checkpoints = NoCheckpoints()
         if self.workers.chief:

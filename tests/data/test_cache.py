@@ -7,7 +7,7 @@ from fcn.data.cache import OBJECTS_BYTES, ImageCache
 
 def test_images_that_fit_are_kept():
     cache = ImageCache(images=10)
-    given = [cache.keep_image(name, np.zeros(size, 'uint8')).nbytes for name, size in zip('abca', (6, 5, 4, 6))]
+    given = [cache.add_image(name, np.zeros(size, 'uint8')).nbytes for name, size in zip('abca', (6, 5, 4, 6))]
     assert given == [6, 5, 4, 6] and [cache.image(name) is not None for name in 'abcd'] == [True, False, True, False]
 
 
@@ -17,7 +17,7 @@ def test_images_that_fit_are_kept():
 def test_annotations_come_back_to_the_bit(labels):
     cache, labels = ImageCache(), labels.astype('uint8')
     assert cache.labels('a') is None
-    assert cache.keep_labels('a', labels) is labels
+    assert cache.add_labels('a', labels) is labels
     found = cache.labels('a')
     assert found.dtype == 'uint8'
     np.testing.assert_array_equal(found, labels)
@@ -28,9 +28,9 @@ def test_annotations_are_kept_until_one_does_not_fit():
     stripes = np.repeat(np.arange(4), 100).reshape(20, 20).astype('uint8')
     cache = ImageCache(annotations=2 * OBJECTS_BYTES + 35)
     for name, rows in ('a', 20), ('b', 20), ('c', 15):
-        cache.keep_labels(name, stripes[:rows])
+        cache.add_labels(name, stripes[:rows])
     assert [cache.labels(name) is not None for name in 'abc'] == [True, False, False]
     cache = ImageCache(annotations=2 * OBJECTS_BYTES + 35)
     for name, rows in ('a', 20), ('c', 15):
-        cache.keep_labels(name, stripes[:rows])
+        cache.add_labels(name, stripes[:rows])
     np.testing.assert_array_equal(cache.labels('c'), stripes[:15])

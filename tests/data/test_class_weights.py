@@ -1,11 +1,13 @@
 """Class weights, from annotations with known counts."""
+import dataclasses
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from fcn.data import class_weights
+from fcn.data.datasets import Dataset, record
 from fcn.data.palettes import voc_palette
-from fcn.data.records import Dataset, record
 from fcn.utils.errors import InputError
 
 
@@ -30,7 +32,7 @@ def test_median_frequency(dataset):
 
 
 def test_void_as_a_class(dataset):
-    labelled = dataset._replace(class_names=list('abcd') + ['ambiguous'], ignore_label=None, void_label=4)
+    labelled = dataclasses.replace(dataset, class_names=list('abcd') + ['ambiguous'], ignore_label=None, void_label=4)
     weights = class_weights.class_weights('median_frequency', labelled.training, labelled)
     frequency = np.array([7 / 20, 2 / 10, 9 / 10, 2 / 10])
     assert weights == pytest.approx(list(np.median(frequency) / frequency)[:3] + [np.median(frequency) / 0.2] * 2)
@@ -48,7 +50,7 @@ def test_nothing_labelled(dataset):
 
 
 def test_unknown_label_is_an_error(dataset):
-    two = dataset._replace(class_names=['a', 'b'])
+    two = dataclasses.replace(dataset, class_names=['a', 'b'])
     with pytest.raises(InputError, match='1.png holds the label 2'):
         class_weights.class_weights('median_frequency', two.training, two)
 

@@ -1,10 +1,11 @@
 """The inspection of data sets with damaged files: each record is reported as bad, or is usable."""
 import collections
+import dataclasses
 import random
 
 import pytest
 
-from fcn.data import inspection, records
+from fcn.data import annotation_check, datasets, image_files, inspection
 from fuzzing import SEED, TIMES, Tally, mutations, watched, write
 from picture_files import DATASET, NAMES, annotations, jpegs, pngs
 
@@ -16,7 +17,7 @@ def write_records(folder, rng, count):
     written = []
     for number in range(count):
         image = str(folder / ('%d.jpg' % number))
-        one = records.record(image, image[:-4] + '.png')
+        one = datasets.record(image, image[:-4] + '.png')
         for path, whole, bad in ((one['image'], images['baseline.jpg'], bad_images),
                                  (one['annotation'], labels['palette.png'], bad_labels)):
             data = rng.choice([whole, next(bad)[1]])
@@ -33,15 +34,15 @@ def test_doctor(tmp_path, capfd, run, void):
             assert said[one['image']] or said[one['annotation']]
             return 'bad'
         if one['annotation']:
-            records.check_record(one, dataset)
-        assert records.open_image(one['image']).ndim == 3
+            annotation_check.check_record(one, dataset)
+        assert image_files.open_image(one['image']).ndim == 3
         return 'usable'
 
     written = write_records(tmp_path, random.Random(4 * SEED + run), 70 * TIMES)
     if run == 3:  # photos
         written = [dict(one, annotation=None) for one in written]
     half = len(written) // 2
-    dataset = DATASET._replace(training=written[:half], validation=written[half:], void_label=void,
+    dataset = dataclasses.replace(DATASET, training=written[:half], validation=written[half:], void_label=void,
                                ignore_label=None if void else 255, class_names=NAMES + ['ambiguous'] * bool(void))
     with watched():
         report = inspection.inspect(dataset)

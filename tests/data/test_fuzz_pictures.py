@@ -14,7 +14,8 @@ import pytest
 from PIL import Image
 
 from conftest import ROOT
-from fcn.data import records
+from fcn.data import annotation_check, datasets, image_files
+from fcn.data.annotations import read_labels
 from fuzzing import SEED, TIMES, Tally, cut, flip_bits, insert, mutations, overwrite, replaced, write
 from picture_files import DATASET, HEIGHT, WIDTH, annotations, build_png, jpegs, other_pictures, png_chunks, pngs
 
@@ -23,11 +24,11 @@ from picture_files import DATASET, HEIGHT, WIDTH, annotations, build_png, jpegs,
 SHOW_WARNINGS = '''
 import sys
 sys.stderr = sys.stdout  # without libtiff's own words, see below
-from fcn.data import records
+from fcn.data import image_files
 for path in sys.argv[1:]:
     try:
-        records.open_image(path)
-    except records.InputError:
+        image_files.open_image(path)
+    except image_files.InputError:
         pass
 '''
 
@@ -46,7 +47,7 @@ def peak_memory():
 @pytest.mark.filterwarnings('always')  # see `assert_quiet`
 def test_pictures(tmp_path, capfd, caplog, recwarn):
     def look():
-        array = records.open_image(path)
+        array = image_files.open_image(path)
         assert array.dtype == 'uint8' and array.ndim == 3 and array.shape[2] == 3 and min(array.shape) > 0
         assert array.shape[0] * array.shape[1] <= Image.MAX_IMAGE_PIXELS
         return 'picture'
@@ -55,7 +56,7 @@ def test_pictures(tmp_path, capfd, caplog, recwarn):
     files.update(other_pictures())
     for name in sorted(files):
         path = write(tmp_path / ('whole ' + name), files[name])
-        assert records.open_image(path).shape in ((HEIGHT, WIDTH, 3), (WIDTH, HEIGHT, 3)), name
+        assert image_files.open_image(path).shape in ((HEIGHT, WIDTH, 3), (WIDTH, HEIGHT, 3)), name
     for number, (what, data) in enumerate(mutations(files, random.Random(SEED), 1000 * TIMES)):
         path = write(tmp_path / 'a picture é.jpg', data)
         tally.trial(what, path, look)
@@ -81,9 +82,9 @@ def test_what_is_no_file(tmp_path):
         os.symlink(target, str(tmp_path / name))
     image = write(tmp_path / 'whole.jpg', jpegs()['baseline.jpg'])
     for path in [str(tmp_path / name) for name in names]:
-        tally.trial('image', path, records.open_image, path)
-        tally.trial('verified', path, records.read_verified, path, 'image')
-        tally.trial('annotation', path, records.check_record, records.record(image, path), DATASET)
+        tally.trial('image', path, image_files.open_image, path)
+        tally.trial('verified', path, image_files.read_verified, path, 'image')
+        tally.trial('annotation', path, annotation_check.check_record, datasets.record(image, path), DATASET)
     tally.finish(15)
     assert set(tally.outcomes) == {'error'}
 
@@ -96,8 +97,8 @@ def photo_path(tmp_path):
 
 
 def look_at_labels(one):
-    records.check_record(one, DATASET)
-    labels = records.read_labels(one['annotation'], DATASET)
+    annotation_check.check_record(one, DATASET)
+    labels = read_labels(one['annotation'], DATASET)
     assert labels.dtype == 'uint8' and labels.shape == (HEIGHT, WIDTH)
     assert set(np.unique(labels)) <= {0, 1, 2, 255}
     return 'labels'
@@ -132,7 +133,7 @@ def damage_and_mend(data, rng):
 @pytest.mark.filterwarnings('ignore:Image size')
 def test_annotations(tmp_path, photo_path, capfd):
     tally, files, rng = Tally(tmp_path), annotations(), random.Random(SEED)
-    one = records.record(photo_path, str(tmp_path / 'é annotation.png'))
+    one = datasets.record(photo_path, str(tmp_path / 'é annotation.png'))
     for name in sorted(files):
         write(one['annotation'], files[name])
         assert look_at_labels(one) == 'labels', name
@@ -150,10 +151,10 @@ def test_annotations(tmp_path, photo_path, capfd):
 def test_damaged_annotations_are_noticed(tmp_path, photo_path):
     """Nothing that happens to a PNG's picture data gets past its checksums."""
     tally, files, rng = Tally(tmp_path), annotations(), random.Random(SEED)
-    one = records.record(photo_path, str(tmp_path / 'annotation.png'))
+    one = datasets.record(photo_path, str(tmp_path / 'annotation.png'))
     for number in range(200 * TIMES):
         name = sorted(files)[number % len(files)]
         write(one['annotation'], damage_data(files[name], rng))
-        tally.trial('%d, %s' % (number, name), one['annotation'], records.check_record, one, DATASET)
+        tally.trial('%d, %s' % (number, name), one['annotation'], annotation_check.check_record, one, DATASET)
     tally.finish(200 * TIMES)
     assert set(tally.outcomes) == {'error'}

@@ -1,5 +1,6 @@
 """fcn/data/inspection.py: every fault a data set can have, made on real files, is found, once, and nothing else is."""
 import collections
+import dataclasses
 import io
 import json
 import os
@@ -10,7 +11,7 @@ import pytest
 from PIL import Image
 
 import read_ShapesData
-from fcn.data import inspection, records
+from fcn.data import annotations, datasets, inspection
 from fcn.data.palettes import voc_palette
 from fcn.utils.errors import InputError
 
@@ -47,11 +48,11 @@ def make(folder, name, number):
     pixels = np.random.RandomState(number).randint(0, 256, (HEIGHT, WIDTH, 3)).astype('uint8')
     Image.fromarray(pixels).save(image)
     save_labels(annotation, labels_of(number))
-    return records.record(image, annotation)
+    return datasets.record(image, annotation)
 
 
 def data_set(training, validation, ignore_label=255, void_label=None, names=NAMES):
-    return records.Dataset('test', training, validation, names, ignore_label, void_label, voc_palette())
+    return datasets.Dataset('test', training, validation, names, ignore_label, void_label, voc_palette())
 
 
 @pytest.fixture
@@ -173,7 +174,7 @@ def test_fault(good, fault, split):
     assert getattr(kept, others) == getattr(good, others) and kept.class_names == NAMES
 
 
-@pytest.mark.filterwarnings('ignore:Image size')  # pytest undoes the filter of fcn.data.records
+@pytest.mark.filterwarnings('ignore:Image size')  # pytest undoes the filter of fcn.data.image_files
 @pytest.mark.parametrize('limit', [HEIGHT * WIDTH - 1, HEIGHT * WIDTH // 2 - 1])
 def test_too_large_a_picture(good, monkeypatch, limit):
     """Pillow warns above its limit, and refuses above twice that."""
@@ -200,14 +201,14 @@ def test_every_fault_of_a_record_is_a_problem_of_its_own(good):
 
 def test_what_nobody_thought_of_is_a_problem_too(good, monkeypatch):
     one = good.training[1]
-    count_labels = records.count_labels
+    count_labels = annotations.count_labels
 
     def fail(path, *arguments):
         if path == one['annotation']:
             raise ZeroDivisionError('what now')
         return count_labels(path, *arguments)
 
-    monkeypatch.setattr(records, 'count_labels', fail)
+    monkeypatch.setattr(annotations, 'count_labels', fail)
     report = inspect(good)
     assert [problem[:3] for problem in report.problems] == [
         ('unreadable annotation', 'training', one['annotation'])]
@@ -217,20 +218,20 @@ def test_what_nobody_thought_of_is_a_problem_too(good, monkeypatch):
 # ---- repetitions
 
 def test_listed_twice_in_a_split(good):
-    twice = good._replace(training=good.training + good.training[:1])
+    twice = dataclasses.replace(good, training=good.training + good.training[:1])
     assert found(twice) == [('duplicate record', 'training', good.training[0]['image'])]
     assert inspect(twice).bad == set()
     assert inspection.without_bad(twice, progress=None) == (twice, [])
 
 
 def test_listed_in_both_splits(good):
-    both = good._replace(validation=good.validation + good.training[2:])
+    both = dataclasses.replace(good, validation=good.validation + good.training[2:])
     assert found(both) == [('overlap', 'validation', good.training[2]['image'])]
 
 
 def test_same_name_in_another_folder_is_no_overlap(good, tmp_path):
     os.mkdir(str(tmp_path / 'other'))
-    assert found(good._replace(validation=[make(tmp_path / 'other', 'a b', 77)])) == []
+    assert found(dataclasses.replace(good, validation=[make(tmp_path / 'other', 'a b', 77)])) == []
 
 
 def test_same_bytes_under_another_name(good):
@@ -253,14 +254,14 @@ def test_unreadable_files_are_not_called_equal(good):
 # ---- splits
 
 def test_empty_split(good):
-    assert found(good._replace(training=[])) == [('empty split', 'training', None)]
+    assert found(dataclasses.replace(good, training=[])) == [('empty split', 'training', None)]
     reported = inspection.Problem('empty split', 'training', 'train.txt', 'train.txt is empty.')
-    assert inspect(good._replace(training=[]), [reported]).problems == [reported]
+    assert inspect(dataclasses.replace(good, training=[]), [reported]).problems == [reported]
 
 
 def test_photos(good):
     """Pictures without annotation are only decoded, and need no training split."""
-    photos = [records.record(one['image']) for one in good.training]
+    photos = [datasets.record(one['image']) for one in good.training]
     cut(photos[1]['image'], 1500)
     shown = data_set([], photos)
     assert found(shown) == [('unreadable image', 'validation', photos[1]['image'])]
@@ -273,7 +274,7 @@ def test_a_split_of_which_nothing_is_left_is_refused(good):
         cut(one['image'], 1500)
     with pytest.raises(InputError, match='Nothing of the validation split .*--mode=check.* 2 reasons: .*v0.jpg cannot'):
         inspection.without_bad(good, progress=None)
-    assert inspection.without_bad(good._replace(validation=[]), progress=None)[0].training == good.training
+    assert inspection.without_bad(dataclasses.replace(good, validation=[]), progress=None)[0].training == good.training
 
 
 # ---- counts
@@ -281,7 +282,7 @@ def test_a_split_of_which_nothing_is_left_is_refused(good):
 @pytest.mark.parametrize('ignore_label, void_label', [(255, None), (0, None), (None, 4)])
 def test_counts_equal_a_recount(good, ignore_label, void_label):
     names = NAMES + ['ambiguous'] * (void_label is not None)
-    dataset = good._replace(ignore_label=ignore_label, void_label=void_label, class_names=names)
+    dataset = dataclasses.replace(good, ignore_label=ignore_label, void_label=void_label, class_names=names)
     if ignore_label == 0:  # 255 is no label there
         for number, one in enumerate(good.training + good.validation):
             save_labels(one['annotation'], labels_of(number) % 4)
@@ -290,7 +291,8 @@ def test_counts_equal_a_recount(good, ignore_label, void_label):
     for split in inspection.SPLITS:
         pixels, images = collections.Counter(), collections.Counter()
         for one in getattr(dataset, split):
-            for label, number in zip(*np.unique(records.read_labels(one['annotation'], dataset), return_counts=True)):
+            labels = annotations.read_labels(one['annotation'], dataset)
+            for label, number in zip(*np.unique(labels, return_counts=True)):
                 pixels[label] += number
                 images[label] += 1
         counts = getattr(report, split)
@@ -313,13 +315,13 @@ def test_order_does_not_depend_on_the_threads(good, monkeypatch):
     for one in good.training + good.validation:
         cut(one['image'], 1500)
     expected = inspect(good)
-    examine_record = inspection._examine_record
+    inspect_record = inspection._inspect_record
 
     def slowest_first(split, one, dataset):
         time.sleep(0.02 * (5 - (good.training + good.validation).index(one)))
-        return examine_record(split, one, dataset)
+        return inspect_record(split, one, dataset)
 
-    monkeypatch.setattr(inspection, '_examine_record', slowest_first)
+    monkeypatch.setattr(inspection, '_inspect_record', slowest_first)
     report = inspection.inspect(good, threads=5, progress=None)
     assert report.problems == expected.problems
     assert [problem.file for problem in expected.problems] == [one['image'] for one in good.training + good.validation]
@@ -346,7 +348,8 @@ def test_report_of_problems_takes_one_line_each(good, tmp_path):
     write(path, b'')
     for one in good.training:
         cut(one['image'], 0)
-    many = good._replace(validation=good.validation + [records.record(path, good.validation[0]['annotation'])])
+    empty = datasets.record(path, good.validation[0]['annotation'])
+    many = dataclasses.replace(good, validation=good.validation + [empty])
     lines = inspection.report_lines(inspect(many), many)
     start = lines.index('unreadable image: 4')
     assert lines[start + 1].startswith('  training: %s' % good.training[0]['image'])
@@ -361,7 +364,8 @@ def test_report_of_problems_takes_one_line_each(good, tmp_path):
 
 def test_check_json(good, tmp_path):
     awkward = os.path.join(str(tmp_path), b'\xff.jpg'.decode('utf-8', 'surrogateescape'))
-    good = good._replace(training=good.training + [records.record(awkward, good.training[0]['annotation'])])
+    missing = datasets.record(awkward, good.training[0]['annotation'])
+    good = dataclasses.replace(good, training=good.training + [missing])
     large_label(good.validation[0]['annotation'])
     report = inspect(good)
     path = inspection.write(report, good, str(tmp_path / 'new' / 'results'))

@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from conftest import network_config
-from fcn.data import records
+from fcn.data import datasets
 from fcn.data.palettes import voc_palette
 from fcn.distributed.cluster import Cluster
 from fcn.distributed.workers import SingleWorker
@@ -24,8 +24,8 @@ def evaluated(tmp_path_factory):
         image, annotation = str(folder / ('%d.png' % number)), str(folder / ('%d labels.png' % number))
         Image.fromarray(random.randint(0, 256, size + (3,)).astype('uint8')).save(image)
         Image.fromarray(random.randint(0, CLASSES, size).astype('uint8')).save(annotation)
-        made.append(records.record(image, annotation))
-    dataset = records.Dataset('drawn', [], made, ['class %d' % label for label in range(CLASSES)], 255, None,
+        made.append(datasets.record(image, annotation))
+    dataset = datasets.Dataset('drawn', [], made, ['class %d' % label for label in range(CLASSES)], 255, None,
                               voc_palette())
     with tf.Graph().as_default():
         tf.set_random_seed(0)

@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from conftest import network_config
-from fcn.data import records
+from fcn.data import datasets
 from fcn.distributed.cluster import Cluster
 from fcn.distributed.workers import SingleWorker
 from fcn.inference import predictor as predictor_module
@@ -32,12 +32,12 @@ def test_tiled_prediction_equals_whole(tmp_path, monkeypatch):
     ramp = np.linspace(0, 255, 900)[None, :, None] * np.ones((160, 1, 3))
     noise = np.random.RandomState(0).uniform(-60, 60, (160, 900, 3))
     Image.fromarray(np.clip(ramp + noise, 0, 255).astype('uint8')).save(path)
-    dataset = records.Dataset('test', [], [], ['class %d' % label for label in range(7)], 255, None, None)
+    dataset = datasets.Dataset('test', [], [], ['class %d' % label for label in range(7)], 255, None, None)
     config = network_config(num_classes=7)
     monkeypatch.setattr(predictor_module, 'MARGIN', 192)
     with tf.Graph().as_default(), tf.Session() as session:
         tf.set_random_seed(0)
-        predictor = predictor_module.Predictor([records.record(path)], dataset, config, Cluster(SingleWorker()))
+        predictor = predictor_module.Predictor([datasets.record(path)], dataset, config, Cluster(SingleWorker()))
         session.run(tf.global_variables_initializer())
         (whole,) = predictor.predict(session, lambda _: True)
         (tiled,) = predictor.predict(session, lambda _: True, tile_size=640)

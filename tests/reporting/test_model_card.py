@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from fcn.config import RunConfig
-from fcn.data import records
+from fcn.data import datasets
 from fcn.data.palettes import voc_palette
 from fcn.inference import metrics
 from fcn.reporting import model_card
@@ -21,8 +21,8 @@ DEFAULTS = dict(FLAGS, batch_size=10, image_size=224, checkpoint_path='w.ckpt', 
 
 def write(folder, training=40, **changes):
     def split(count, first):
-        return [records.record('%d.jpg' % number, '%d.png' % number) for number in range(first, first + count)]
-    dataset = records.Dataset('pascal_voc', split(training, 0), split(12, 40), NAMES, 255, None, voc_palette())
+        return [datasets.record('%d.jpg' % number, '%d.png' % number) for number in range(first, first + count)]
+    dataset = datasets.Dataset('pascal_voc', split(training, 0), split(12, 40), NAMES, 255, None, voc_palette())
     arguments = {'dataset': dataset, 'metrics': metrics.compute(CONFUSION, NAMES, 12, 255), 'loss': 0.5,
                  'checkpoint': 'logs/all/model.ckpt-150', 'config': {'flags': FLAGS}, 'defaults': DEFAULTS,
                  'date': '2026-01-02', 'versions': {'Python': '3.x', 'TensorFlow': '2.y'}}

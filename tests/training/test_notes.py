@@ -1,10 +1,12 @@
 """fcn/training/notes.py: what is said before a training begins."""
+import dataclasses
+
 import numpy as np
 import pytest
 from PIL import Image
 
+from fcn.data.datasets import Dataset, record
 from fcn.data.palettes import voc_palette
-from fcn.data.records import Dataset, record
 from fcn.training.notes import notes
 
 
@@ -29,5 +31,5 @@ def test_an_image_that_cannot_be_opened_is_left_to_the_check(dataset, tmp_path):
 
 
 def test_validation_images_that_are_training_images(dataset):
-    found = list(notes(dataset._replace(validation=dataset.training), 224, True))
+    found = list(notes(dataclasses.replace(dataset, validation=dataset.training), 224, True))
     assert len(found) == 1 and found[0].startswith('note: 1 validation images are training images too')

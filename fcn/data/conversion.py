@@ -1,0 +1,275 @@
+"""Converts a folder of images and a folder of masks to a data set in PASCAL VOC layout: `python -m fcn.own_data`.
+
+Writes JPEGImages, SegmentationClass, ImageSets/Segmentation/train.txt and val.txt, and labels.txt to a staging folder,
+which is renamed when all is whole.
+"""
+import collections
+import os
+import shlex
+import shutil
+import tempfile
+from dataclasses import dataclass
+from typing import Dict, List, Optional, Set, Tuple
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from fcn.data import annotations, colour_masks, image_pairs, inspection
+from fcn.data.annotation_check import check_sizes
+from fcn.data.colour_masks import MOST_CLASSES, VOID, Table
+from fcn.data.datasets import Dataset, read_class_names, record
+from fcn.data.image_files import open_image, opened, read_verified
+from fcn.data.image_pairs import SPLITS, Pair, print_list, raise_faults
+from fcn.data.palettes import save_labels, voc_palette
+from fcn.utils.errors import InputError, printable
+from fcn.utils.files import make_folder
+from fcn.utils.threads import ordered_map
+
+ORIENTATION = 0x0112  # EXIF tag: 1 is upright, 2 to 8 are turned or mirrored
+# Formats and modes that TensorFlow, in training, decodes to the same pixels as Pillow; all else is decoded here.
+PLAIN = {'JPEG': ('RGB', 'L'), 'MPO': ('RGB', 'L'), 'PNG': ('RGB', 'RGBA', 'L', 'LA', 'P', '1')}
+
+Splits = Dict[str, Set[str]]
+
+
+@dataclass(frozen=True)
+class ConversionConfig:
+    """What to convert, and how; the flags of `python -m fcn.own_data`, whose help says more.
+
+    Attributes:
+      images, masks: folders. out: folder to make.
+      colours: path of a colour table, or None. class_names: path of a text file, or None.
+      unknown: 'error' or 'void', what becomes of colours that are not in the table.
+      mask_suffix: what ends the masks' names, None: common suffixes are tried. image_suffix: what ends the images'.
+      validation: share of the validation split, which `seed` draws.
+      split_train, split_val: paths of files that list the splits, or both None.
+      skip_bad_images: leave out images that are bad or have no mask.
+    """
+    images: str
+    masks: str
+    out: str
+    colours: Optional[str] = None
+    class_names: Optional[str] = None
+    unknown: str = 'error'
+    mask_suffix: Optional[str] = None
+    image_suffix: str = ''
+    validation: float = 0.2
+    seed: int = 0
+    split_train: Optional[str] = None
+    split_val: Optional[str] = None
+    skip_bad_images: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What became of a pair.
+
+    Attributes:
+      problem: text, or None; the others are None where there is one.
+      counts: pixels of each label, int64 [256].
+      unknown: {packed colour: pixels} that became void, see `fcn.data.colour_masks.read_mask`.
+      turned: whether the image was turned upright, and its size stayed.
+    """
+    problem: Optional[str] = None
+    counts: Optional[np.ndarray] = None
+    unknown: Optional[Dict[Optional[int], int]] = None
+    turned: Optional[bool] = None
+
+
+class ColourMask(Exception):
+    """A mask is a colour picture, and there is no table of colours."""
+
+
+def convert(config: ConversionConfig):
+    """Converts a data set, and prints a summary of it. Raises InputError."""
+    out = os.path.abspath(config.out)
+    if os.path.lexists(out) and (not os.path.isdir(out) or os.listdir(out)):
+        raise InputError(f'--out={config.out} is there already, and not empty. Name a new folder.')
+    names = read_class_names(config.class_names) if config.class_names else None
+    table = colour_masks.read_table(config.colours, names) if config.colours else None
+    names = table.class_names if table else names
+    pairs, splits = choose_pairs(config)
+    make_folder(os.path.dirname(out))
+    staging = tempfile.mkdtemp(prefix='.own_data_', dir=os.path.dirname(out))
+    try:
+        root = os.path.join(staging, 'data')  # the folder around it can be read by its owner only
+        for folder in ('JPEGImages', 'SegmentationClass', os.path.join('ImageSets', 'Segmentation')):
+            os.makedirs(os.path.join(root, folder))
+        outcomes = convert_pairs(pairs, root, table, names, config)
+        names = names or number_classes(sum(outcome.counts for outcome in outcomes.values()), pairs, config)
+        write_lists(root, pairs, splits, outcomes, names)
+        os.rename(root, out)
+    except ColourMask:
+        raise ask_for_table(pairs, config, 'The masks are colour pictures. Their colours') from None
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    print('\n'.join(summary_lines(pairs, splits, outcomes, names) + next_lines(config.out)))
+
+
+def choose_pairs(config: ConversionConfig) -> Tuple[List[Pair], Splits]:
+    """Returns (list of Pairs, {'train': set of their keys, 'val': the same}). Raises InputError."""
+    pairs, without_mask, suffix = image_pairs.find_pairs(config.images, config.masks, config.mask_suffix,
+                                                         config.image_suffix)
+    if config.split_train:
+        splits = image_pairs.split_by_files(pairs, config.split_train, config.split_val)
+        return [pair for pair in pairs if any(pair.key in splits[split] for split in SPLITS)], splits
+    if without_mask and not config.skip_bad_images:
+        of_suffix = f' (suffix {suffix})' if suffix else ''
+        raise_faults(f'of {len(without_mask) + len(pairs)} images have no mask{of_suffix} in --masks={config.masks}; '
+                     '--skip_bad_images leaves them out', without_mask)
+    of_suffix = f', which end in {suffix}' if suffix else ''
+    left_out = f'; {len(without_mask)} without are left out' if without_mask else ''
+    print(f'{len(pairs)} images with masks{of_suffix}{left_out}')
+    return pairs, image_pairs.split_by_chance(pairs, config.validation, config.seed)
+
+
+def convert_pairs(pairs: List[Pair], root: str, table: Optional[Table], names: Optional[List[str]],
+                  config: ConversionConfig) -> Dict[str, Outcome]:
+    """Converts all pairs to the folder `root`. Returns {key: Outcome} of those that could be converted.
+
+    Raises ColourMask, or InputError with all faults at once.
+    """
+    dataset = make_dataset(names or [''] * MOST_CLASSES)
+
+    def convert_pair(pair):
+        try:
+            labels, unknown = colour_masks.read_mask(pair.mask, table, config.unknown)
+            if labels is None:
+                raise ColourMask(pair.mask)
+            counts = annotations.count_labels(pair.mask, labels, dataset)
+            turned = place_image(pair, labels.shape[::-1], os.path.join(root, 'JPEGImages', pair.name))
+        except InputError as error:
+            return Outcome(problem=str(error))
+        save_labels(os.path.join(root, 'SegmentationClass', pair.name + '.png'), labels, dataset.palette)
+        return Outcome(counts=counts, unknown=unknown, turned=turned)
+
+    bar = tqdm(ordered_map(convert_pair, pairs, count_threads()), total=len(pairs), desc='converting', unit=' files',
+               leave=False, disable=None)
+    outcomes = {pair.key: outcome for outcome, pair in zip(bar, pairs)}
+    faults = [outcome.problem for outcome in outcomes.values() if outcome.problem]
+    if len(faults) == len(pairs) or not config.skip_bad_images:
+        raise_faults(f'of {len(pairs)} images cannot be converted; --skip_bad_images leaves such ones out', faults)
+    for fault in faults:
+        print('left out: ' + printable(fault))
+    return {key: outcome for key, outcome in outcomes.items() if not outcome.problem}
+
+
+def place_image(pair: Pair, mask_size: Tuple[int, int], target: str) -> bool:
+    """Links, copies or converts an image to the path `target` and an extension. mask_size: (width, height).
+
+    Training takes pixels as they are stored. So an image that EXIF data turn is stored upright, as viewers show it,
+    unless its mask fits it only as it lies.
+
+    Returns:
+      whether it was turned without a change of its size, so that nothing says how its mask lies. Raises BadFile.
+    """
+    data = read_verified(pair.image, 'image')
+    with opened(pair.image, 'image', data) as image:
+        form, mode, stored_size = image.format, image.mode, image.size
+        turned = image.getexif().get(ORIENTATION, 1) in range(2, 9)
+    pixels = open_image(pair.image, data)
+    shown_size = pixels.shape[1::-1]
+    plain = mode in PLAIN.get(form, ())
+    if plain and (not turned or stored_size == mask_size != shown_size):
+        check_sizes(record(pair.image, pair.mask), stored_size, mask_size)
+        link(pair.image, target + ('.png' if form == 'PNG' else '.jpg'))
+        return False
+    check_sizes(record(pair.image, pair.mask), shown_size, mask_size)
+    if plain and form != 'PNG':
+        Image.fromarray(pixels).save(target + '.jpg', quality=95)
+    else:
+        Image.fromarray(pixels).save(target + '.png')
+    return turned and shown_size == stored_size
+
+
+def link(source: str, target: str):
+    """Makes `target` the same file as `source` or, on another disk, a copy."""
+    try:
+        os.link(os.path.realpath(source), target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def number_classes(counts: np.ndarray, pairs: List[Pair], config: ConversionConfig) -> List[str]:
+    """Returns names of labels that have none, 'class 0' and on. Raises InputError where they look like colours."""
+    found = np.flatnonzero(counts[:VOID])
+    if len(found) < 2 or 2 * len(found) <= found.max():
+        values = ', '.join(map(str, np.flatnonzero(counts)[:20]))
+        raise ask_for_table(pairs, config, f'The masks hold the values {values}, which are hardly labels: those count '
+                            'from 0, and 255 is void. (If they are, name their classes with --class_names.) Their '
+                            'colours')
+    return [f'class {label}' for label in range(found.max() + 1)]
+
+
+def ask_for_table(pairs: List[Pair], config: ConversionConfig, why: str) -> InputError:
+    """Writes a table of the masks' colours to fill in. Returns the InputError that says so."""
+    found, errors = colour_masks.count_colours([pair.mask for pair in pairs], count_threads(), 'counting colours')
+    print_list([f'not counted: {error}' for error in errors.values()])
+    if not found:
+        return InputError(f'{why} cannot be listed: no mask can be read.')
+    path = os.path.normpath(config.out) + '_colours.txt'
+    lines = colour_masks.template_lines(found, len(pairs) - len(errors))
+    try:
+        with open(path, 'x', encoding='utf-8') as file:
+            file.write('\n'.join(lines) + '\n')
+    except FileExistsError:
+        return InputError(f'{why} are listed in {path} already: write the name of a class after each, and run the same '
+                          f'command with --colours={shlex.quote(path)}; or delete that file to have it made anew.')
+    return InputError(f'{why}, {len(found)} in all, are now listed in {path}: write the name of a class after each, '
+                      f'and run the same command with --colours={shlex.quote(path)}.')
+
+
+def write_lists(root: str, pairs: List[Pair], splits: Splits, outcomes: Dict[str, Outcome], names: List[str]):
+    """Writes train.txt, val.txt and labels.txt. Raises InputError when nothing is left of a split."""
+    def write(path, lines):
+        with open(os.path.join(root, path), 'w', encoding='utf-8') as file:
+            file.write('\n'.join(lines) + '\n')
+
+    for split in SPLITS:
+        lines = [pair.name for pair in pairs if pair.key in splits[split] and pair.key in outcomes]
+        if not lines:
+            raise InputError(f'No image of the split {split} can be used.')
+        write(f'ImageSets/Segmentation/{split}.txt', lines)
+    write('labels.txt', names)
+
+
+def summary_lines(pairs: List[Pair], splits: Splits, outcomes: Dict[str, Outcome], names: List[str]) -> List[str]:
+    """Returns sizes, class shares, and what should be looked at, as lines of text."""
+    split_counts = []
+    for split in SPLITS:
+        of_split = [outcomes[key].counts for key in splits[split] if key in outcomes]
+        split_counts.append(inspection.Counts(len(of_split), sum(of_split), sum(1 * (row > 0) for row in of_split)))
+    report = inspection.InspectionReport(*split_counts, problems=[], bad=set())
+    lines = inspection.report_lines(report, make_dataset(names))[:-1]  # --mode=check gives the verdict
+    pixels = split_counts[0].pixels + split_counts[1].pixels
+    lines.append(f'void: {100.0 * pixels[VOID] / pixels.sum():.2f}% of all pixels')
+    unknown = sum((collections.Counter(outcome.unknown) for outcome in outcomes.values()), collections.Counter())
+    if unknown:
+        total = sum(unknown.values())
+        unknown.pop(None, None)
+        often = ', '.join(f'{colour_masks.describe(colour)} ({count})' for colour, count in unknown.most_common(5))
+        lines.append(f'of these, {total} pixels of colours that the table lacks; most often {often}')
+    turned = [printable(pair.image) for pair in pairs if pair.key in outcomes and outcomes[pair.key].turned]
+    if turned:
+        lines.append(f'note: {len(turned)} images were turned upright as their EXIF data say; make sure that their '
+                     f'masks are upright, too: {", ".join(turned[:5])}{" ..." if turned[5:] else ""}')
+    return lines
+
+
+def next_lines(out: str) -> List[str]:
+    """Returns the commands that come next."""
+    data = f'--data_dir={shlex.quote(out)} --class_names={shlex.quote(os.path.join(out, "labels.txt"))}'
+    logs = '--logs_dir=' + shlex.quote('logs/' + os.path.basename(os.path.abspath(out)))
+    flags = [f'check {data}', f'train {data} {logs}', f'test {data} {logs}']
+    return ['', f'wrote {printable(out)}. Next:'] + ['    python inception_FCN.py --mode=' + line for line in flags]
+
+
+def make_dataset(names: List[str]) -> Dataset:
+    """Returns a Dataset of these classes, without records."""
+    return Dataset('own', [], [], names, VOID, None, voc_palette())
+
+
+def count_threads() -> int:
+    """Returns how many cores this process may use."""
+    return len(os.sched_getaffinity(0))

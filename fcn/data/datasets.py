@@ -1,0 +1,185 @@
+"""Data sets: their records, the interface of their readers, and the choice of records from a list.
+
+A record is `{'image': path, 'annotation': path or None, 'filename': stem}`. A data set is what the main script makes of
+a reader module and its records, see `Dataset`.
+"""
+import inspect
+import os
+from dataclasses import dataclass, field
+from typing import Dict, List, Optional, Sequence
+
+import numpy as np
+
+from fcn.utils.errors import InputError
+
+IMAGE_EXTENSIONS = ('.jpg', '.jpeg', '.png')
+LONGEST_TEXT = 1 << 20  # most characters of a file of class names
+
+Record = Dict[str, Optional[str]]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One data set, as every mode takes it.
+
+    Attributes:
+      name: of the reader.
+      training, validation: lists of records.
+      class_names: list, index = label.
+      ignore_label: label that neither loss nor scores count, or None.
+      void_label: the label that files hold as 255 and that becomes the last class (the original's 'ambiguous'), or
+        None.
+      palette: uint8 [256, 3], colours of labels.
+      label_map: uint8 [256], from the pixel values of annotation files to labels, 255 = void; None: the values are the
+        labels. See `fcn.data.annotations`.
+    """
+    name: str
+    training: List[Record]
+    validation: List[Record]
+    class_names: List[str]
+    ignore_label: Optional[int]
+    void_label: Optional[int]
+    palette: Optional[np.ndarray] = field(compare=False)  # arrays have no single truth value
+    label_map: Optional[np.ndarray] = field(default=None, compare=False)
+
+
+class Reader:
+    """The interface of a data set's module, `read_<Name>Data.py`. It is written down here; nothing derives from it.
+
+    Another data set is one more such module, and a name for it in the main script. `check_reader` checks a module.
+
+    Attributes:
+      DATA_DIR: default folder, in Data_zoo/.
+      CLASS_NAMES: list of 2 to 255 different names, index = label.
+      NUM_OF_CLASSES: their number.
+      IGNORE_LABEL: label that neither loss nor scores count: 255, or a class of CLASS_NAMES; None where all count.
+      PALETTE: uint8 [256, 3], colours of labels.
+      LABEL_MAP: uint8 [256], from the pixel values of annotation files to labels, for data sets whose files hold other
+        ids; 255 for ids that are void. A module without it has files that hold the labels.
+    """
+    DATA_DIR: str
+    CLASS_NAMES: List[str]
+    NUM_OF_CLASSES: int
+    IGNORE_LABEL: Optional[int]
+    PALETTE: np.ndarray
+    LABEL_MAP: Optional[np.ndarray] = None
+
+    @staticmethod
+    def read_dataset(data_dir, data_url=None, on_problem=None):
+        """Lists the records of the training and the validation split, and downloads the data set where it may.
+
+        Args:
+          data_dir: folder of the data set, by default DATA_DIR. See `must_download` for when it is downloaded.
+          data_url: where to download from instead of the data set's own host.
+          on_problem: None, or a function that is handed a `fcn.data.problems.Problem` for each record that cannot be
+            listed; it is left out, and reading goes on. See `fcn.data.problems.report_problem`.
+
+        Returns:
+          (training_records, validation_records), lists in an order that is always the same.
+
+        Raises:
+          InputError: there is no such data set, or a record cannot be listed and `on_problem` is None.
+        """
+        raise NotImplementedError
+
+
+def check_reader(module):
+    """Checks that a reader module has the interface of `Reader`. Raises TypeError that says what it lacks."""
+    required = [name for name in Reader.__annotations__ if not hasattr(Reader, name)]
+    faults = ['no ' + name for name in required if not hasattr(module, name)]
+    parameters = inspect.signature(module.read_dataset).parameters if hasattr(module, 'read_dataset') else {}
+    if list(parameters) != list(inspect.signature(Reader.read_dataset).parameters):
+        faults.append('no read_dataset(data_dir, data_url, on_problem)')
+    if not faults:
+        names, ignore_label = module.CLASS_NAMES, module.IGNORE_LABEL
+        if len(names) != module.NUM_OF_CLASSES or not 2 <= len(names) <= 255 or len(set(names)) != len(names):
+            faults.append('CLASS_NAMES are not NUM_OF_CLASSES different names, 2 to 255')
+        if ignore_label is not None and ignore_label != 255 and not 0 <= ignore_label < len(names):
+            faults.append('IGNORE_LABEL is neither None, 255 nor a class')
+        for name, shape in (('PALETTE', (256, 3)), ('LABEL_MAP', (256,))):
+            array = getattr(module, name, None)
+            if (array is not None or name == 'PALETTE') and (
+                    getattr(array, 'shape', None) != shape or array.dtype != np.uint8):
+                faults.append(f'{name} is no uint8 array of shape {list(shape)}')
+    if faults:
+        raise TypeError(f'{module.__name__} is no reader: ' + '; '.join(faults))
+
+
+def record(image: str, annotation: Optional[str] = None) -> Record:
+    """Returns the record of an image path and, where there is one, its annotation's path."""
+    return {'image': image, 'annotation': annotation, 'filename': os.path.splitext(os.path.basename(image))[0]}
+
+
+def must_download(data_dir: str, default_dir: str, data_url: Optional[str]) -> bool:
+    """Returns whether to download a data set that is not in `data_dir`: into the default folder, or from a `data_url`.
+
+    The folder may be there: a download that was cut short goes on. Raises InputError when another folder was named that
+    does not exist.
+    """
+    if data_url or os.path.abspath(data_dir) == os.path.abspath(default_dir):
+        return True
+    if not os.path.isdir(data_dir):
+        raise InputError(f'There is no folder --data_dir={data_dir}. Give a folder that holds the data set; or leave '
+                         f'the flag out to have it downloaded to {default_dir}; or say with --data_url where to '
+                         'download it from.')
+    return False
+
+
+def list_stems(folder: str, extensions: Sequence[str]) -> Dict[str, str]:
+    """Maps the stems of a folder's files with one of the extensions to their paths, sorted. Raises InputError.
+
+    Lists the folder once: 20,000 questions to a network file system would take minutes.
+    """
+    if not os.path.isdir(folder):
+        raise InputError(f'There is no folder {folder}; it is a part of the data set\'s layout.')
+    stems = {}
+    for name in sorted(os.listdir(folder)):
+        stem, extension = os.path.splitext(name)
+        if extension.lower() in extensions:
+            stems.setdefault(stem, os.path.join(folder, name))
+    return stems
+
+
+def read_class_names(path: str) -> List[str]:
+    """Reads the class names of a text file, one a line, line number = label (from 0). Raises InputError."""
+    try:
+        with open(path, encoding='utf-8-sig') as file:
+            text = file.read(LONGEST_TEXT + 1)
+        if len(text) > LONGEST_TEXT:  # /dev/zero would fill the memory
+            raise ValueError(f'it is longer than {LONGEST_TEXT} characters')
+    except (OSError, ValueError) as error:
+        raise InputError(f'--class_names={path} cannot be read: {error}. Give a UTF-8 text file with one class name a '
+                         'line.') from None
+    names = [line.strip() for line in text.rstrip().splitlines()]
+    if len(names) < 2:
+        raise InputError(f'--class_names={path} names {len(names)} classes; two at least are needed, one a line.')
+    if len(names) > 255:
+        raise InputError(f'--class_names={path} names {len(names)} classes; annotations are 8-bit pictures in which '
+                         '255 means void, so that 255 is the most.')
+    for number, name in enumerate(names, 1):
+        if not name:
+            raise InputError(f'--class_names={path}: line {number} is empty; each line names the class of its number.')
+    return names
+
+
+def choose(records: List[Record], names: Optional[Sequence[str]] = None, count: int = 5, seed: int = 0) -> List[Record]:
+    """Returns the records with the file names given, or else a random choice of `count`, in the order of the list.
+
+    Raises InputError for a name that is not there.
+    """
+    if names:
+        by_name = {record['filename']: record for record in records}
+        for name in names:
+            if name not in by_name:
+                raise InputError(f'--image_names: {name} is not in the validation split, which holds '
+                                 f'{", ".join(sorted(by_name)[:5])}, ...')
+        return [by_name[name] for name in names]
+    chosen = np.random.RandomState(seed).permutation(len(records))[:count]
+    return [records[index] for index in sorted(chosen)]
+
+
+def evenly(records: List[Record], count: int) -> List[Record]:
+    """Returns `count` records evenly spread over the list (0: all): neighbours in a split are often alike."""
+    if count == 0 or count >= len(records):
+        return records
+    return [records[index] for index in np.linspace(0, len(records) - 1, count).round().astype(int)]
