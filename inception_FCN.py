@@ -271,7 +271,7 @@ def visualize(context: Context) -> int:
                             session, lambda image: prediction.save_probabilities or refines(image), 'visualizing',
                             prediction.tile_size, unreadable.append if config.data.image_dir else None):
                         writing.submit(write, image)
-    inspection.say('skipped', unreadable)
+    inspection.print_messages('skipped', unreadable)
     if prediction.crf is None and not uses_crf:
         print('without the dense-CRF panel: pip install pydensecrf2 (Python 3.7 to 3.12) adds it')
     skipped = f' ({len(unreadable)} skipped)' if unreadable else ''

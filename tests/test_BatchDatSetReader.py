@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 import BatchDatSetReader as reader
+from fcn.data import stream
 from fcn.data.cache import ImageCache
 from fcn.data.datasets import Dataset, record
 from fcn.data.palettes import voc_palette
@@ -65,7 +66,7 @@ def batches(records, count, data=None, size=32, batch_size=2, **kwargs):
 
 def crops(records, count, **kwargs):
     """(sample drawn, image [S, S, 3], annotation [S, S]) of the first `count` samples, signed so that they subtract."""
-    drawn = (reader.draw(kwargs.get('seed', 0), number, len(records), kwargs.get('augment', True))
+    drawn = (stream.draw(kwargs.get('seed', 0), number, len(records), kwargs.get('augment', True))
              for number in range(count))
     one_each = batches(records, count, batch_size=1, **kwargs)
     return [(sample, one['image'][0].astype(int), one['annotation'][0, :, :, 0].astype(int))
@@ -90,60 +91,6 @@ def ramps(tmp_path):
     sizes = [(40, 60), (64, 48), (20, 30), (33, 64), (50, 25)]
     return [pair(tmp_path, str(number), ramp(*size), (column_of, row_of)[number % 2](ramp(*size)))
             for number, size in enumerate(sizes)]
-
-
-# ---- draw
-
-def test_draw_is_a_pure_function():
-    """Whatever was drawn before; the numbers themselves are fixed, or a resumed run would go on with others."""
-    forward = [reader.draw(3, number, 7) for number in range(30)]
-    assert [reader.draw(3, number, 7) for number in reversed(range(30))] == forward[::-1]
-    np.testing.assert_allclose(reader.draw(0, 0, 10), [8, 1.02178049, False, 0.73183468, 0.32708764, 1, 1, 1])
-    np.testing.assert_allclose(reader.draw(0, 12345, 10), [5, 0.96686142, False, 0.23532430, 0.82342783, 1, 1, 1])
-
-
-@pytest.mark.parametrize('count', [1, 2, 7])
-def test_every_epoch_visits_each_record_once(count):
-    orders = [[reader.draw(0, epoch * count + place, count).index for place in range(count)] for epoch in range(20)]
-    assert all(sorted(order) == list(range(count)) for order in orders)
-    assert count < 7 or len(set(map(tuple, orders))) > 15, 'in orders of their own'
-
-
-def test_seeds_draw_different_streams():
-    streams = {tuple(reader.draw(seed, number, 9) for number in range(9)) for seed in range(5)}
-    assert len(streams) == 5 and len({one.top for stream in streams for one in stream}) == 45
-
-
-def test_draw_is_spread_as_it_should_be():
-    samples = [reader.draw(0, number, 10) for number in range(1000)]
-    scale, flip, top, left = (np.array(values, float) for values in list(zip(*samples))[1:5])
-    assert 0.5 <= scale.min() < 0.52 and 1.95 < scale.max() <= 2
-    assert 0.45 < np.mean(scale < 1) < 0.55, 'halving is as likely as doubling'
-    assert 0.45 < flip.mean() < 0.55
-    for place in (top, left):
-        assert 0 <= place.min() < 0.01 and 0.99 < place.max() < 1 and abs(place.mean() - 0.5) < 0.05
-    assert np.abs(np.corrcoef([scale, flip, top, left]) - np.eye(4)).max() < 0.1
-
-
-def test_draw_without_augmentation():
-    for number in range(20):
-        plain, sample = reader.draw(1, number, 5, augment=False), reader.draw(1, number, 5)
-        assert plain == sample._replace(scale=1.0, flip=False)
-
-
-def test_draw_within_given_limits():
-    samples = [reader.draw(0, number, 10, scales=(0.8, 1.25), jitter=0.4) for number in range(1000)]
-    scale, _, top, _, *colours = (np.array(values, float) for values in list(zip(*samples))[1:])
-    assert 0.8 <= scale.min() < 0.81 and 1.23 < scale.max() <= 1.25
-    for factors in colours:
-        assert 0.6 <= factors.min() < 0.61 and 1.39 < factors.max() <= 1.4 and abs(factors.mean() - 1) < 0.05
-    assert np.abs(np.corrcoef(colours) - np.eye(3)).max() < 0.1
-    assert [one.top for one in samples] == [reader.draw(0, number, 10).top for number in range(1000)]
-
-
-def test_draw_far_into_a_run():
-    numbers = [2 ** 32 - 1, 2 ** 32, 2 ** 32 + 1, 2 ** 40]
-    assert len({reader.draw(0, number, 1000).top for number in numbers + [0, 1]}) == 6
 
 
 # ---- the stream
@@ -295,15 +242,6 @@ def test_squash_is_pillows_nearest_neighbour(tmp_path, height, width):
         np.testing.assert_array_equal(other, answer)
 
 
-@pytest.mark.parametrize('length, size', [(1, 1), (1, 7), (7, 1), (3, 224), (375, 224), (500, 224), (224, 224),
-                                          (361, 75), (4000, 333), (97, 101)])
-def test_nearest_places_are_tensorflows(length, size):
-    with tf.Graph().as_default(), tf.Session(config=session_config()) as session:
-        line = np.arange(length, dtype='float32')[None, :, None, None]
-        found = session.run(tf.image.resize_nearest_neighbor(line, [size, 1], half_pixel_centers=True))
-    np.testing.assert_array_equal(reader._nearest_places(length, size), found[0, :, 0, 0])
-
-
 def test_squash_is_flipped_as_drawn(tmp_path):
     image = ramp(40, 64)
     one = pair(tmp_path, 'x', image, column_of(image))
@@ -437,24 +375,8 @@ def test_paths_may_hold_any_letters(tmp_path):
 
 # ---- colours
 
-def jittered(image, *factors):
-    with tf.Graph().as_default(), tf.Session() as session:
-        return session.run(reader.jittered(tf.constant(image, tf.float32), *factors))
-
-
-def test_colours_change_as_they_are_told():
-    image = np.random.RandomState(0).randint(60, 120, (9, 7, 3)).astype('float32')
-    grey = (image * [0.299, 0.587, 0.114]).sum(2, keepdims=True)
-    np.testing.assert_allclose(jittered(image, 1.0, 1.0, 1.0), image, rtol=1e-5)
-    np.testing.assert_allclose(jittered(image, 1.5, 1.0, 1.0), 1.5 * image, rtol=1e-5)
-    np.testing.assert_allclose(jittered(image, 1.0, 0.0, 1.0), np.full_like(image, grey.mean()), rtol=1e-4)
-    np.testing.assert_allclose(jittered(image, 1.0, 1.0, 0.0), np.repeat(grey, 3, 2), rtol=1e-4)
-    np.testing.assert_allclose(jittered(image, 1.0, 1.0, 1.5), grey + 1.5 * (image - grey), rtol=1e-3)
-    assert jittered(image, 3.0, 1.5, 1.0).max() == 255 and jittered(image, 1.0, 9.0, 1.0).min() == 0
-
-
 def test_jitter_leaves_places_annotations_and_padding(ramps):
-    plain, coloured, all_padded = batches(ramps, 6), batches(ramps, 6, jitter=0.5), 0
+    plain, coloured, all_padded = batches(ramps, 6), batches(ramps, 6, color_jitter=0.5), 0
     for one, other in zip(plain, coloured):
         np.testing.assert_array_equal(one['annotation'], other['annotation'])
         padded = (one['image'] == GREY).all(3) & (one['annotation'][..., 0] == VOID)
@@ -462,5 +384,5 @@ def test_jitter_leaves_places_annotations_and_padding(ramps):
         all_padded += padded.sum()
     assert all_padded > 100
     assert sum((one['image'] != other['image']).any() for one, other in zip(plain, coloured)) == 6
-    assert_same(coloured, batches(ramps, 6, jitter=0.5))
-    assert_same(batches(ramps, 6, jitter=0.5, augment=False), batches(ramps, 6, augment=False))
+    assert_same(coloured, batches(ramps, 6, color_jitter=0.5))
+    assert_same(batches(ramps, 6, color_jitter=0.5, augment=False), batches(ramps, 6, augment=False))

@@ -3,6 +3,7 @@ import random
 
 import BatchDatSetReader
 from fcn.data import annotation_check, datasets
+from fcn.data import stream as stream_of_samples
 from fcn.inference import predictor as evaluation
 from fuzzing import SEED, TIMES, Tally, mutations, write
 from picture_files import DATASET, HEIGHT, WIDTH, annotations, jpegs, other_pictures, pngs
@@ -45,8 +46,9 @@ def test_images_in_tensorflow(tmp_path):
     with tf.Graph().as_default():
         stream(tally, BatchDatSetReader.evaluation_images(listed, DATASET), usable, (HEIGHT, WIDTH))
     with tf.Graph().as_default():
-        order = [BatchDatSetReader.draw(SEED, number, len(listed)).index for number in range(len(listed))]
-        stream(tally, BatchDatSetReader.training_batches(listed, DATASET, 1, 75, SEED), [usable[at] for at in order],
+        order = [stream_of_samples.draw(SEED, number, len(listed)).index for number in range(len(listed))]
+        batches = BatchDatSetReader.training_batches(listed, DATASET, 1, 75, seed=SEED)
+        stream(tally, batches, [usable[at] for at in order],
                (75, 75))
     del tally.outcomes[None]  # what the check let pass was counted again
     tally.finish(300 * TIMES, 'error', 'batch')

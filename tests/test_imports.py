@@ -25,7 +25,7 @@ RANK = {name: rank for rank, names in enumerate(RANKS) for name in names}
 SAME_RANK = {('read_ShapesData', 'read_PascalVocData')}  # Shapes are written and read in the layout of Pascal VOC
 KNOWS_ABSL = {'inception_FCN', 'fcn.utils.command_line'}
 WITHOUT_TENSORFLOW = ('fcn.utils', 'fcn.data', 'fcn.reporting', 'fcn.inference.metrics')
-DECODES_IN_TENSORFLOW = set()  # modules of fcn.data that do, and are no part of the above
+DECODES_IN_TENSORFLOW = {'fcn.data.tensor_images'}  # modules of fcn.data that do, and are no part of the above
 
 # Offenders of today. This set must become empty, and an entry that is no longer needed fails.
 KNOWN = set()

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 import BatchDatSetReader
 from fcn.config import NetworkConfig
-from fcn.data import annotation_check
+from fcn.data import annotation_check, tensor_images
 from fcn.distributed.cluster import Cluster
 from fcn.inference import metrics, tiling
 from fcn.network import builder, losses
@@ -184,5 +184,5 @@ def naming_bad_files(records: Callable[[], List[Dict[str, Any]]], dataset: Any) 
         suspects = records()
         annotation_check.find_bad_record(suspects, dataset)
         for record in suspects:
-            BatchDatSetReader.check_decodes(record)
+            tensor_images.check_decodes(record)
         raise

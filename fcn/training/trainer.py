@@ -7,6 +7,7 @@ import BatchDatSetReader
 from fcn.config import Config, RunConfig
 from fcn.data import datasets
 from fcn.data.cache import ImageCache
+from fcn.data.stream import records_of_samples
 from fcn.distributed.cluster import Cluster
 from fcn.inference.predictor import Predictor, naming_bad_files
 from fcn.network.divergence import stopping_at_divergence
@@ -121,8 +122,8 @@ class Trainer:
         data = self.config.data
         return lambda replica_index: BatchDatSetReader.training_batches(
             self.dataset.training, self.dataset, self._batch_size, data.image_size, seed=self.config.training.seed,
-            first_sample=self._first_sample, resize=data.resize, augment=data.augment, scales=data.random_scale,
-            jitter=data.color_jitter, replica_index=replica_index, num_replicas=self._cluster.replicas,
+            first_sample=self._first_sample, resize=data.resize, augment=data.augment, random_scale=data.random_scale,
+            color_jitter=data.color_jitter, replica_index=replica_index, num_replicas=self._cluster.replicas,
             cache=self._cache)
 
     def restore_or_initialize(self) -> None:
@@ -173,7 +174,7 @@ class Trainer:
     def _records_of_step(self):
         """Lists the records of this process's part of the step's batch."""
         first = self._first_sample + (self.step - self.start.step - 1) * self._global_batch
-        return BatchDatSetReader.records_of_samples(
+        return records_of_samples(
             self.dataset.training, self.config.training.seed,
             first + self._cluster.first_replica * self._batch_size, self._cluster.local_replicas * self._batch_size)
 

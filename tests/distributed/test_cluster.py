@@ -196,8 +196,8 @@ def test_bad_image_of_one_worker_is_named_to_all(tmp_path):
     folder, logs_dir = str(tmp_path / 'shapes'), str(tmp_path / 'logs')
     read_ShapesData.draw_dataset(folder, training_images=4, validation_images=1)
     # Of the first batch of four images the second half is the second worker's.
-    import BatchDatSetReader
-    victim = BatchDatSetReader.records_of_samples(read_ShapesData.read_dataset(folder)[0], 0, 2, 1)[0]['image']
+    from fcn.data import stream
+    victim = stream.records_of_samples(read_ShapesData.read_dataset(folder)[0], 0, 2, 1)[0]['image']
     with open(victim, 'r+b') as file:
         file.truncate(os.path.getsize(victim) // 2)
     (chief, out), (other, own) = ends(start_workers(command(*training(folder, logs_dir, STEP_ONE)), 2))

@@ -1,0 +1,86 @@
+"""Decodes, resizes and pads images in TensorFlow: all of fcn/data that needs TensorFlow, but for augmentation's images.
+
+Tensors of images are uint8 [H, W, 3], of annotations uint8 [H, W, 1].
+"""
+import os
+
+from fcn.data import annotations, image_files
+from fcn.data.datasets import Dataset, Record
+from fcn.utils.errors import InputError, reason
+from TensorflowUtils import tf
+
+# What an image is padded with: the middle of the range, 0 after scaling to [-1, 1].
+PADDING_COLOUR = 128
+# As Pillow and OpenCV decode. TensorFlow's default is one grey level off on average, and moved 1 to 2 % of the labels.
+DCT_METHOD = 'INTEGER_ACCURATE'
+
+
+def read_image(path, window=None):
+    """Reads a picture that TensorFlow decodes, as it is stored, or else Pillow.
+
+    Args:
+      path: string tensor.
+      window: int32 tensor [4] of (top, left, height, width) to decode, or None for the whole image.
+    """
+    contents = tf.io.read_file(path)
+
+    def jpeg():
+        if window is None:
+            return tf.image.decode_jpeg(contents, channels=3, dct_method=DCT_METHOD)
+        return tf.image.decode_and_crop_jpeg(contents, window, channels=3, dct_method=DCT_METHOD)
+
+    def png():
+        return _cut(tf.image.decode_png(contents, channels=3), window)
+
+    magic = tf.substr(contents, 0, 4)
+    return tf.case([(tf.equal(tf.substr(magic, 0, 3), b'\xff\xd8\xff'), jpeg), (tf.equal(magic, b'\x89PNG'), png)],
+                   default=lambda: _cut(read_with_pillow(path, upright=False), window), exclusive=True)
+
+
+def read_with_pillow(path, upright: bool):
+    """Reads a picture of any format, see `fcn.data.image_files.open_image`. path: string tensor."""
+    image = tf.py_func(lambda path: image_files.open_image(os.fsdecode(path), upright=upright), [path], tf.uint8,
+                       stateful=False)
+    image.set_shape([None, None, 3])
+    return image
+
+
+def read_annotation(path, dataset: Dataset):
+    """Reads an annotation as the data set's labels. path: string tensor.
+
+    Pillow reads it: TensorFlow itself would give palette colours.
+    """
+    labels = tf.py_func(lambda path: annotations.read_labels(os.fsdecode(path), dataset)[..., None], [path], tf.uint8,
+                        stateful=False)
+    labels.set_shape([None, None, 1])
+    return labels
+
+
+def resize_bilinear(image, size):
+    """Returns the image at a size, int32 tensor [2] of (height, width), as float32 from 0 to 255."""
+    return tf.image.resize_bilinear(image[None], size, half_pixel_centers=True)[0]
+
+
+def resize_nearest(tensor, side: int):
+    """Returns an image or annotation squashed to side × side by nearest neighbour, in its type."""
+    return tf.image.resize_nearest_neighbor(tensor[None], [side, side], half_pixel_centers=True)[0]
+
+
+def pad(image, offset, size, side: int):
+    """Returns an image of a size, placed at an offset into a square of side × side; both int32 tensors [2]."""
+    padding = tf.pad(tf.stack([offset, side - size - offset], 1), [[0, 1], [0, 0]])
+    return tf.pad(image, padding, constant_values=tf.constant(PADDING_COLOUR, tf.uint8))
+
+
+def check_decodes(record: Record):
+    """Decodes a record's image as training does. Raises InputError where TensorFlow cannot, although Pillow may."""
+    with tf.Graph().as_default(), tf.Session() as session:
+        try:
+            session.run(read_image(tf.constant(os.fsencode(record['image']))))
+        except tf.errors.OpError as error:
+            raise InputError(f'{record["image"]} cannot be decoded by TensorFlow: {reason(error)}. Save it anew as an '
+                             '8-bit JPEG or PNG, or take it out of the data set.') from None
+
+
+def _cut(image, window):
+    return image if window is None else image[window[0]:window[0] + window[2], window[1]:window[1] + window[3]]
