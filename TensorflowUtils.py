@@ -1,4 +1,4 @@
-"""What the others need from TensorFlow itself, on TensorFlow 1.15 and on TensorFlow 2.21.
+"""The only door to TensorFlow, the same on TensorFlow 1.15 and on TensorFlow 2.21.
 
     from TensorflowUtils import slim, tf
 
@@ -12,7 +12,9 @@ import io
 import os
 import tempfile
 import warnings
+from typing import Dict, Iterable, Optional, Tuple
 
+import numpy as np
 from PIL import Image
 
 # Before TensorFlow loads: its C++ start-up notes say nothing a user can act on, nor, where there is no NVIDIA device,
@@ -22,6 +24,7 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2' if os.path.exists('/dev/nvidia
 
 @functools.lru_cache(maxsize=1)
 def _cpu_features():
+    """Returns the text that Linux has about the CPUs, their instruction sets among it; '' elsewhere."""
     try:
         with open('/proc/cpuinfo') as file:
             return file.read()
@@ -33,7 +36,7 @@ _AVX2_ONLY = ' avx2' in _cpu_features() and ' avx512' not in _cpu_features()
 # TensorFlow 2 switches oneDNN's convolutions on by itself for AVX-512 only, but with AVX2 they train faster too.
 if _AVX2_ONLY:
     os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '1')
-# Nor do their Python warnings: of NumPy's future (1.15) and of their own layers (2.21).
+# Python warnings that no user can act on either: of NumPy's future (1.15) and of TensorFlow's own layers (2.21).
 warnings.filterwarnings('ignore', module='tensor(flow|board)|tf_slim')
 
 
@@ -89,7 +92,7 @@ from tf_slim.nets import inception_v3  # noqa: E402
 
 tf.logging.set_verbosity(tf.logging.ERROR)
 tf.disable_v2_behavior()
-# TensorFlow 1.15 has none.
+# TensorFlow 1.15 has no oneDNN.
 ONEDNN_FOR_AVX2 = _AVX2_ONLY and os.environ['TF_ENABLE_ONEDNN_OPTS'] == '1' and not tf.__version__.startswith('1.')
 ONEDNN_FOR_AMD_AVX512 = (' avx512' in _cpu_features() and 'AuthenticAMD' in _cpu_features()
                          and os.environ.get('TF_ENABLE_ONEDNN_OPTS') != '0' and not tf.__version__.startswith('1.'))
@@ -97,15 +100,17 @@ ONEDNN_FOR_AMD_AVX512 = (' avx512' in _cpu_features() and 'AuthenticAMD' in _cpu
 __all__ = ['LOSS_SCALES', 'ONEDNN_FOR_AMD_AVX512', 'ONEDNN_FOR_AVX2', 'describe_devices', 'histogram_summaries',
            'image_summary', 'inception_v3', 'lower_precision', 'session_config', 'slim', 'tf']
 
-# What the loss is multiplied by before its gradient is taken, and the gradient divided by after: small gradients are
-# lost in float16, whose smallest number is 6e-8, but not in bfloat16.
+# The loss is multiplied by this before its gradient is taken, and the gradient divided by it after: small gradients
+# are lost in float16, whose smallest number is 6e-8, but not in bfloat16.
 LOSS_SCALES = {None: 1, 'bfloat16': 1, 'float16': 512}
 
 
-def lower_precision(precision):
-    """Returns the type that convolutions compute in when `--precision` is that: 'float16', 'bfloat16' or None.
+def lower_precision(precision: str) -> Optional[str]:
+    """Returns the type that convolutions compute in, 'float16' or 'bfloat16', or None for float32.
 
-    None: float32, since it is 'float32', or since neither a GPU nor the CPU's instructions would be faster in less.
+    Args:
+      precision: value of --precision. 'float32' gives None; 'mixed' gives the type in which a GPU, or the CPU's
+        instructions, are faster than in float32, or None where there is none.
     """
     if precision == 'float32':
         return None
@@ -113,13 +118,13 @@ def lower_precision(precision):
         return 'float16'
     toggles = rewriter_config_pb2.RewriterConfig.DESCRIPTOR.fields_by_name
     # Intel's AVX-512 multiplies as many numbers a cycle in bfloat16 as in float32, so that the conversions are lost
-    # time: a training step took 1.5 times as long. Its AMX, and AMD's AVX-512, multiply more.
+    # time: a training step takes 1.5 times as long. Intel's AMX and AMD's AVX-512 multiply more.
     features = _cpu_features()
     fast = ' amx_bf16' in features or ' avx512_bf16' in features and 'AuthenticAMD' in features
     return 'bfloat16' if fast and 'auto_mixed_precision_onednn_bfloat16' in toggles else None
 
 
-def session_config(deterministic=False, precision='float32', folded=False):
+def session_config(deterministic: bool = False, precision: str = 'float32', folded: bool = False) -> tf.ConfigProto:
     """Returns the `tf.ConfigProto` of every session.
 
     Args:
@@ -142,25 +147,26 @@ def session_config(deterministic=False, precision='float32', folded=False):
     return config
 
 
-def describe_devices(session, precision='float32'):
-    """Returns 'on N GPUs' or 'on the CPU, N cores', and what --precision=mixed comes to there.
+def describe_devices(session: tf.Session, precision: str = 'float32') -> str:
+    """Returns 'on N GPUs' or 'on the CPU, N cores', and the types that --precision=mixed computes in there.
 
     Adds a warning when a GPU is there but not in reach.
     """
     gpus = sum(device.device_type == 'GPU' for device in session.list_devices())
-    lower, text = lower_precision(precision), ''
+    lower, types = lower_precision(precision), ''
     if precision != 'float32':
-        text = ', %s and float32 mixed' % lower if lower else ', all in float32: it has nothing faster'
+        types = f', {lower} and float32 mixed' if lower else ', all in float32: it has nothing faster'
     if gpus:
-        return 'on %d GPU%s%s' % (gpus, 's' if gpus > 1 else '', text)
-    text = 'on the CPU, %d cores%s' % (len(os.sched_getaffinity(0)), text)
+        return f"on {gpus} GPU{'s' if gpus > 1 else ''}{types}"
+    text = f'on the CPU, {len(os.sched_getaffinity(0))} cores{types}'
     if os.path.exists('/dev/nvidiactl'):
         text += ' (there is an NVIDIA GPU, but TensorFlow finds no CUDA for it: pip install -r requirements-gpu.txt)'
     return text
 
 
-def histogram_summaries(gradients_and_variables, end_points):
-    """Adds the original's `--debug` histograms: variables, gradients and activations. Returns one merged summary."""
+def histogram_summaries(gradients_and_variables: Iterable[Tuple[tf.Tensor, tf.Variable]],
+                        end_points: Dict[str, tf.Tensor]) -> tf.Tensor:
+    """Adds the original's `--debug` histograms: variables, gradients and activations. Returns the merged summary."""
     summaries = []
     for gradient, variable in gradients_and_variables:
         name = variable.op.name
@@ -172,8 +178,8 @@ def histogram_summaries(gradients_and_variables, end_points):
     return tf.summary.merge(summaries)
 
 
-def image_summary(tag, image):
-    """Returns a `tf.Summary` that shows an image, uint8 [H, W, 3], under `tag`."""
+def image_summary(tag: str, image: np.ndarray) -> tf.Summary:
+    """Returns a summary that shows an image, uint8 [H, W, 3], under `tag`."""
     encoded = io.BytesIO()
     Image.fromarray(image).save(encoded, 'png')
     picture = tf.Summary.Image(encoded_image_string=encoded.getvalue(), height=image.shape[0], width=image.shape[1],

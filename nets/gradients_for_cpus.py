@@ -1,24 +1,26 @@
 """Gradients of convolutions as matrix products, where those are faster on CPUs than TensorFlow's own gradients.
 
 oneDNN rearranges the weights of each convolution before and behind it, in training at every step. A 1×1 convolution's
-gradients are plain matrix products, and those of InceptionV3 take 0.6 to 0.9 of the time that way. The gradient of the
-15×15 kernel that upsamples scores 8 times takes less than half (21 classes: 16 instead of 38 ms of a step of 0.8 s),
-that of these scores' bias a quarter (2 instead of 7 ms), that of the scores three quarters (docs/speed.md).
+gradients are plain matrix products, and InceptionV3's take 0.6 to 0.9 of the time that way. The gradient of the 15×15
+kernel that upsamples scores 8 times takes less than half of its time (21 classes: 16 ms of a step of 0.8 s, was 38),
+the gradient of these scores' bias a quarter (2 ms, was 7), the gradient of the scores three quarters (docs/speed.md).
 
-Without AVX-512, oneDNN takes up to 3.7 times as long for the gradient of a kernel as for that of the inputs; there most
-of them are matrix products too, but for those of 5×5, of few channels, and small ones with a stride. On AMD's CPUs with
-AVX-512 those of `Mixed_7`, of tall kernels, and of large ones with a stride are, see docs/speed.md.
+Without AVX-512, oneDNN takes up to 3.7 times as long for the gradient of a kernel as for the gradient of the inputs.
+There most kernels' gradients are matrix products too, but for 5×5 kernels, kernels of few channels and small kernels
+with a stride. On AMD's CPUs with AVX-512 the kernels of `Mixed_7`, tall kernels and large kernels with a stride are,
+see docs/speed.md.
 """
 import contextlib
+from typing import Iterator, List, Tuple
 
 from TensorflowUtils import ONEDNN_FOR_AMD_AVX512, ONEDNN_FOR_AVX2, tf
 
 
 @contextlib.contextmanager
-def gradients_for_cpus(apply=True):
-    """Within it, convolutions, transposed ones and biases are given the gradients below, unless there is a GPU.
+def gradients_for_cpus(apply: bool = True) -> Iterator[None]:
+    """Gives convolutions, transposed convolutions and biases built within it the gradients below.
 
-    They are those of NHWC, SAME or VALID, not dilated.
+    It does nothing where there is a GPU or `apply` is False. Convolutions must be NHWC, SAME or VALID, not dilated.
     """
     if not apply or tf.config.experimental.list_physical_devices('GPU'):
         yield
@@ -48,7 +50,7 @@ def _of_convolution(operation, upstream):
 
 
 def _is_product(kernel, stride, padding):
-    """Says whether the gradient of a kernel, [k, l, in, out], is faster as matrix products on this CPU."""
+    """Returns whether the gradient of a kernel, [k, l, in, out], is faster as matrix products on this CPU."""
     height, width, depth, outputs = kernel
     if stride > 1:
         return padding == 'VALID' and depth >= 192 and (ONEDNN_FOR_AVX2 or ONEDNN_FOR_AMD_AVX512)
@@ -57,7 +59,7 @@ def _is_product(kernel, stride, padding):
     return ONEDNN_FOR_AVX2 and height * width < 25 or ONEDNN_FOR_AMD_AVX512 and (depth >= 384 or height > width)
 
 
-def kernel_gradient(inputs, upstream, kernel, padding):
+def kernel_gradient(inputs: tf.Tensor, upstream: tf.Tensor, kernel: List[int], padding: str) -> tf.Tensor:
     """Returns the gradient of a convolution's weights at stride 1, float32 [k, l, in, out].
 
     Args:
@@ -74,7 +76,7 @@ def kernel_gradient(inputs, upstream, kernel, padding):
     depth, outputs = inputs.shape.as_list()[3], upstream.shape.as_list()[3]
     first = 2 if kernel[1] > kernel[0] else 1
     longer, shorter = max(kernel), min(kernel)
-    inputs, upstream = (tf.transpose(one, [first, 0, 3 - first, 3]) for one in (inputs, upstream))
+    inputs, upstream = (tf.transpose(tensor, [first, 0, 3 - first, 3]) for tensor in (inputs, upstream))
     count, _, size, _ = tf.unstack(tf.shape(upstream))
     upstream = tf.reshape(upstream, [-1, outputs])
     if shorter > 1:
@@ -89,7 +91,7 @@ def kernel_gradient(inputs, upstream, kernel, padding):
     return products if first == 1 else tf.transpose(products, [1, 0, 2, 3])
 
 
-def strided_kernel_gradient(inputs, upstream, kernel, stride):
+def strided_kernel_gradient(inputs: tf.Tensor, upstream: tf.Tensor, kernel: List[int], stride: int) -> tf.Tensor:
     """Returns the gradient of a convolution's weights at any stride, padding 'VALID'; otherwise as `kernel_gradient`.
 
     First the inputs are sorted by their place within a stride, so that each shift is a slice of neighbours.
@@ -135,16 +137,17 @@ def _of_bias(operation, upstream):
 
 
 def _before_padding(upstream):
-    """Returns (the tensor, int32 [4, 2]): what it was padded from, if it is the gradient of a slice, and by how much.
+    """Returns what a gradient was padded from, where it is a slice's, and by how much: (tensor, int32 [4, 2]).
 
-    So a crop's is padded once, to what is asked for here, and zeros are not summed.
+    So the gradient of a crop is padded once, to the size asked for here, and zeros are not summed.
     """
     if upstream.op.type == 'Pad':
         return tuple(upstream.op.inputs)
     return upstream, tf.zeros([4, 2], tf.int32)
 
 
-def upsampling_gradients(upstream, weights, inputs, stride):
+def upsampling_gradients(upstream: tf.Tensor, weights: tf.Tensor, inputs: tf.Tensor,
+                         stride: int) -> Tuple[tf.Tensor, tf.Tensor]:
     """Returns the gradients of a transposed convolution's weights and of its input, float32, of their shapes.
 
     Args:

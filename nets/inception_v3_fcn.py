@@ -14,6 +14,8 @@ is centred on pixel 9 + 4i for Conv2d_4a_3x3, 13 + 8i for Mixed_5x, 21 + 16i for
 Hence cell i of one grid always lies on cell 2i + 1 of the next finer one, whatever the input's size, and grids are
 aligned at their first cell.
 """
+from typing import Dict, Optional, Sequence, Tuple
+
 import numpy as np
 
 from nets.gradients_for_cpus import gradients_for_cpus
@@ -23,20 +25,21 @@ AUXILIARY = 'Upsampling/Aux_Score_Mixed_6e'  # end point
 SKIPS = ('32s', '16s', '8s', '4s')
 UPSAMPLINGS = ('scores', 'features')
 MIN_SIZE = 75  # below it, InceptionV3's VALID layers leave nothing of the image
-# Not tf.GraphKeys.UPDATE_OPS: with that one slim.batch_norm takes a path that TensorFlow 2.15 and later no longer have.
+# Not tf.GraphKeys.UPDATE_OPS, with which slim.batch_norm takes a path that TensorFlow 2.15 and later no longer have.
 BATCH_NORM_UPDATES = 'batch_norm_updates'
 FOLDING = 'batch_norm_folding'  # collection of operations, see `folded_batch_norm`
-# Of cells, in pixels: where the first is centred, and how far apart they are.
+# Where the first cell is centred, and how far apart cells are, in pixels.
 FIRST_CENTRE, STRIDE = {'4s': 9, '8s': 13, '16s': 21}, {'4s': 4, '8s': 8, '16s': 16}
 
 
-def scale_images(images):
-    """Scales uint8 (or float 0–255) images to float32 in [-1, 1], what slim's pretrained weights expect."""
+def scale_images(images: tf.Tensor) -> tf.Tensor:
+    """Scales images, uint8 or float of 0 to 255, to float32 in [-1, 1], which slim's pretrained weights expect."""
     return tf.cast(images, tf.float32) / 127.5 - 1.0
 
 
-def inception_v3_fcn_arg_scope(use_batch_norm=True, weight_decay=0.00004, batch_norm_decay=0.99,
-                               batch_norm_epsilon=0.001, updates=BATCH_NORM_UPDATES):
+def inception_v3_fcn_arg_scope(use_batch_norm: bool = True, weight_decay: float = 0.00004,
+                               batch_norm_decay: float = 0.99, batch_norm_epsilon: float = 0.001,
+                               updates: str = BATCH_NORM_UPDATES) -> dict:
     """Returns the arg scope to build `inception_v3_fcn` in.
 
     Args:
@@ -60,9 +63,11 @@ def inception_v3_fcn_arg_scope(use_batch_norm=True, weight_decay=0.00004, batch_
         return scope
 
 
-def inception_v3_fcn(inputs, num_classes=21, is_training=True, dropout_keep_prob=0.85, skip='8s', upsampling='scores',
-                     reuse=None, dropout_seeds=None, freeze_batch_norm=False, auxiliary=False, fold_batch_norm=False,
-                     scope='InceptionV3'):
+def inception_v3_fcn(inputs: tf.Tensor, num_classes: int = 21, is_training: bool = True,
+                     dropout_keep_prob: float = 0.85, skip: str = '8s', upsampling: str = 'scores',
+                     reuse: Optional[bool] = None, dropout_seeds: Optional[tf.Tensor] = None,
+                     freeze_batch_norm: bool = False, auxiliary: bool = False, fold_batch_norm: bool = False,
+                     scope: str = 'InceptionV3') -> Tuple[tf.Tensor, tf.Tensor, Dict[str, tf.Tensor]]:
     """Builds the network.
 
     Args:
@@ -93,15 +98,14 @@ def inception_v3_fcn(inputs, num_classes=21, is_training=True, dropout_keep_prob
       ValueError: unknown `skip` or `upsampling`, '4s' with 'features', or an input known to be smaller than 75 pixels.
     """
     if skip not in SKIPS:
-        raise ValueError('skip is %r, but it must be one of %s' % (skip, ', '.join(SKIPS)))
+        raise ValueError(f"skip is {skip!r}, but it must be one of {', '.join(SKIPS)}")
     if upsampling not in UPSAMPLINGS:
-        raise ValueError('upsampling is %r, but it must be one of %s' % (upsampling, ', '.join(UPSAMPLINGS)))
+        raise ValueError(f"upsampling is {upsampling!r}, but it must be one of {', '.join(UPSAMPLINGS)}")
     if skip == '4s' and upsampling == 'features':
         raise ValueError("skip '4s' goes with upsampling 'scores': the original's head ends at 8s")
     for size in inputs.shape.as_list()[1:3]:
         if size is not None and size < MIN_SIZE:
-            raise ValueError('the input is %s pixels, but each side must have %d at least' % (inputs.shape[1:3],
-                                                                                             MIN_SIZE))
+            raise ValueError(f'the input is {inputs.shape[1:3]} pixels, but each side must have {MIN_SIZE} at least')
     with tf.variable_scope(scope, 'InceptionV3', [inputs], reuse=reuse) as scope, gradients_for_cpus(is_training), \
             slim.arg_scope([slim.dropout], is_training=is_training), \
             slim.arg_scope([slim.batch_norm], is_training=is_training and not freeze_batch_norm):
@@ -123,15 +127,15 @@ def inception_v3_fcn(inputs, num_classes=21, is_training=True, dropout_keep_prob
     return annotation_pred, logits, end_points
 
 
-def most_likely(logits):
-    """Returns the class of the largest logit, of equal ones the first: int64 [N, H, W, 1] from float32 [N, H, W, C]."""
+def most_likely(logits: tf.Tensor) -> tf.Tensor:
+    """Returns the class of the largest logit, the first of equals: int64 [N, H, W, 1] from float32 [N, H, W, C]."""
     if (logits.shape.as_list()[3] <= 64 and not tf.__version__.startswith('1.')
             and not tf.config.experimental.list_physical_devices('GPU')):
         return tf.cast(tf.nn.top_k(logits, 1).indices, tf.int64)  # takes half of argmax's time there, docs/speed.md
     return tf.argmax(logits, axis=3)[..., None]
 
 
-def folded_batch_norm(convolved, **parameters):
+def folded_batch_norm(convolved: tf.Tensor, **parameters) -> tf.Tensor:
     """Normalizes a convolution's output by its moving averages within the convolution itself: a `normalizer_fn`.
 
     Weights times the factors of batch norm, and biases that are its offsets, are local variables. The operations of the
@@ -148,19 +152,19 @@ def folded_batch_norm(convolved, **parameters):
     assert not normalization.get_attr('is_training')
     (inputs, weights), (_, scale, offset, mean, variance) = convolution.inputs, normalization.inputs
     factor = scale * tf.rsqrt(variance + normalization.get_attr('epsilon'))
-    held, before = [], tf.local_variables()
+    held, before = [], tf.local_variables()  # held: the folded weights and biases
     with tf.variable_scope(tf.get_variable_scope()) as scope:
         scope.set_custom_getter(None)  # slim's would make model variables of them
         for name, value in ('folded_weights', weights * factor), ('folded_biases', offset - mean * factor):
             held.append(tf.get_variable(name, value.shape, trainable=False, initializer=tf.zeros_initializer(),
                                         collections=[tf.GraphKeys.LOCAL_VARIABLES]))
-            if not any(held[-1] is one for one in before):  # else the network is built once more on the same variables
+            if not any(held[-1] is variable for variable in before):  # else it is there: the network is built once more
                 tf.add_to_collection(FOLDING, tf.assign(held[-1], value).op)
     return tf.nn.bias_add(tf.nn.conv2d(inputs, held[0], convolution.get_attr('strides'),
                                        convolution.get_attr('padding').decode()), held[1])
 
 
-def labels_at_cell_centres(annotation, scores):
+def labels_at_cell_centres(annotation: tf.Tensor, scores: tf.Tensor) -> tf.Tensor:
     """Returns the labels at the centres of Mixed_6e's cells.
 
     Args:
@@ -176,6 +180,7 @@ def labels_at_cell_centres(annotation, scores):
 
 
 def _dropout(net, keep_prob, seeds):
+    """Applies dropout to float32 [N, h, w, C]; of each image by its row of `seeds`, int [N, 2], where there are any."""
     if seeds is None:
         return slim.dropout(net, keep_prob, scope='Dropout')
     drawn = tf.map_fn(lambda seed: tf.random.stateless_uniform(tf.shape(net)[1:], seed), seeds, tf.float32)
@@ -183,7 +188,10 @@ def _dropout(net, keep_prob, seeds):
 
 
 def _feature_head(inputs, net, end_points, num_classes, skip):
-    """The original's head. Scope names disagree with the kernels; published checkpoints hold them, so they stay."""
+    """Builds the original's head; returns logits, float32 [N, H, W, C].
+
+    Scope names disagree with the kernels; published checkpoints hold them, so they stay.
+    """
     with slim.arg_scope([slim.conv2d_transpose], padding='VALID', activation_fn=None, normalizer_fn=None):
         net = slim.conv2d_transpose(net, 768, [4, 4], stride=2, scope='Conv2d_Trans_5x5')
         net = _fit(net, end_points['Mixed_6e'], 'CONSTANT')
@@ -201,7 +209,10 @@ def _feature_head(inputs, net, end_points, num_classes, skip):
 
 
 def _score_head(inputs, net, end_points, num_classes, skip):
-    """The paper's head: scores of three end points, each on its receptive field's centre, upsampled and summed."""
+    """Builds the paper's head; returns logits, float32 [N, H, W, C].
+
+    Scores of up to four end points are upsampled, each on the centres of its receptive fields, and summed.
+    """
     def score(tensor, name, initializer):
         with slim.arg_scope([slim.conv2d], activation_fn=None, normalizer_fn=None):
             end_points['Upsampling/' + name] = slim.conv2d(tensor, num_classes, [1, 1],
@@ -232,7 +243,7 @@ def _upsample(scores, factor, target, centre, scope):
     """
     before = -(-centre // factor)  # whole cells between the first target position and the first cell
     first = factor * before + factor - 1 - centre
-    # and, in height and width, the cells behind the last that still reach into the target
+    # In height and width, the cells behind the last cell that still reach into the target.
     after = [(to + first - 1) // factor + 1 - before - cells for to, cells in zip(_sides(target), _sides(scores))]
     channels = scores.shape.as_list()[3]
     scores = tf.pad(scores, [[0, 0], [before, after[0]], [before, after[1]], [0, 0]], 'SYMMETRIC')
@@ -248,8 +259,8 @@ def _sides(tensor):
             for axis, size in enumerate(tensor.shape.as_list()[1:3])]
 
 
-def bilinear_initializer(shape, dtype=tf.float32, partition_info=None):
-    """A transposed convolution's weights [k, k, C, C], k odd, that interpolate each channel bilinearly."""
+def bilinear_initializer(shape: Sequence[int], dtype: tf.DType = tf.float32, partition_info=None) -> tf.Tensor:
+    """Returns a transposed convolution's weights [k, k, C, C], k odd, that interpolate each channel bilinearly."""
     del partition_info
     half = (shape[0] + 1) // 2
     line = 1 - np.abs(np.arange(shape[0]) - half + 1) / half
@@ -271,7 +282,7 @@ def _fit(net, target, mode, first=0):
 
 
 def _classification_variables(num_classes):
-    """Creates the variables that slim's two classification heads have at 224×224, computed by nobody.
+    """Creates the variables that slim's two classification heads have at 224×224; nothing is computed with them.
 
     The original built both heads, so its checkpoints hold them. Their kernels' sizes, and so their names, would follow
     the input's size if slim built them here; one set of variables for every size lets a checkpoint load at any.
