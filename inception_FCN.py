@@ -258,7 +258,7 @@ def visualize(context: Context) -> int:
         writer.add(left[image['number']], image, refined, prediction.save_probabilities)
     how = {'averaged over': prediction.averaged_over, 'crf': uses_crf and refine.values,
            'tile_size': prediction.tile_size, 'undo_class_weights': prediction.undo_class_weights}
-    with outputs.Gallery(config.folders.results_dir, dataset, prefix, bool(config.data.image_dir), how) as writer:
+    with outputs.PictureWriter(config.folders.results_dir, dataset, prefix, bool(config.data.image_dir), how) as writer:
         records = records_to_show(context)
         left = [record for record in records if not writer.is_done(record, prediction.save_probabilities)]
         if len(left) < len(records):
@@ -283,17 +283,17 @@ def visualize(context: Context) -> int:
 def compare(context: Context) -> int:
     """Draws the predictions of several runs side by side, as the original does of FCN-32s, 16s and 8s."""
     from fcn.inference.trained_model import trained_model
-    from fcn.reporting import outputs
+    from fcn.reporting.comparison import Comparison, find_run
     config, dataset, folders = context.config, context.dataset, context.config.prediction.compare
     if config.prediction.undo_class_weights:
         raise InputError('--undo_class_weights does not go with --compare.')
-    records, comparison = records_to_show(context), outputs.Comparison(folders)
+    records, comparison = records_to_show(context), Comparison(folders)
     for folder in folders:
-        prefix, run = comparison.checkpoint(folder, dataset)
+        prefix, run = find_run(folder, dataset)
         other = config.with_flags_of(run)
         with trained_model(other, other.network(len(dataset.class_names)), records, dataset, prefix) as (
                 session, predictor):
-            comparison.add(folder, run, records, predictor.predict(
+            comparison.add(folder, run.flags['skip_layers'], records, predictor.predict(
                 session, None, folder, config.prediction.tile_size))
     path = comparison.write(config.folders.results_dir, records, dataset)
     print(f'wrote {path}: {len(records)} images, {len(folders)} runs')
@@ -373,7 +373,8 @@ def refinement(config: Config) -> crf.Refinement:
 
 def records_to_show(context: Context) -> List[Any]:
     """Lists the photos; or the named validation images; or some by chance, and the best and the worst of all."""
-    from fcn.reporting import outputs, page
+    from fcn.reporting import outputs
+    from fcn.reporting.result_files import read_image_scores
     prediction, validation = context.config.prediction, context.dataset.validation
     if context.config.data.image_dir:
         return validation
@@ -381,7 +382,7 @@ def records_to_show(context: Context) -> List[Any]:
                                  context.config.training.seed)
     path = os.path.join(context.config.folders.results_dir, 'images.csv')
     if not prediction.image_names and os.path.isfile(path):
-        records = outputs.with_best_and_worst(records, validation, page.read_image_scores(path))
+        records = outputs.with_best_and_worst(records, validation, read_image_scores(path))
     return records
 
 

@@ -1,84 +1,107 @@
-"""The pictures of the report, as HTML: cards with an embedded picture, links to the rest, best and worst images."""
+"""The pictures of the page, as HTML: cards with an embedded thumbnail, links to the rest, best and worst images."""
 import base64
 import html
 import io
 import os
 import urllib.parse
 from concurrent import futures
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 from PIL import Image
 
+from fcn.reporting.result_files import ImageScores
 from fcn.utils.errors import printable
 
-EMBEDDED = 100  # pictures within the page; more are links to their files
-PICTURES_BYTES, PICTURE_BYTES = 9 << 20, 105 << 10  # of all embedded pictures, and of one at most
-STEPS = ((1200, 85), (1000, 75), (1000, 60), (800, 65), (640, 60), (480, 50))  # width, JPEG quality: the first to fit
-CHIPS = 8  # classes shown with a picture before one asks for all
-RANKED = 8  # best and worst images
+MAX_EMBEDDED = 100  # pictures within the page; more are links to their files
+MAX_TOTAL_BYTES, MAX_BYTES_EACH = 9 << 20, 105 << 10  # of all embedded pictures, and of one at most
+JPEG_STEPS = ((1200, 85), (1000, 75), (1000, 60), (800, 65), (640, 60), (480, 50))  # width, quality: first to fit
+MAX_CHIPS = 8  # classes shown with a picture before all are asked for
+MAX_RANKED = 8  # best and worst images
 
 
-def text(value):
-    """Anything as HTML text or attribute, in one line."""
+class Thumbnail(NamedTuple):
+    """A reduced picture. url: a data: URL. width, height: pixels."""
+    url: str
+    width: int
+    height: int
+
+
+class PictureLists(NamedTuple):
+    """HTML of all pictures: list items of the first MAX_EMBEDDED, list items of the others, options of a select."""
+    cards: str
+    links: str
+    class_options: str
+
+
+def escape(value: Any) -> str:
+    """Returns anything as HTML text or attribute, in one line."""
     return html.escape(printable(str(value)))
 
 
-def number(value, form='%.3f'):
-    return '<span class="none">n/a</span>' if value is None else form % value
+def format_number(value: Optional[float], form: str = '{:.3f}') -> str:
+    """Returns a number as HTML by a form of `str.format`; None becomes n/a."""
+    return '<span class="none">n/a</span>' if value is None else form.format(value)
 
 
-def patch(colour):
-    """A small square in a colour such as '#a0b0c0', or nothing for None."""
-    return '<i class="patch" style="background:%s"></i>' % colour if colour else ''
+def hex_colour(rgb: Sequence[int]) -> str:
+    """Returns three numbers from 0 to 255 as '#rrggbb'."""
+    return '#{:02x}{:02x}{:02x}'.format(*map(int, rgb))
 
 
-def class_name(name, colours):
-    """A class with its colour, for a table."""
-    return '<span class="class">%s<span>%s</span></span>' % (patch(colours.get(name)), text(name))
+def colour_patch(colour: Optional[str]) -> str:
+    """Returns a small square in a colour such as '#a0b0c0', or nothing for None."""
+    return f'<i class="patch" style="background:{colour}"></i>' if colour else ''
 
 
-def link(path):
-    """A relative path as a URL."""
+def class_label(name: str, colours: Dict[str, str]) -> str:
+    """Returns a class name with its colour, for a table."""
+    return f'<span class="class">{colour_patch(colours.get(name))}<span>{escape(name)}</span></span>'
+
+
+def relative_url(path: str) -> str:
+    """Returns a relative path as a URL."""
     return urllib.parse.quote(os.fsencode(path))
 
 
-def cards(results_dir, pictures, colours, thumbnails):
-    """The pictures of a run.
+def picture_lists(results_dir: str, pictures: List[dict], colours: Dict[str, str],
+                  thumbnails: Dict[str, Thumbnail]) -> PictureLists:
+    """Builds the cards and links of a run's pictures.
 
     Args:
       results_dir: folder that panels are in.
-      pictures: list of dict, as in `pictures.json`.
-      colours: dict from class name to '#rrggbb', for classes that are annotated only.
-      thumbnails: dict from panel to what `thumbnail` made of it; others are read.
+      pictures: list of dict, as in `pictures.json`, at least one.
+      colours: {class name: '#rrggbb'}, for classes that are annotated only.
+      thumbnails: {name of a panel's file: its thumbnail}; those of other panels are made from the files.
 
     Returns:
-      (HTML of the first EMBEDDED as list items, HTML of the others as list items, HTML of a select's options: the
-      classes that are predicted or annotated in any of them).
+      `PictureLists`. The options are the classes that are predicted or annotated in any of the pictures.
     """
-    shown = {}  # class name: number of pictures
+    counts = {}  # {class name: number of pictures}
     for picture in pictures:
         for name in _classes(picture):
-            shown[name] = shown.get(name, 0) + 1
-    places = {name: place for place, name in enumerate(sorted(shown, key=lambda name: (name.lower(), name)))}
-    options = ''.join('<option value="%d" data-name="%s">%s (%d)</option>'
-                      % (place, text(name), text(name), shown[name]) for name, place in places.items())
+            counts[name] = counts.get(name, 0) + 1
+    numbers = {name: number for number, name in enumerate(sorted(counts, key=lambda name: (name.lower(), name)))}
+    options = ''.join(f'<option value="{number}" data-name="{escape(name)}">{escape(name)} ({counts[name]})</option>'
+                      for name, number in numbers.items())
+    embedded, linked = pictures[:MAX_EMBEDDED], pictures[MAX_EMBEDDED:]
+    limit = min(MAX_BYTES_EACH, MAX_TOTAL_BYTES // len(embedded))
 
-    limit = min(PICTURE_BYTES, PICTURES_BYTES // len(pictures[:EMBEDDED]))
+    def thumbnail_of(picture):
+        return thumbnails.get(picture['panel']) or _read_thumbnail(os.path.join(results_dir, picture['panel']), limit)
 
-    def found(picture):
-        return thumbnails.get(picture['panel']) or _embedded(os.path.join(results_dir, picture['panel']), limit)
     with futures.ThreadPoolExecutor() as pool:
-        embedded = [_card(picture, one, _attributes(index, picture, places), colours)
-                    for index, (picture, one) in enumerate(zip(pictures, pool.map(found, pictures[:EMBEDDED])))]
-    linked = [_line(picture, _attributes(index, picture, places), results_dir)
-              for index, picture in enumerate(pictures[EMBEDDED:], EMBEDDED)]
-    return '\n'.join(embedded), '\n'.join(linked), options
+        cards = [_card(picture, thumbnail, _attributes(index, picture, numbers), colours)
+                 for index, (picture, thumbnail) in enumerate(zip(pictures, pool.map(thumbnail_of, embedded)))]
+    links = [_link(picture, _attributes(index, picture, numbers), results_dir)
+             for index, picture in enumerate(linked, MAX_EMBEDDED)]
+    return PictureLists('\n'.join(cards), '\n'.join(links), options)
 
 
-def ranking(scores, pictures):
-    """The images with the lowest and with the highest mean IoU, linked to their picture where there is one.
+def ranking(scores: ImageScores, pictures: List[dict]) -> str:
+    """Lists the images with the lowest and with the highest mean IoU, linked to their picture where there is one.
 
     Args:
-      scores: list of (name, pixel accuracy, mean IoU), figures None for n/a.
+      scores: list of (name, pixel accuracy, mean IoU), None for n/a.
       pictures: list of dict, as in `pictures.json`.
 
     Returns:
@@ -86,101 +109,110 @@ def ranking(scores, pictures):
     """
     scored = sorted((row for row in scores if row[2] is not None), key=lambda row: row[2])
     anchors = {picture['name']: index for index, picture in reversed(list(enumerate(pictures)))}
-    ranked = min(RANKED, (len(scored) + 1) // 2)
-    parts = [('Lowest mean IoU', scored[:ranked]), ('Highest mean IoU', scored[ranked:][::-1][:ranked])]
-    return ''.join('<div><h3>%s</h3><ol class="ranking">%s</ol></div>'
-                   % (title, ''.join(_ranked(*row, anchors.get(row[0])) for row in rows))
-                   for title, rows in parts if rows)
+    count = min(MAX_RANKED, (len(scored) + 1) // 2)
+    parts = []
+    for title, rows in (('Lowest mean IoU', scored[:count]), ('Highest mean IoU', scored[count:][::-1][:count])):
+        if rows:
+            items = ''.join(_ranked_image(name, mean_iou, anchors.get(name)) for name, _, mean_iou in rows)
+            parts.append(f'<div><h3>{title}</h3><ol class="ranking">{items}</ol></div>')
+    return ''.join(parts)
 
 
-def _ranked(name, accuracy, iou, index):
-    label = '<span class="name">%s</span>' % text(name)
+def _ranked_image(name: str, mean_iou: float, index: Optional[int]) -> str:
+    label = f'<span class="name">{escape(name)}</span>'
     if index is not None:
-        label = '<a class="name" href="#picture-%d">%s</a>' % (index, text(name))
-    return ('<li>%s<span class="bar"><i style="width:%.1f%%"></i></span><span class="figure">%s</span></li>'
-            % (label, 100 * iou, number(iou)))
+        label = f'<a class="name" href="#picture-{index}">{escape(name)}</a>'
+    return (f'<li>{label}<span class="bar"><i style="width:{100 * mean_iou:.1f}%"></i></span>'
+            f'<span class="figure">{format_number(mean_iou)}</span></li>')
 
 
-def _classes(picture):
-    """Names of the classes that are predicted or annotated, each once, the largest prediction first."""
-    predicted = sorted(picture['classes'], key=lambda one: -one['share'])
-    return list(dict.fromkeys([one['name'] for one in predicted if one['share'] > 0] + picture['truth_classes']))
+def _classes(picture: dict) -> List[str]:
+    """Returns the classes that are predicted or annotated, each once, the largest prediction first."""
+    predicted = sorted(picture['classes'], key=lambda entry: -entry['share'])
+    names = [entry['name'] for entry in predicted if entry['share'] > 0]
+    return list(dict.fromkeys(names + picture['truth_classes']))
 
 
-def _attributes(index, picture, places):
-    figures = ['' if picture[name] is None else '%.6f' % picture[name] for name in ('mean_iou', 'pixel_accuracy')]
-    return ('id="picture-%d" data-name="%s" data-classes="%s" data-iou="%s" data-accuracy="%s"'
-            % (index, text(picture['name']), ' '.join(str(places[name]) for name in _classes(picture)), *figures))
+def _attributes(index: int, picture: dict, numbers: Dict[str, int]) -> str:
+    """Returns the attributes that the page's script filters and sorts by. numbers: {class name: option's value}."""
+    iou, accuracy = ('' if picture[name] is None else f'{picture[name]:.6f}' for name in ('mean_iou', 'pixel_accuracy'))
+    classes = ' '.join(str(numbers[name]) for name in _classes(picture))
+    return (f'id="picture-{index}" data-name="{escape(picture["name"])}" data-classes="{classes}" data-iou="{iou}" '
+            f'data-accuracy="{accuracy}"')
 
 
-def _card(picture, found, attributes, colours):
-    shot = '<p class="absent">%s cannot be read.</p>' % text(picture['panel'])
-    if found:
-        shot = ('<a class="shot" href="%s"><img src="%s" width="%d" height="%d" alt="%s: image and prediction"></a>'
-                % (link(picture['panel']), *found, text(picture['name'])))
-    return ('<li class="picture card" %s>%s<div class="about"><h3>%s</h3>%s%s</div></li>'
-            % (attributes, shot, text(picture['name']), _scores(picture), _chips(picture, colours)))
+def _card(picture: dict, thumbnail: Optional[Thumbnail], attributes: str, colours: Dict[str, str]) -> str:
+    name = escape(picture['name'])
+    shown = f'<p class="absent">{escape(picture["panel"])} cannot be read.</p>'
+    if thumbnail:
+        shown = (f'<a class="shot" href="{relative_url(picture["panel"])}"><img src="{thumbnail.url}" '
+                 f'width="{thumbnail.width}" height="{thumbnail.height}" alt="{name}: image and prediction"></a>')
+    return (f'<li class="picture card" {attributes}>{shown}<div class="about"><h3>{name}</h3>{_scores(picture)}'
+            f'{_chips(picture, colours)}</div></li>')
 
 
-def _line(picture, attributes, results_dir):
-    name = text(picture['name'])
+def _link(picture: dict, attributes: str, results_dir: str) -> str:
+    name = escape(picture['name'])
     if os.path.isfile(os.path.join(results_dir, picture['panel'])):
-        name = '<a href="%s">%s</a>' % (link(picture['panel']), name)
-    return '<li class="picture line" %s><span class="name">%s</span>%s</li>' % (attributes, name, _scores(picture))
+        name = f'<a href="{relative_url(picture["panel"])}">{name}</a>'
+    return f'<li class="picture line" {attributes}><span class="name">{name}</span>{_scores(picture)}</li>'
 
 
-def _scores(picture):
+def _scores(picture: dict) -> str:
     if picture['mean_iou'] is None and picture['pixel_accuracy'] is None:
         return ''
-    return ('<p class="scores"><span>mean IoU <b>%s</b></span> <span>pixel accuracy <b>%s</b></span></p>'
-            % (number(picture['mean_iou']), number(picture['pixel_accuracy'])))
+    return (f'<p class="scores"><span>mean IoU <b>{format_number(picture["mean_iou"])}</b></span> '
+            f'<span>pixel accuracy <b>{format_number(picture["pixel_accuracy"])}</b></span></p>')
 
 
-def _chips(picture, colours):
-    """The classes of a picture with their shares; marked are those that only one of prediction and truth has."""
-    predicted = {one['name']: one for one in picture['classes'] if one['share'] > 0}
-    chips = []
-    for name in _classes(picture):
-        one = predicted.get(name)
-        colour = '#%02x%02x%02x' % tuple(int(part) for part in one['colour']) if one else colours.get(name)
-        kind, words = '', 'missed'
-        if one:
-            words = '%.0f %%' % (100 * one['share']) if one['share'] >= 0.01 else '<1 %'
-        if not one or picture['truth_classes'] and name not in picture['truth_classes']:
-            kind = ' wrong'
-            words += ', not in truth' if one else ''
-        chips.append('<li class="chip%s">%s%s <b>%s</b></li>' % (kind, patch(colour), text(name), html.escape(words)))
+def _chips(picture: dict, colours: Dict[str, str]) -> str:
+    """Lists a picture's classes with their shares; marked are those that only one of prediction and truth has."""
+    predicted = {entry['name']: entry for entry in picture['classes'] if entry['share'] > 0}
+    chips = [_chip(name, predicted.get(name), picture['truth_classes'], colours) for name in _classes(picture)]
     more = ''
-    if len(chips) > CHIPS + 1:
-        more = ('<details><summary>%d more classes</summary><ul class="chips">%s</ul></details>'
-                % (len(chips) - CHIPS, ''.join(chips[CHIPS:])))
-        chips = chips[:CHIPS]
-    return '<ul class="chips">%s</ul>%s' % (''.join(chips), more)
+    if len(chips) > MAX_CHIPS + 1:
+        more = (f'<details><summary>{len(chips) - MAX_CHIPS} more classes</summary>'
+                f'<ul class="chips">{"".join(chips[MAX_CHIPS:])}</ul></details>')
+        chips = chips[:MAX_CHIPS]
+    return f'<ul class="chips">{"".join(chips)}</ul>{more}'
 
 
-def _embedded(path, limit):
-    """Returns `thumbnail` of a picture file, or None where it is no picture."""
+def _chip(name: str, entry: Optional[dict], truth_classes: List[str], colours: Dict[str, str]) -> str:
+    """Returns one class of a picture. entry: its dict in `pictures.json`, None where the class is annotated only."""
+    wrong, words, colour = True, 'missed', colours.get(name)
+    if entry:
+        colour = hex_colour(entry['colour'])
+        words = f'{100 * entry["share"]:.0f} %' if entry['share'] >= 0.01 else '<1 %'
+        wrong = bool(truth_classes) and name not in truth_classes
+        words += ', not in truth' if wrong else ''
+    kind = ' wrong' if wrong else ''
+    return f'<li class="chip{kind}">{colour_patch(colour)}{escape(name)} <b>{html.escape(words)}</b></li>'
+
+
+def _read_thumbnail(path: str, limit: int) -> Optional[Thumbnail]:
+    """Returns the thumbnail of a picture file, of `limit` bytes, or None where it is no picture."""
     try:
         with Image.open(path) as image:
-            page = image.copy()
-            if page.mode != 'RGB':
-                full, page = image.convert('RGBA'), Image.new('RGB', image.size, 'white')
-                page.paste(full, mask=full)
+            picture = image.copy()
+            if picture.mode != 'RGB':
+                opaque, picture = image.convert('RGBA'), Image.new('RGB', image.size, 'white')
+                picture.paste(opaque, mask=opaque)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # a broken PNG is a SyntaxError
         return None
-    return thumbnail(page, limit)
+    return make_thumbnail(picture, limit)
 
 
-def thumbnail(picture, limit=PICTURES_BYTES // EMBEDDED):
-    """Returns (data: URL, width, height) of a PIL.Image, RGB, as a JPEG.
+def make_thumbnail(picture: Image.Image, limit: int = MAX_TOTAL_BYTES // MAX_EMBEDDED) -> Thumbnail:
+    """Reduces a picture, RGB, to a JPEG of at most `limit` bytes in base64, by the first of `JPEG_STEPS` that fits.
 
-    By the first of `STEPS` that makes it `limit` bytes in base64 at most, or the last; by default, bytes that every
-    picture may have, however many there will be.
+    Where none fits, it is the last. The default limit suits however many pictures there will be.
     """
-    for width, quality in STEPS:
-        file, width = io.BytesIO(), min(width, picture.width)
-        small = picture.resize((width, max(1, round(picture.height * width / picture.width))), Image.LANCZOS)
-        small.save(file, 'JPEG', quality=quality, optimize=True)
+    for max_width, quality in JPEG_STEPS:
+        width = min(max_width, picture.width)
+        reduced = picture.resize((width, max(1, round(picture.height * width / picture.width))), Image.LANCZOS)
+        file = io.BytesIO()
+        reduced.save(file, 'JPEG', quality=quality, optimize=True)
         if len(file.getvalue()) * 4 / 3 <= limit:
             break
-    return ('data:image/jpeg;base64,' + base64.b64encode(file.getvalue()).decode(),) + small.size
+    url = 'data:image/jpeg;base64,' + base64.b64encode(file.getvalue()).decode()
+    return Thumbnail(url, reduced.width, reduced.height)

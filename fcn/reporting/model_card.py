@@ -1,14 +1,15 @@
-"""The model card: what a checkpoint was trained on and how, what it scores, and what that leaves open.
+"""Writes the model card: what a checkpoint was trained on and how, what it scores, and what that leaves open.
 
 The template, model_card_template.md, is text with $placeholders (`string.Template`). Between `<!-- author: NAME -->`
 and `<!-- end -->` stands what only the author knows; when a card is written anew, that text is taken from the old one.
 """
-import dataclasses
 import datetime
 import os
 import platform
 import re
 import string
+from dataclasses import dataclass
+from typing import Any, Dict, List, Optional
 
 from fcn.config import RunConfig
 from fcn.inference.metrics import METRICS, TITLES
@@ -17,30 +18,77 @@ from fcn.utils.errors import InputError, printable
 from fcn.utils.files import make_folder, write_atomic
 
 TEMPLATE = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'model_card_template.md')
-NOT_LEARNED = 0.1  # IoU below which a class is named among the limits
+POOR_IOU = 0.1  # IoU below which a class is named among the limits
 # Flags that say where files are, what else was done or what was logged, not how the network was trained.
-NO_RECIPE = ('mode', 'data_dir', 'data_url', 'class_names', 'logs_dir', 'train_dir', 'results_dir', 'image_dir',
-             'image_names', 'num_images', 'compare', 'tile_size', 'save_probabilities', 'export_dir', 'test_scales',
-             'test_flip', 'crf', 'crf_parameters', 'debug', 'log_every', 'checkpoint_every', 'keep_checkpoints')
-_AUTHORS = re.compile(r'<!-- author: (.*?) -->\n(.*?)<!-- end -->', re.DOTALL)
+FLAGS_NOT_OF_TRAINING = (
+    'mode', 'data_dir', 'data_url', 'class_names', 'logs_dir', 'train_dir', 'results_dir', 'image_dir', 'image_names',
+    'num_images', 'compare', 'tile_size', 'save_probabilities', 'export_dir', 'test_scales', 'test_flip', 'crf',
+    'crf_parameters', 'debug', 'log_every', 'checkpoint_every', 'keep_checkpoints')
+_AUTHORS_TEXT = re.compile(r'<!-- author: (.*?) -->\n(.*?)<!-- end -->', re.DOTALL)
 
 
-def write(results_dir, dataset, metrics, checkpoint, config=None, defaults=None, loss=None, data_dir=None,
-          averaged=None, undone=0, template=TEMPLATE, date=None, versions=None):
+@dataclass(frozen=True)
+class ScoredModel:
+    """A checkpoint and what --mode=test found.
+
+    Attributes:
+      dataset: the `fcn.data.datasets.Dataset` that was tested on.
+      checkpoint: prefix of the checkpoint that was tested.
+      metrics: dict as `fcn.inference.metrics.compute` gives it and metrics.json holds it.
+      loss: mean cross-entropy in nats, or None.
+      data_dir: folder of the data set that was tested on; None: the one that the run's flags name.
+      averaged_over: text, over what the probabilities were averaged in testing; None: over nothing.
+      logit_adjustment: share of the class weights that predictions took back (--undo_class_weights).
+    """
+    dataset: Any
+    checkpoint: str
+    metrics: dict
+    loss: Optional[float] = None
+    data_dir: Optional[str] = None
+    averaged_over: Optional[str] = None
+    logit_adjustment: float = 0
+
+
+@dataclass(frozen=True)
+class _Training:
+    """What is known of a checkpoint's training.
+
+    Attributes:
+      flags: {name of a flag: value} of the last training command, {} where it is not known.
+      started_from: see `fcn.config.RunConfig`.
+      step: of the checkpoint.
+      images_seen: number of images up to that step, None where it or the records are not known.
+      records: that were trained on; [] where they are not known, or not of the data set that was tested on.
+    """
+    flags: Dict[str, Any]
+    started_from: Optional[str]
+    step: int
+    images_seen: Optional[int]
+    records: List[dict]
+
+
+def _training(model: ScoredModel, run: RunConfig) -> _Training:
+    """Gathers what is known of the training."""
+    flags, step = run.flags, run_folder.step_of(model.checkpoint)
+    trained_on, tested_on = flags.get('data_dir'), model.data_dir
+    same_data = not tested_on or not trained_on or os.path.abspath(tested_on) == os.path.abspath(trained_on)
+    records = model.dataset.training if same_data else []
+    images_seen = None
+    if records and flags.get('batch_size'):
+        images_seen, _ = run.samples_before(step, flags['batch_size'])
+    return _Training(flags, run.started_from, step, images_seen, records)
+
+
+def write(results_dir: str, model: ScoredModel, run: Optional[RunConfig] = None,
+          defaults: Optional[Dict[str, Any]] = None, template: str = TEMPLATE, date: Optional[str] = None,
+          versions: Optional[Dict[str, str]] = None) -> str:
     """Fills in the template and writes it to `results_dir`/model-card.md, whole or not at all.
 
     Args:
       results_dir: folder; it is made.
-      dataset: the `fcn.data.datasets.Dataset` that was tested on.
-      metrics: dict as `fcn.inference.metrics.compute` gives it and metrics.json holds it.
-      checkpoint: prefix of the checkpoint that was tested.
-      config: the run's `RunConfig`, or None where nothing is known of the training.
-      defaults: {name of a flag: its default}; None: all flags are listed as one.
-      loss: mean cross-entropy in nats, or None.
-      data_dir: folder of the data set that was tested on; None: the one in `config`. Where they differ, the training
-        images are not those of `dataset`.
-      averaged: text, over what the probabilities were averaged in testing; None: over nothing.
-      undone: share of the class weights that predictions took back.
+      model: the checkpoint and its scores.
+      run: that trained the checkpoint; None where nothing is known of it.
+      defaults: {name of a flag: its default}; None: all flags are listed as changed.
       template: path of the template.
       date: text; None: today.
       versions: {name: version}; None: those of this program.
@@ -51,172 +99,201 @@ def write(results_dir, dataset, metrics, checkpoint, config=None, defaults=None,
     Raises:
       InputError: the template cannot be read or holds an unknown placeholder, or the card cannot be written.
     """
-    config = config or RunConfig()
-    flags = config.flags
-    trained_on = flags.get('data_dir')
-    if data_dir and trained_on and os.path.abspath(data_dir) != os.path.abspath(trained_on):
-        dataset = dataclasses.replace(dataset, training=[])
-    name = data_name(dataset, data_dir or trained_on)
-    path = os.path.join(make_folder(results_dir), 'model-card.md')
-    text = fill(template, {
-        'title': 'FCN-%s, %s' % (flags['skip_layers'], name) if 'skip_layers' in flags else name,
+    training, metrics = _training(model, run or RunConfig()), model.metrics
+    trained_on = training.flags.get('data_dir')
+    name = _data_set_name(model.dataset, model.data_dir or trained_on)
+    skip_layers = training.flags.get('skip_layers')
+    versions = versions or installed_versions()
+    text = _fill(template, {
+        'title': f'FCN-{skip_layers}, {name}' if 'skip_layers' in training.flags else name,
         'date': date or datetime.date.today().isoformat(),
-        'data': '\n'.join(data_lines(dataset, metrics, name, trained_on)),
-        'network': network_line(flags),
-        'recipe': recipe_line(checkpoint, dataset, config),
-        'flags': '\n'.join(flag_lines(flags, defaults)),
-        'scores': '\n'.join(score_lines(metrics, loss, averaged, undone)),
-        'classes': '\n'.join(class_lines(metrics)),
-        'limits': '\n'.join('- ' + line for line in limit_lines(dataset, metrics, checkpoint, config)),
-        'versions': ', '.join('%s %s' % pair for pair in (versions or installed_versions()).items())})
+        'data': '\n'.join(_data_lines(model, training, name)),
+        'network': _network_sentence(training.flags),
+        'recipe': _recipe_sentences(model, training),
+        'flags': '\n'.join(_flag_lines(training.flags, defaults)),
+        'scores': '\n'.join(_score_lines(model)),
+        'classes': '\n'.join(_class_lines(metrics)),
+        'limits': '\n'.join('- ' + line for line in _limit_lines(model, training)),
+        'versions': ', '.join(f'{package} {version}' for package, version in versions.items())})
+    path = os.path.join(make_folder(results_dir), 'model-card.md')
     try:
         with open(path, encoding='utf-8') as file:
-            text = with_authors_text(text, file.read())
+            text = _with_authors_text(text, file.read())
     except FileNotFoundError:
         pass
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError('%s, an earlier card whose texts would be kept, cannot be read: %s. Mend it or move it away.'
-                         % (path, error)) from None
+        raise InputError(f'{path}, an earlier card whose texts would be kept, cannot be read: {error}. Mend it or move '
+                         'it away.') from None
     write_atomic(path, text)
     return path
 
 
-def fill(template, values):
-    """Returns a template's text, placeholders filled in from a dict. Raises InputError."""
+def _fill(template: str, values: Dict[str, str]) -> str:
+    """Returns a template's text with its placeholders filled in. Raises InputError."""
     try:
         with open(template, encoding='utf-8-sig') as file:
             return string.Template(file.read()).substitute(values)
     except KeyError as error:
-        raise InputError('The template %s has the placeholder $%s, which is not known; there are $%s. A dollar sign is '
-                         'written $$.' % (template, error.args[0], ', $'.join(sorted(values)))) from None
+        known = ', $'.join(sorted(values))
+        raise InputError(f'The template {template} has the placeholder ${error.args[0]}, which is not known; there are '
+                         f'${known}. A dollar sign is written $$.') from None
     except ValueError as error:  # UnicodeDecodeError is one
-        raise InputError('The template %s cannot be filled in: %s. A dollar sign is written $$.'
-                         % (template, error)) from None
+        raise InputError(f'The template {template} cannot be filled in: {error}. A dollar sign is written $$.'
+                         ) from None
     except OSError as error:
-        raise InputError('The template %s cannot be read: %s.' % (template, error.strerror)) from None
+        raise InputError(f'The template {template} cannot be read: {error.strerror}.') from None
 
 
-def with_authors_text(text, old):
+def _with_authors_text(text: str, old: str) -> str:
     """Returns a card's text with what the author wrote in an old card; see the module."""
-    written = dict(_AUTHORS.findall(old))
-    return _AUTHORS.sub(lambda match: '<!-- author: %s -->\n%s<!-- end -->' % (
-        match.group(1), written.get(match.group(1), match.group(2))), text)
+    written = dict(_AUTHORS_TEXT.findall(old))
+
+    def keep(match):
+        name, placeholder = match.groups()
+        return f'<!-- author: {name} -->\n{written.get(name, placeholder)}<!-- end -->'
+    return _AUTHORS_TEXT.sub(keep, text)
 
 
-def data_name(dataset, data_dir):
+def _data_set_name(dataset, data_dir: Optional[str]) -> str:
     """Returns what to call a data set: by its folder, since pascal_voc is any in that layout."""
     folder = os.path.basename(os.path.abspath(data_dir)) if data_dir else ''
-    return '%s (%s)' % (cell(folder), dataset.name) if folder else dataset.name
+    return f'{_cell(folder)} ({dataset.name})' if folder else dataset.name
 
 
-def data_lines(dataset, metrics, name, trained_on):
-    """Returns the facts about the data set."""
-    names = [cell(one['name']) for one in metrics['classes']]
-    void = {None: 'every pixel counts', 255: 'pixels labelled 255 (void) are ignored'}.get(
-        dataset.ignore_label, 'pixels of label %s are ignored' % dataset.ignore_label)
-    training = '%d images' % len(dataset.training) if dataset.training else (
-        'another data set, `%s`' % printable(trained_on) if trained_on else 'not known')
-    return ['- Data set: %s' % name,
-            '- Training: %s. Validation: %d images, of which %d were scored.'
-            % (training, len(dataset.validation), metrics['images']),
-            '- %d classes: %s. In training and scores, %s.' % (len(names), ', '.join(names), void)]
+def _data_lines(model: ScoredModel, training: _Training, name: str) -> List[str]:
+    """Returns the facts about the data set. name: what it is called."""
+    dataset, metrics, trained_on = model.dataset, model.metrics, training.flags.get('data_dir')
+    names = [_cell(entry['name']) for entry in metrics['classes']]
+    ignored = {None: 'every pixel counts', 255: 'pixels labelled 255 (void) are ignored'}.get(
+        dataset.ignore_label, f'pixels of label {dataset.ignore_label} are ignored')
+    if training.records:
+        trained = f'{len(training.records)} images'
+    else:
+        trained = f'another data set, `{printable(trained_on)}`' if trained_on else 'not known'
+    return [f'- Data set: {name}',
+            f'- Training: {trained}. Validation: {len(dataset.validation)} images, of which {metrics["images"]} were '
+            'scored.',
+            f'- {len(names)} classes: {", ".join(names)}. In training and scores, {ignored}.']
 
 
-def network_line(flags):
-    """Says in a sentence what the network is."""
+def _network_sentence(flags: Dict[str, Any]) -> str:
+    """Describes the network in a sentence."""
     if 'skip_layers' not in flags:
         return 'FCN on InceptionV3. How it was trained is not known: there is no config.json beside the checkpoint.'
-    head = {'scores': 'the FCN paper\'s head, which upsamples scores',
-            'features': 'the 2017 project\'s head, which upsamples features'}[flags.get('upsampling', 'scores')]
-    return 'FCN-%s on slim\'s InceptionV3 with %s; batch norm: %s.' % (
-        flags['skip_layers'], head, 'yes' if flags.get('use_batch_norm', True) else 'no')
+    head = {'scores': "the FCN paper's head, which upsamples scores",
+            'features': "the 2017 project's head, which upsamples features"}[flags.get('upsampling', 'scores')]
+    batch_norm = 'yes' if flags.get('use_batch_norm', True) else 'no'
+    return f"FCN-{flags['skip_layers']} on slim's InceptionV3 with {head}; batch norm: {batch_norm}."
 
 
-def recipe_line(checkpoint, dataset, config):
-    """Says in a paragraph which checkpoint it is and how far it was trained."""
-    step, flags = run_folder.step_of(checkpoint), config.flags
-    line = 'Checkpoint `%s`, step %d' % (printable(checkpoint), step)
-    if flags.get('max_iterations'):
-        line += ' of %d' % flags['max_iterations']
-    if flags.get('batch_size') and dataset.training:
-        line += ': about %.3g passes over the training images' % (
-            config.samples_before(step, flags['batch_size'])[0] / float(len(dataset.training)))
-    line += '.'
-    start = config.started_from
+def _recipe_sentences(model: ScoredModel, training: _Training) -> str:
+    """Describes which checkpoint it is and how far it was trained."""
+    text = f'Checkpoint `{printable(model.checkpoint)}`, step {training.step}'
+    if training.flags.get('max_iterations'):
+        text += f' of {training.flags["max_iterations"]}'
+    if training.images_seen is not None:
+        passes = training.images_seen / len(training.records)
+        text += f': about {passes:.3g} passes over the training images'
+    text += '.'
+    start = training.started_from
     if start is not None:
-        line += ' Training began from %s.' % ('`%s`' % printable(start) if start else 'random weights')
-    return line
+        begin = f'`{printable(start)}`' if start else 'random weights'
+        text += f' Training began from {begin}.'
+    return text
 
 
-def flag_lines(flags, defaults):
+def _flag_lines(flags: Dict[str, Any], defaults: Optional[Dict[str, Any]]) -> List[str]:
     """Returns the run's flags: those that are not at their default as a table, the others after it."""
-    names = [name for name in sorted(flags) if name not in NO_RECIPE]
+    names = [name for name in sorted(flags) if name not in FLAGS_NOT_OF_TRAINING]
     changed = [name for name in names if defaults is None or flags[name] != defaults.get(name)]
-    lines = ['The last training command\'s flags:', ''] if names else []
+    lines = ["The last training command's flags:", ''] if names else []
     if changed:
         lines += ['| flag | value | default |', '| --- | --- | --- |']
-        lines += ['| `--%s` | %s | %s |' % (name, value(flags[name]), value((defaults or {}).get(name)))
+        lines += [f'| `--{name}` | {_flag_cell(flags[name])} | {_flag_cell((defaults or {}).get(name))} |'
                   for name in changed]
-    same = ['`--%s`: %s' % (name, value(flags[name])) for name in names if name not in changed]
-    return lines + (['', 'At their defaults: ' + ', '.join(same) + '.'] if same else [])
-
-
-def score_lines(metrics, loss, averaged=None, undone=0):
-    """Returns the four figures, and what else is known of how they came about, as a list."""
-    lines = ['- %s: %s' % (title, number(metrics[name], '%.4f')) for name, title in zip(METRICS, TITLES)]
-    lines += ['- Pixelwise loss: %.4f' % loss] if loss is not None else []
-    if averaged:
-        lines.append('- Each image was predicted several times, and the probabilities averaged over %s.' % averaged)
-    if undone:
-        lines.append('- The class weights of the training were taken back from the predictions by %g '
-                     '(--undo_class_weights); whoever uses the model must do so too.' % undone)
+    unchanged = [f'`--{name}`: {_flag_cell(flags[name])}' for name in names if name not in changed]
+    if unchanged:
+        lines += ['', f'At their defaults: {", ".join(unchanged)}.']
     return lines
 
 
-def class_lines(metrics):
+def _score_lines(model: ScoredModel) -> List[str]:
+    """Returns the four metrics, and what else is known of how they came about."""
+    lines = [f'- {title}: {_number(model.metrics[name], ".4f")}' for name, title in zip(METRICS, TITLES)]
+    if model.loss is not None:
+        lines.append(f'- Pixelwise loss: {model.loss:.4f}')
+    if model.averaged_over:
+        lines.append('- Each image was predicted several times, and the probabilities averaged over '
+                     f'{model.averaged_over}.')
+    if model.logit_adjustment:
+        lines.append('- The class weights of the training were taken back from the predictions by '
+                     f'{model.logit_adjustment:g} (--undo_class_weights); whoever uses the model must do so too.')
+    return lines
+
+
+def _class_lines(metrics: dict) -> List[str]:
     """Returns the table of the classes; share: of the labelled pixels that were scored."""
-    total = sum(one['pixels'] for one in metrics['classes']) or 1
-    return ['| class | IoU | accuracy | share |', '| --- | --- | --- | --- |'] + [
-        '| %s | %s | %s | %.1f%% |' % (cell(one['name']), number(one['iou'], '%.3f'), number(one['accuracy'], '%.3f'),
-                                       100.0 * one['pixels'] / total) for one in metrics['classes']]
+    total = sum(entry['pixels'] for entry in metrics['classes']) or 1
+    lines = ['| class | IoU | accuracy | share |', '| --- | --- | --- | --- |']
+    for entry in metrics['classes']:
+        percent = 100.0 * entry['pixels'] / total
+        lines.append(f'| {_cell(entry["name"])} | {_number(entry["iou"], ".3f")} | {_number(entry["accuracy"], ".3f")} '
+                     f'| {percent:.1f}% |')
+    return lines
 
 
-def limit_lines(dataset, metrics, checkpoint, config):
+def _limit_lines(model: ScoredModel, training: _Training) -> List[str]:
     """Returns what the facts themselves say about the limits, a sentence or two each."""
-    lines, flags = [], config.flags
-    absent = [cell(one['name']) for one in metrics['classes'] if one['iou'] is None]
+    return (_class_limits(model.metrics) + _data_limits(model, training) + _size_limits(training.flags)
+            + (['Trained from random weights: pretrained ones usually do better, the more so with few images.']
+               if training.started_from == '' else []))
+
+
+def _class_limits(metrics: dict) -> List[str]:
+    lines = []
+    absent = [_cell(entry['name']) for entry in metrics['classes'] if entry['iou'] is None]
     if absent:
-        lines.append('Not scored, because no pixel of the validation images has them: %s.' % ', '.join(absent))
-    poor = ['%s (%.3f)' % (cell(one['name']), one['iou']) for one in metrics['classes']
-            if one['iou'] is not None and one['iou'] < NOT_LEARNED]
+        lines.append(f'Not scored, because no pixel of the validation images has them: {", ".join(absent)}.')
+    poor = [f'{_cell(entry["name"])} ({entry["iou"]:.3f})' for entry in metrics['classes']
+            if entry['iou'] is not None and entry['iou'] < POOR_IOU]
     if poor:
-        lines.append('Hardly found at all, with an IoU below %g: %s.' % (NOT_LEARNED, ', '.join(poor)))
-    learned = 'Learned from %d images and s' % len(dataset.training) if dataset.training else 'S'
-    lines.append('%scored on %d%s. Images of another kind (other places, cameras, seasons) may come out worse, and '
-                 'these scores do not say by how much.' % (
-                     learned, metrics['images'], ' of the same data set' if dataset.training else ''))
-    both = {one['image'] for one in dataset.training} & {one['image'] for one in dataset.validation}
+        lines.append(f'Hardly found at all, with an IoU below {POOR_IOU:g}: {", ".join(poor)}.')
+    return lines
+
+
+def _data_limits(model: ScoredModel, training: _Training) -> List[str]:
+    images = model.metrics['images']
+    scored = f'Scored on {images}.'
+    if training.records:
+        scored = f'Learned from {len(training.records)} images and scored on {images} of the same data set.'
+    lines = [f'{scored} Images of another kind (other places, cameras, seasons) may come out worse, and these scores '
+             'do not say by how much.']
+    both = ({record['image'] for record in training.records}
+            & {record['image'] for record in model.dataset.validation})
     if both:
-        lines.append('%d of the images scored were trained on, too: these scores are too good.' % len(both))
-    if os.path.basename(os.path.dirname(os.path.abspath(checkpoint))) == 'best':
+        lines.append(f'{len(both)} of the images scored were trained on, too: these scores are too good.')
+    if os.path.basename(os.path.dirname(os.path.abspath(model.checkpoint))) == 'best':
         lines.append('This checkpoint was chosen by its mean IoU on validation images, the same that are scored here: '
                      'on new images expect a little less.')
-    if 'image_size' in flags:
-        if flags.get('resize') == 'squash':
-            how = 'whole images squashed to %d×%d pixels, and tested so'
-        else:
-            scales, images = flags.get('random_scale', ['0.5', '2']), 'the images'
-            if flags.get('augment', True) and isinstance(scales, list) and len(scales) == 2:
-                images = 'images scaled by %s to %s' % tuple(printable(str(scale)) for scale in scales)
-            how = 'squares of %%d×%%d pixels cut out of %s, and tested at native size' % images.replace('%', '%%')
-        lines.append('Trained on %s. Objects that look much larger or smaller than in those may be missed.'
-                     % (how % (flags['image_size'], flags['image_size'])))
-    if config.started_from == '':
-        lines.append('Trained from random weights: pretrained ones usually do better, the more so with few images.')
     return lines
 
 
-def installed_versions():
+def _size_limits(flags: Dict[str, Any]) -> List[str]:
+    if 'image_size' not in flags:
+        return []
+    side = flags['image_size']
+    if flags.get('resize') == 'squash':
+        images = f'whole images squashed to {side}×{side} pixels, and tested so'
+    else:
+        scales, source = flags.get('random_scale', ['0.5', '2']), 'the images'
+        if flags.get('augment', True) and isinstance(scales, list) and len(scales) == 2:
+            low, high = (printable(str(scale)) for scale in scales)
+            source = f'images scaled by {low} to {high}'
+        images = f'squares of {side}×{side} pixels cut out of {source}, and tested at native size'
+    return [f'Trained on {images}. Objects that look much larger or smaller than in those may be missed.']
+
+
+def installed_versions() -> Dict[str, str]:
     """Returns {name: version} of what the scores may depend on."""
     import numpy
     import PIL
@@ -226,18 +303,19 @@ def installed_versions():
             'Pillow': PIL.__version__}
 
 
-def cell(text):
+def _cell(text: str) -> str:
     """Returns text as one cell of a Markdown table."""
     return re.sub(r'([\\|`*_<>\[\]])', r'\\\1', printable(text))
 
 
-def value(flag):
+def _flag_cell(value: Any) -> str:
     """Returns a flag's value as one cell of a Markdown table."""
-    if flag is None or isinstance(flag, bool):
-        return {None: 'none', True: 'yes', False: 'no'}[flag]
-    text = ','.join(map(str, flag)) if isinstance(flag, list) else str(flag)
-    return '`%s`' % printable(text).replace('|', '\\|') if text else 'empty'
+    if value is None or isinstance(value, bool):
+        return {None: 'none', True: 'yes', False: 'no'}[value]
+    text = printable(','.join(map(str, value)) if isinstance(value, list) else str(value))
+    escaped = text.replace('|', '\\|')
+    return f'`{escaped}`' if text else 'empty'
 
 
-def number(figure, form):
-    return 'n/a' if figure is None else form % figure
+def _number(value: Optional[float], spec: str) -> str:
+    return 'n/a' if value is None else format(value, spec)

@@ -1,4 +1,4 @@
-"""What visualize writes.
+"""Writes what visualize leaves in the results folder.
 
     pic_N.png             panel: image, ground truth, prediction, with dense CRF, mistakes; a legend
     labels/NAME.png       label map, a palette PNG
@@ -9,185 +9,161 @@
 """
 import json
 import os
+from typing import Dict, List, Optional, Sequence
 
 import imageio
 import numpy as np
 
-from fcn.config import read_run_config
 from fcn.data import palettes
 from fcn.inference import metrics
-from fcn.reporting import cards
-from fcn.reporting import panels as colorize
-from fcn.utils.errors import InputError, printable
+from fcn.reporting import cards, overlays, panels
+from fcn.reporting.result_files import ImageScores
+from fcn.utils.errors import printable
 from fcn.utils.files import make_folder, write_atomic, write_csv, writing
 
 
-def with_best_and_worst(records, others, scores, count=3):
-    """Adds those of the other records with the best and the worst scores, `count` of each.
+def with_best_and_worst(records: List[dict], others: Sequence[dict], scores: ImageScores, count: int = 3) -> List[dict]:
+    """Adds the records among `others` that have the best and the worst mean IoU, `count` of each.
 
-    scores: list of (name, pixel accuracy, mean IoU or None), as --mode=test has them.
+    scores: list of (name, pixel accuracy, mean IoU or None), as --mode=test writes them.
     """
     ranked = [name for _, name in sorted((mean_iou, name) for name, _, mean_iou in scores if mean_iou is not None)]
-    wanted = set(ranked[:count] + ranked[-count:]) - {one['filename'] for one in records}
-    return records + [one for one in others if one['filename'] in wanted]
+    wanted = set(ranked[:count] + ranked[-count:]) - {record['filename'] for record in records}
+    return records + [record for record in others if record['filename'] in wanted]
 
 
-def short_names(folders):
-    """Returns as many last parts of each path as tell them apart: ['8s'], or ['a/logs', 'b/logs']."""
-    paths, count = [os.path.abspath(folder).split(os.sep) for folder in folders], 1
-    while len({tuple(path[-count:]) for path in paths}) < len(set(map(tuple, paths))):
-        count += 1
-    return ['/'.join(path[-count:]) for path in paths]
-
-
-class Comparison:
-    """Predictions of several runs on the same images, drawn side by side. folders: of the runs."""
-
-    def __init__(self, folders):
-        self._panels = {}  # {number of the record: list of panels}
-        self._names = dict(zip(folders, short_names(folders)))
-
-    def checkpoint(self, folder, dataset):
-        """Returns (checkpoint, RunConfig) of a run's folder. Raises InputError: it is none, or has other classes."""
-        from fcn.runs import checkpoints
-        prefix, run = checkpoints.newest_intact(folder), read_run_config(folder)
-        if prefix is None or not run.flags:
-            raise InputError('--compare: %s is no folder of a run, with checkpoints and config.json.' % folder)
-        if run.class_names != dataset.class_names[:dataset.void_label]:
-            raise InputError('--compare: %s was trained on other classes: %s.'
-                             % (folder, ', '.join(run.class_names)))
-        return prefix, run
-
-    def add(self, folder, run, records, pictures):
-        """Adds a run's pictures of the records. run: its `RunConfig`."""
-        title = 'FCN-%s, %s' % (run.flags['skip_layers'], self._names[folder])
-        for one in pictures:
-            first = [('Image', one['image'])] + (
-                [('Ground truth', one['annotation'])] if records[one['number']]['annotation'] else [])
-            self._panels.setdefault(one['number'], first).append((title, one['prediction']))
-
-    def write(self, folder, records, dataset):
-        """Writes comparison.png, and returns its path."""
-        path = os.path.join(make_folder(folder), 'comparison.png')
-        with writing(path):
-            colorize.save_stack(path, [panels for _, panels in sorted(self._panels.items())],
-                                [records[number]['filename'] for number in sorted(self._panels)], dataset)
-        return path
-
-
-class Gallery:
+class PictureWriter:
     """A context manager that writes pictures into a folder, and their list when it is left, for whatever reason.
 
     Args:
       folder: results_dir, made where it is missing.
       dataset: the `fcn.data.datasets.Dataset` that labels belong to.
-      checkpoint: prefix of the checkpoint that predicts; pictures of another one are no longer up to date.
-      go_on: whether pictures in the folder that are up to date stay listed, see `is_done`.
-      how: what JSON can hold, how it predicts; pictures made otherwise are no longer up to date.
+      checkpoint: prefix of the checkpoint that predicts; pictures of another checkpoint are no longer up to date.
+      resume: whether pictures in the folder that are up to date stay listed, see `is_done`.
+      how: what JSON can hold, how the checkpoint predicts; pictures made otherwise are no longer up to date.
 
-    Its `thumbnails` are those of the panels that it wrote, while few enough were listed to be within the page: see
-    `fcn.reporting.cards`.
+    Attributes:
+      pictures: list of dict, the entries of `pictures.json`.
+      thumbnails: {name of a panel's file: its thumbnail} of the panels that were written, while few enough were listed
+        to be within the page, see `fcn.reporting.cards`.
     """
 
-    def __init__(self, folder, dataset, checkpoint, go_on, how=None):
+    def __init__(self, folder: str, dataset, checkpoint: str, resume: bool, how: Optional[dict] = None):
         self.folder, self.dataset, self.checkpoint, self.how = make_folder(folder), dataset, checkpoint, how
-        self.pictures = [one for one in self._listed() if self._is_there(one)] if go_on else []
-        self._done, self.thumbnails = {one['name']: one for one in self.pictures}, {}
+        self.pictures = [entry for entry in self._read_entries() if self._has_files(entry)] if resume else []
+        self._done = {entry['name']: entry for entry in self.pictures}
+        self.thumbnails = {}
 
-    def _listed(self):
+    def _read_entries(self) -> List[dict]:
+        """Returns the entries of the folder's `pictures.json`, [] where it is of another checkpoint or way."""
         try:
             with open(os.path.join(self.folder, 'pictures.json'), encoding='utf-8') as file:
                 listed = json.load(file)
             if listed['checkpoint'] == self.checkpoint and listed.get('how') == self.how:
-                return [one for one in listed['pictures'] if {'name', 'panel', 'image'} <= set(one)]
+                return [entry for entry in listed['pictures'] if {'name', 'panel', 'image'} <= set(entry)]
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
-            pass  # none, or not ours: everything is drawn again
+            pass  # there is no list, or another program's: everything is drawn again
         return []
 
-    def _paths(self, name, probabilities=False):
-        paths = {'labels': name + '.png', 'overlays': name + '.png'}
+    def _paths(self, name: str, probabilities: bool = False) -> Dict[str, str]:
+        """Returns {folder: path} of a picture's files beside its panel."""
+        files = {'labels': name + '.png', 'overlays': name + '.png'}
         if probabilities:
-            paths['probabilities'] = name + '.npz'
-        return {kind: os.path.join(self.folder, kind, path) for kind, path in paths.items()}
+            files['probabilities'] = name + '.npz'
+        return {kind: os.path.join(self.folder, kind, file) for kind, file in files.items()}
 
-    def _is_there(self, one):
-        return all(map(os.path.isfile, [os.path.join(self.folder, one['panel'])] + list(
-            self._paths(one['name']).values())))
+    def _has_files(self, entry: dict) -> bool:
+        paths = [os.path.join(self.folder, entry['panel'])] + list(self._paths(entry['name']).values())
+        return all(map(os.path.isfile, paths))
 
-    def is_done(self, record, probabilities=False):
-        """Whether all of a record's pictures are in the folder, by the same checkpoint and flags, after its image."""
-        one = self._done.get(record['filename'])
-        if not one or one['image'] != os.path.abspath(record['image']):
+    def is_done(self, record: dict, probabilities: bool = False) -> bool:
+        """Checks whether all of a record's files are there, newer than its image, by the same checkpoint and `how`."""
+        entry = self._done.get(record['filename'])
+        if not entry or entry['image'] != os.path.abspath(record['image']):
             return False
         paths = self._paths(record['filename'], probabilities).values()
         return all(os.path.isfile(path) and os.path.getmtime(path) > os.path.getmtime(record['image'])
                    for path in paths)
 
-    def add(self, record, picture, refined=None, save_probabilities=False):
+    def add(self, record: dict, predicted: dict, refined: Optional[np.ndarray] = None,
+            save_probabilities: bool = False) -> None:
         """Writes one picture's files.
 
         Args:
           record: of the image.
-          picture: dict, as `fcn.inference.predictor.Evaluation.pictures` gives it.
+          predicted: {'image' uint8 RGB [H, W, 3], 'annotation' and 'prediction' uint8 [H, W], 'probabilities' float
+            [H, W, C] where they are saved}, as `fcn.inference.predictor` gives it.
           refined: labels uint8 [H, W] by the dense CRF, or None.
-          save_probabilities: whether to write the picture's probabilities.
+          save_probabilities: whether to write the probabilities.
         """
-        image, prediction, name, dataset = picture['image'], picture['prediction'], record['filename'], self.dataset
-        annotation = picture['annotation'] if record['annotation'] else None
-        panels = [('Image', image)] + ([('Ground truth', annotation)] if annotation is not None else [])
-        panels += [('Prediction', prediction)]
-        panels += [('Prediction with dense CRF', refined)] if refined is not None else []
-        if annotation is not None:
-            panels.append(('Mistakes', colorize.error_map(image, annotation, prediction, dataset.ignore_label)))
-        self.pictures = [one for one in self.pictures if one['name'] != name]
-        used = {one['panel'] for one in self.pictures}
-        number = next(number for number in range(len(used) + 1) if 'pic_%d.png' % number not in used)
-        panel = 'pic_%d.png' % number
+        image, prediction, name = predicted['image'], predicted['prediction'], record['filename']
+        annotation = predicted['annotation'] if record['annotation'] else None
+        self.pictures = [entry for entry in self.pictures if entry['name'] != name]
+        panel = self._unused_panel()
+        self._write_panel(panel, name, image, annotation, prediction, refined)
         paths = self._paths(name, save_probabilities)
         for path in paths.values():
             make_folder(os.path.dirname(path))
-        with writing(os.path.join(self.folder, panel)):
-            drawn = colorize.save_panel(os.path.join(self.folder, panel), panels, dataset.class_names, dataset.palette,
-                                        dataset.ignore_label, title=name)
-        if len(self.pictures) < cards.EMBEDDED:
-            self.thumbnails[panel] = cards.thumbnail(drawn)
         with writing(paths['labels']):
-            palettes.save_labels(paths['labels'], prediction, dataset.palette)
+            palettes.save_labels(paths['labels'], prediction, self.dataset.palette)
         with writing(paths['overlays']):
-            imageio.imwrite(paths['overlays'], colorize.overlay(image, prediction, dataset.palette),
-                            **colorize.QUICK_PNG)
+            imageio.imwrite(paths['overlays'], overlays.overlay(image, prediction, self.dataset.palette),
+                            **panels.QUICK_PNG)
         if save_probabilities:
             with writing(paths['probabilities']):
-                np.savez_compressed(paths['probabilities'], probabilities=picture['probabilities'].astype('float16'))
+                np.savez_compressed(paths['probabilities'], probabilities=predicted['probabilities'].astype('float16'))
         self.pictures.append(self._entry(record, panel, annotation, prediction))
 
-    def _entry(self, record, panel, annotation, prediction):
-        classes = len(self.dataset.class_names)
-        shares = np.bincount(prediction.ravel(), minlength=classes) / prediction.size
-        entry = {'name': record['filename'], 'image': os.path.abspath(record['image']), 'panel': panel,
-                 'classes': [{'name': self.dataset.class_names[label], 'share': float(shares[label]),
-                              'colour': [int(value) for value in self.dataset.palette[label]]}
-                             for label in np.argsort(-shares) if shares[label] > 0],
-                 'pixel_accuracy': None, 'mean_iou': None, 'truth_classes': []}
+    def _unused_panel(self) -> str:
+        """Returns the first of pic_0.png, pic_1.png, ... that no listed picture has."""
+        used = {entry['panel'] for entry in self.pictures}
+        return next(panel for panel in map('pic_{}.png'.format, range(len(used) + 1)) if panel not in used)
+
+    def _write_panel(self, panel: str, name: str, image: np.ndarray, annotation: Optional[np.ndarray],
+                     prediction: np.ndarray, refined: Optional[np.ndarray]) -> None:
+        dataset, parts = self.dataset, [('Image', image)]
         if annotation is not None:
-            confusion = metrics.confusion_matrix(annotation, prediction, classes, self.dataset.ignore_label)
-            result = metrics.compute(confusion, self.dataset.class_names, 1, self.dataset.ignore_label)
-            entry.update({key: result[key] for key in ('pixel_accuracy', 'mean_iou')}, truth_classes=[
-                self.dataset.class_names[label] for label in np.flatnonzero(confusion.sum(1))])
+            parts.append(('Ground truth', annotation))
+        parts.append(('Prediction', prediction))
+        if refined is not None:
+            parts.append(('Prediction with dense CRF', refined))
+        if annotation is not None:
+            parts.append(('Mistakes', overlays.error_map(image, annotation, prediction, dataset.ignore_label)))
+        path = os.path.join(self.folder, panel)
+        with writing(path):
+            drawn = panels.save_panel(path, parts, dataset.class_names, dataset.palette, dataset.ignore_label,
+                                      title=name)
+        if len(self.pictures) < cards.MAX_EMBEDDED:
+            self.thumbnails[panel] = cards.make_thumbnail(drawn)
+
+    def _entry(self, record: dict, panel: str, annotation: Optional[np.ndarray], prediction: np.ndarray) -> dict:
+        """Returns a picture's entry in `pictures.json`."""
+        names, palette, ignored = self.dataset.class_names, self.dataset.palette, self.dataset.ignore_label
+        shares = np.bincount(prediction.ravel(), minlength=len(names)) / prediction.size
+        classes = [{'name': names[label], 'share': float(shares[label]),
+                    'colour': [int(value) for value in palette[label]]}
+                   for label in np.argsort(-shares) if shares[label] > 0]
+        entry = {'name': record['filename'], 'image': os.path.abspath(record['image']), 'panel': panel,
+                 'classes': classes, 'pixel_accuracy': None, 'mean_iou': None, 'truth_classes': []}
+        if annotation is not None:
+            confusion = metrics.confusion_matrix(annotation, prediction, len(names), ignored)
+            scores = metrics.compute(confusion, names, 1, ignored)
+            entry['pixel_accuracy'], entry['mean_iou'] = scores['pixel_accuracy'], scores['mean_iou']
+            entry['truth_classes'] = [names[label] for label in np.flatnonzero(confusion.sum(1))]
         return entry
 
-    def __enter__(self):
+    def __enter__(self) -> 'PictureWriter':
         return self
 
-    def __exit__(self, *_):
-        write_atomic(os.path.join(self.folder, 'pictures.json'), json.dumps(
-            {'checkpoint': self.checkpoint, 'how': self.how, 'pictures': self.pictures}, indent=1))
+    def __exit__(self, *_) -> None:
+        listed = {'checkpoint': self.checkpoint, 'how': self.how, 'pictures': self.pictures}
+        write_atomic(os.path.join(self.folder, 'pictures.json'), json.dumps(listed, indent=1))
         write_csv(os.path.join(self.folder, 'classes.csv'), self._class_rows())
 
-    def _class_rows(self):
+    def _class_rows(self) -> List[List[str]]:
         names = self.dataset.class_names
         rows = [['name'] + [printable(name) for name in names]]
-        for one in self.pictures:
-            shares = {each['name']: each['share'] for each in one['classes']}
-            rows.append([printable(one['name'])] + ['%.6f' % shares.get(name, 0) for name in names])
+        for entry in self.pictures:
+            shares = {each['name']: each['share'] for each in entry['classes']}
+            rows.append([printable(entry['name'])] + [f'{shares.get(name, 0):.6f}' for name in names])
         return rows

@@ -5,7 +5,7 @@ from typing import Any, Dict, List
 
 from fcn.config import Config, RunConfig
 from fcn.inference import crf, metrics
-from fcn.reporting import model_card, page
+from fcn.reporting import model_card, result_files
 
 
 def write_test(found: Any, prefix: str, config: Config, run: RunConfig, dataset: Any, defaults: Dict[str, Any]
@@ -45,9 +45,9 @@ def write_test(found: Any, prefix: str, config: Config, run: RunConfig, dataset:
         for name in ('metrics.txt', 'metrics.json'):
             with contextlib.suppress(FileNotFoundError):
                 os.remove(os.path.join(results_dir, 'crf', name))
-    page.write_confusion(os.path.join(results_dir, 'confusion_matrix.csv'), found.confusion, dataset.class_names)
-    page.write_image_scores(os.path.join(results_dir, 'images.csv'), [
+    result_files.write_confusion(os.path.join(results_dir, 'confusion_matrix.csv'), found.confusion, dataset.class_names)
+    result_files.write_image_scores(os.path.join(results_dir, 'images.csv'), [
         (record['filename'],) + scores for record, scores in zip(dataset.validation, found.image_scores)])
-    return written + [model_card.write(
-        results_dir, dataset, result, prefix, run, defaults, found.loss, config.data.data_dir,
-        prediction.averaged_over, prediction.undo_class_weights)]
+    model = model_card.ScoredModel(dataset, prefix, result, found.loss, config.data.data_dir,
+                                   prediction.averaged_over, prediction.undo_class_weights)
+    return written + [model_card.write(results_dir, model, run, defaults)]

@@ -1,4 +1,5 @@
 """fcn/reporting/model_card.py: the card says what is so, keeps what its author wrote, and reads as Markdown."""
+import dataclasses
 import re
 
 import numpy as np
@@ -17,19 +18,22 @@ FLAGS = {'skip_layers': '8s', 'upsampling': 'scores', 'batch_size': 8, 'image_si
          'checkpoint_path': '', 'augment': True, 'resize': 'crop', 'mode': 'train', 'seed': 1, 'trainable_scopes': None,
          'checkpoint_exclude_scopes': ['a', 'b'], 'data_dir': 'my photos', 'use_batch_norm': True}
 DEFAULTS = dict(FLAGS, batch_size=10, image_size=224, checkpoint_path='w.ckpt', data_dir=None, seed=0)
+MODEL_FIELDS = {field.name for field in dataclasses.fields(model_card.ScoredModel)}
 
 
 def write(folder, training=40, **changes):
     def split(count, first):
         return [datasets.record('%d.jpg' % number, '%d.png' % number) for number in range(first, first + count)]
     dataset = datasets.Dataset('pascal_voc', split(training, 0), split(12, 40), NAMES, 255, None, voc_palette())
-    arguments = {'dataset': dataset, 'metrics': metrics.compute(CONFUSION, NAMES, 12, 255), 'loss': 0.5,
-                 'checkpoint': 'logs/all/model.ckpt-150', 'config': {'flags': FLAGS}, 'defaults': DEFAULTS,
-                 'date': '2026-01-02', 'versions': {'Python': '3.x', 'TensorFlow': '2.y'}}
-    arguments.update(changes)
-    config = arguments['config'] or {'flags': {}}
-    arguments['config'] = RunConfig(**dict({'started_from': config['flags'].get('checkpoint_path')}, **config))
-    path = model_card.write(str(folder), **arguments)
+    model = {'dataset': dataset, 'metrics': metrics.compute(CONFUSION, NAMES, 12, 255), 'loss': 0.5,
+             'checkpoint': 'logs/all/model.ckpt-150'}
+    arguments = {'config': {'flags': FLAGS}, 'defaults': DEFAULTS, 'date': '2026-01-02',
+                 'versions': {'Python': '3.x', 'TensorFlow': '2.y'}}
+    for name, value in changes.items():
+        (model if name in MODEL_FIELDS else arguments)[name] = value
+    config = arguments.pop('config') or {'flags': {}}
+    arguments['run'] = RunConfig(**dict({'started_from': config['flags'].get('checkpoint_path')}, **config))
+    path = model_card.write(str(folder), model_card.ScoredModel(**model), **arguments)
     assert path == str(folder / 'model-card.md')
     with open(path, encoding='utf-8') as file:
         return file.read()

@@ -1,11 +1,10 @@
-"""How runs are named beside each other; what visualize writes is tested with whole runs and photos."""
-import pytest
+"""fcn/reporting/outputs.py: which images are shown; what visualize writes is tested with whole runs and photos."""
+from fcn.data.records import record
+from fcn.reporting.outputs import with_best_and_worst
 
-from fcn.reporting.outputs import short_names
 
-
-@pytest.mark.parametrize('folders, names', [
-    (['logs/32s', 'logs/8s/'], ['32s', '8s']), (['a/logs', '/b/logs', 'c/d'], ['a/logs', 'b/logs', 'c/d']),
-    (['x/a/logs', 'y/a/logs'], ['x/a/logs', 'y/a/logs']), (['logs', './logs'], ['logs', 'logs'])])
-def test_names_tell_runs_apart(folders, names):
-    assert short_names(folders) == names
+def test_best_and_worst_are_added_once():
+    records = [record(name + '.jpg', name + '.png') for name in 'abcdefg']
+    scores = [(name, 0.5, mean_iou) for name, mean_iou in zip('abcdefg', (0.7, 0.1, 0.4, 0.9, 0.5, 0.2, None))]
+    shown = with_best_and_worst(records[:1], records, scores, count=2)
+    assert [one['filename'] for one in shown] == ['a', 'b', 'd', 'f']

@@ -16,8 +16,9 @@ from test_plots import contrast, lines_of, rgb
 
 from fcn.data.palettes import voc_palette
 from fcn.inference import metrics
-from fcn.reporting import cards, plots
-from fcn.reporting import page as report
+from fcn.reporting import cards, plots, result_files
+from fcn.reporting.page import MAX_CONFUSED_PAIRS
+from fcn.reporting.page import write as write_page
 from fcn.utils.errors import InputError
 
 PALETTE = voc_palette()
@@ -96,11 +97,11 @@ def write_progress(folder, lines):
 
 def write_scores(folder, confusion, names, ignore_label=None):
     metrics.write(metrics.compute(confusion, names, 40, ignore_label), str(folder))
-    report.write_confusion(str(folder / 'confusion_matrix.csv'), confusion, names)
+    result_files.write_confusion(str(folder / 'confusion_matrix.csv'), confusion, names)
 
 
 def page_of(folder, names=NAMES, title='A run', **more):
-    path = report.write(str(folder), str(folder), title, names, PALETTE, **more)
+    path = write_page(str(folder), str(folder), title, names, PALETTE, **more)
     assert path == str(folder / 'index.html')
     assert not [name for name in os.listdir(str(folder)) if name.endswith('.part')]
     return Page(path)
@@ -110,47 +111,14 @@ def page_of(folder, names=NAMES, title='A run', **more):
 def full(tmp_path):
     """A folder with every kind of result."""
     write_scores(tmp_path, np.array([[80, 15, 5], [30, 60, 10], [0, 0, 0]]), NAMES)
-    report.write_image_scores(str(tmp_path / 'images.csv'), [('a', 0.9, 0.8), ('b', 0.5, 0.2), ('c', None, None)])
+    result_files.write_image_scores(str(tmp_path / 'images.csv'), [('a', 0.9, 0.8), ('b', 0.5, 0.2), ('c', None, None)])
     write_pictures(tmp_path, [picture(tmp_path, 'a', iou=0.8), picture(tmp_path, 'b', (('tree', 1.0),), ('tree',), 0.2),
                               picture(tmp_path, 'photo', truth=(), iou=None, accuracy=None)])
     write_progress(tmp_path, lines_of(40))
     return tmp_path
 
 
-# ---- files of results
-
-def test_confusion_comes_back(tmp_path):
-    path = str(tmp_path / 'c.csv')
-    confusion = np.random.RandomState(0).randint(0, 2 ** 62, (len(NASTY), len(NASTY)))
-    report.write_confusion(path, confusion, NASTY)
-    again, names = report.read_confusion(path)
-    np.testing.assert_array_equal(again, confusion)
-    assert names == NASTY and again.dtype == np.int64
-
-
-def test_confusion_is_plain_csv(tmp_path):
-    report.write_confusion(str(tmp_path / 'c.csv'), [[1, 2], [3, 4]], ['été', 'a b'])
-    assert (tmp_path / 'c.csv').read_bytes().decode('utf-8').split() == [',été,a', 'b', 'été,1,2', 'a', 'b,3,4']
-
-
-def test_image_scores_come_back(tmp_path):
-    path = str(tmp_path / 'i.csv')
-    rows = [(name, 0.1 + place / 9, None if place % 2 else 1 / 3) for place, name in enumerate(NASTY)]
-    rows.append(('z', None, None))
-    report.write_image_scores(path, rows)
-    assert report.read_image_scores(path) == rows
-    report.write_image_scores(path, [])
-    assert report.read_image_scores(path) == []
-    assert (tmp_path / 'i.csv').read_bytes().strip() == b'name,pixel_accuracy,mean_iou'
-
-
-@pytest.mark.parametrize('text', ['', 'x', ',a,b\na,1,2\n', ',a,b\na,1,2\nc,1,2\n', ',a\na,x\n', ',a\na,1,2\n',
-                                  ',a\na,1.5\n', '\0', ',a\na,%d\n' % 2 ** 64, ',a\na,1\n\n'])
-def test_damaged_confusion(tmp_path, text):
-    (tmp_path / 'confusion_matrix.csv').write_text(text)
-    with pytest.raises(InputError, match='confusion_matrix.csv is damaged.*Remove it'):
-        report.read_confusion(str(tmp_path / 'confusion_matrix.csv'))
-
+# ---- damaged files of results
 
 @pytest.mark.parametrize('name, text', [
     ('metrics.json', '{"mean_iou"'), ('metrics.json', '{}'), ('metrics.json', '[]'), ('metrics.json', 'null'),
@@ -166,7 +134,7 @@ def test_damaged_results(tmp_path, name, text):
 
 def test_progress_of_a_run_that_was_killed(tmp_path):
     (tmp_path / 'progress.jsonl').write_bytes(b'{"step": 10, "loss": 1.0}\n[1]\n{"loss": 3}\n\xff\n{"step": 20, "lo')
-    assert report.read_progress(str(tmp_path / 'progress.jsonl')) == [{'step': 10, 'loss': 1.0}]
+    assert result_files.read_progress(str(tmp_path / 'progress.jsonl')) == [{'step': 10, 'loss': 1.0}]
     assert page_of(tmp_path).sections() == ['training']
 
 
@@ -218,7 +186,7 @@ def test_each_file_may_be_absent(full, tmp_path, kept, sections, plotted):
 
 def test_no_logs_folder(full):
     os.remove(str(full / 'progress.jsonl'))
-    assert 'training' not in Page(report.write(str(full), None, 'x', NAMES, PALETTE)).sections()
+    assert 'training' not in Page(write_page(str(full), None, 'x', NAMES, PALETTE)).sections()
 
 
 def test_a_run_that_logged_no_figure(tmp_path):
@@ -228,7 +196,7 @@ def test_a_run_that_logged_no_figure(tmp_path):
 
 def test_results_with_nothing_in_them(tmp_path):
     write_scores(tmp_path, np.zeros((3, 3), int), NAMES)
-    report.write_image_scores(str(tmp_path / 'images.csv'), [('a', None, None)])
+    result_files.write_image_scores(str(tmp_path / 'images.csv'), [('a', None, None)])
     write_pictures(tmp_path, [])
     write_progress(tmp_path, [])
     page = page_of(tmp_path)
@@ -288,7 +256,7 @@ def test_151_classes(tmp_path):
     write_scores(tmp_path, np.random.RandomState(0).randint(0, 99, (151, 151)), names, 0)
     page = page_of(tmp_path, names, ignore_label=0)
     assert page.texts('p', 'lead') == ['40 images tested, 150 classes']
-    assert len(page.all('tr')) == 1 + 150 + 1 + report.MISTAKES
+    assert len(page.all('tr')) == 1 + 150 + 1 + MAX_CONFUSED_PAIRS
     assert os.path.getsize(str(tmp_path / 'index.html')) < 2 << 20
 
 
@@ -319,7 +287,7 @@ def test_nothing_is_fetched(full):
 @pytest.mark.parametrize('name', NASTY)
 def test_every_text_is_escaped(tmp_path, name):
     write_scores(tmp_path, np.array([[8, 2], [0, 0]]), [name, 'x' + name])
-    report.write_image_scores(str(tmp_path / 'images.csv'), [(name, 0.5, 0.5), (name + 'x', 0.6, 0.6)])
+    result_files.write_image_scores(str(tmp_path / 'images.csv'), [(name, 0.5, 0.5), (name + 'x', 0.6, 0.6)])
     write_pictures(tmp_path, [picture(tmp_path, name, ((name, 1.0),), ('x' + name,))], checkpoint=name)
     page = page_of(tmp_path, [name, 'x' + name], name, recipe={name: name, 'list': [name, 3]})
     shown = name.encode('unicode-escape').decode() if re.search('[\x00-\x1f\ud800-\udfff]', name) else name
@@ -379,7 +347,7 @@ def test_pictures_are_reduced(tmp_path):
 @pytest.mark.parametrize('mode, colour', [('RGBA', (0, 0, 0, 0)), ('LA', (0, 0)), ('P', 0), ('1', 1), ('I;16', 9),
                                           ('L', 255)])
 def test_pictures_of_any_mode(tmp_path, mode, colour):
-    data, width, height = cards._embedded(str(tmp_path / panel(tmp_path, 'p.png', (9, 7), colour, mode)), 9999)
+    data, width, height = cards._read_thumbnail(str(tmp_path / panel(tmp_path, 'p.png', (9, 7), colour, mode)), 9999)
     assert (width, height) == (9, 7)
     with Image.open(io.BytesIO(base64.b64decode(data.split(',')[1]))) as image:
         clear = mode in ('RGBA', 'LA', '1', 'L')
@@ -391,7 +359,7 @@ def test_two_thousand_pictures(tmp_path):
     write_pictures(tmp_path, [picture(tmp_path, 'photo %d' % number, ((NAMES[number % 3], 1.0),), (), None, None,
                                       files[number % 3] if number != 1500 else 'gone.png') for number in range(2000)])
     page = page_of(tmp_path)
-    assert len(page.all('li', 'card')) == len(page.all('a', 'shot')) == cards.EMBEDDED == 100
+    assert len(page.all('li', 'card')) == len(page.all('a', 'shot')) == cards.MAX_EMBEDDED == 100
     lines = page.all('li', 'line')
     assert len(lines) == 1900 and lines[-1][0]['id'] == 'picture-1999'
     assert set(urls(page)) == set(files) | {'pictures.json'}
@@ -401,21 +369,21 @@ def test_two_thousand_pictures(tmp_path):
 
 def test_a_hundred_large_pictures_share_a_page(tmp_path, monkeypatch):
     limits = []
-    monkeypatch.setattr(cards, '_embedded', lambda path, limit: limits.append(limit))
+    monkeypatch.setattr(cards, '_read_thumbnail', lambda path, limit: limits.append(limit))
     write_pictures(tmp_path, [picture(tmp_path, 'p', file='p.png')] * 300)
     page_of(tmp_path)
-    assert len(limits) == 100 and sum(limits) <= cards.PICTURES_BYTES
+    assert len(limits) == 100 and sum(limits) <= cards.MAX_TOTAL_BYTES
 
 
 def test_pictures_drawn_before_their_number_is_known_share_a_page(tmp_path):
     large = Image.open(str(tmp_path / noise(tmp_path, 'p.png', (600, 900))))
-    assert cards.thumbnail(large)[1:] == (480, 720)  # the smallest there is
-    assert len(cards.thumbnail(large.crop((0, 0, 280, 280)))[0]) * cards.EMBEDDED <= cards.PICTURES_BYTES
+    assert cards.make_thumbnail(large)[1:] == (480, 720)  # the smallest there is
+    assert len(cards.make_thumbnail(large.crop((0, 0, 280, 280)))[0]) * cards.MAX_EMBEDDED <= cards.MAX_TOTAL_BYTES
 
 
 def test_a_panel_that_was_just_drawn_is_not_read_again(tmp_path):
     write_pictures(tmp_path, [picture(tmp_path, name, file=name + '.png') for name in 'ab'])
-    shot = cards.thumbnail(Image.new('RGB', (3, 2), 'red'))
+    shot = cards.make_thumbnail(Image.new('RGB', (3, 2), 'red'))
     page = page_of(tmp_path, thumbnails={'b.png': shot})
     assert [attributes['src'] for attributes, _ in page.all('img') if attributes.get('src')] == [shot[0]]
     assert len(page.all('p', 'absent')) == 1
@@ -443,7 +411,7 @@ def test_a_page_that_cannot_be_written(tmp_path):
         page_of(tmp_path)
     (tmp_path / 'file').write_text('')
     with pytest.raises(InputError, match='Cannot write'):
-        report.write(str(tmp_path / 'file' / 'results'), None, 'x', NAMES, PALETTE)
+        write_page(str(tmp_path / 'file' / 'results'), None, 'x', NAMES, PALETTE)
 
 
 def test_the_same_results_make_the_same_page(full):

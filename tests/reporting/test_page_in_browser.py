@@ -13,7 +13,8 @@ import pytest
 
 from fcn.data.palettes import voc_palette
 from fcn.inference import metrics
-from fcn.reporting import page as report
+from fcn.reporting import result_files
+from fcn.reporting.page import write as write_page
 from fcn.reporting.panels import save_panel
 from fcn.utils.errors import printable
 
@@ -58,15 +59,15 @@ def page(tmp_path_factory):
                          'truth_classes': [NAMES[label] for label in true]})
     with open(os.path.join(folder, 'pictures.json'), 'w') as file:
         json.dump({'checkpoint': 'logs/all/model.ckpt-600', 'pictures': pictures}, file)
-    report.write_image_scores(os.path.join(folder, 'images.csv'),
+    result_files.write_image_scores(os.path.join(folder, 'images.csv'),
                               [(name, iou, iou) for name, _, _, iou in PICTURES] + [('not drawn', 0.3, 0.3)])
     confusion = np.diag([50, 40, 30, 10, 0]) + np.array([[0, 2, 3, 4, 0]] * 4 + [[0] * 5])
-    report.write_confusion(os.path.join(folder, 'confusion_matrix.csv'), confusion, NAMES)
+    result_files.write_confusion(os.path.join(folder, 'confusion_matrix.csv'), confusion, NAMES)
     metrics.write(metrics.compute(confusion, NAMES, 7), folder)
     with open(os.path.join(folder, 'progress.jsonl'), 'w') as file:
         file.writelines('{"step": %d, "loss": %f}\n' % (step, 9 / step) for step in range(1, 50))
     title = 'A run ' + 'with_a_name_that_does_not_end_' * 4
-    return report.write(folder, folder, title, NAMES, palette, {'flag': NASTY})
+    return write_page(folder, folder, title, NAMES, palette, {'flag': NASTY})
 
 
 @pytest.fixture(scope='module')

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from fcn.data import palettes
-from fcn.reporting import panels as colorize
+from fcn.reporting.panels import GAP, LEGEND_PITCH, MARGIN, PATCH, TITLE_HEIGHT, _legend, save_panel
 
 PALETTE = palettes.voc_palette()
 NAMES = ['background'] + ['class {}'.format(label) for label in range(1, 30)]
@@ -33,33 +33,15 @@ def find(pixels, part):
     return None
 
 
-def test_overlay_mixes_colours_and_draws_one_line_between_regions():
-    image = np.full((4, 6, 3), 100, np.uint8)
-    labels = np.zeros((4, 6), np.uint8)
-    labels[:, 3:] = 1  # 128, 0, 0
-    mixed = colorize.overlay(image, labels, PALETTE, alpha=0.25)
-    assert mixed.dtype == np.uint8
-    assert np.all(mixed[:, :2] == 75)
-    assert np.all(mixed[:, 2] == 255)
-    assert np.all(mixed[:, 3:] == [107, 75, 75])
-    np.testing.assert_array_equal(image, 100)
-
-
-def test_overlay_draws_the_line_below_a_region_too():
-    labels = np.uint8([[1, 1], [1, 1], [0, 0]])
-    mixed = colorize.overlay(np.zeros((3, 2, 3), np.uint8), labels, PALETTE)
-    assert mixed[:, 0].tolist() == [[64, 0, 0], [255, 255, 255], [0, 0, 0]]
-
-
 def test_panel_shows_pictures_unchanged_and_side_by_side(tmp_path):
     image = np.random.RandomState(0).randint(0, 255, (300, 400, 3)).astype(np.uint8)
     labels = np.zeros((300, 400), np.uint8)
     labels[100:200, 50:350] = 4
     path = tmp_path / 'panel.png'
-    colorize.save_panel(str(path), [('image', image), ('annotation', labels)], NAMES, PALETTE, title='both')
+    save_panel(str(path), [('image', image), ('annotation', labels)], NAMES, PALETTE, title='both')
     pixels = pixels_of(path)
     y, x = find(pixels, image)
-    np.testing.assert_array_equal(pixels[y:y + 300, x + 400 + colorize.GAP:x + 800 + colorize.GAP], PALETTE[labels])
+    np.testing.assert_array_equal(pixels[y:y + 300, x + 400 + GAP:x + 800 + GAP], PALETTE[labels])
 
 
 def test_legend_holds_the_classes_present_and_no_others(tmp_path):
@@ -69,9 +51,9 @@ def test_legend_holds_the_classes_present_and_no_others(tmp_path):
     for name, top in (('plain', 0), ('void', 255)):
         labels[0] = top
         path = tmp_path / (name + '.png')
-        colorize.save_panel(str(path), [('annotation', labels)], NAMES, PALETTE, ignore_label=255)
+        save_panel(str(path), [('annotation', labels)], NAMES, PALETTE, ignore_label=255)
         shown[name] = pixels_of(path)
-    patch = (colorize.PATCH - 2) ** 2
+    patch = (PATCH - 2) ** 2
     enlarged = 3 * 3  # 120 pixels become 360
     assert count(shown['plain'], PALETTE[3]) == 20 * 120 * enlarged + patch
     assert count(shown['plain'], PALETTE[255]) == 0
@@ -84,26 +66,26 @@ def test_legend_names():
     maps = [('image', np.zeros((1, 4, 3), np.uint8)), ('annotation', labels)]
 
     def names(*arguments):
-        return [name for name, _ in colorize._legend(maps, *arguments)]
+        return [name for name, _ in _legend(maps, *arguments)]
 
     assert names(NAMES[:8], PALETTE, 255) == ['background', 'class 2', 'class 7', 'void']
     assert names(NAMES[:3], PALETTE, None) == ['background', 'class 2', 'label 7', 'label 255']
     assert names(['other'] + NAMES[1:8], PALETTE, 0)[0] == 'other'
     assert names(['a name of far more than thirty characters'] + NAMES[1:], PALETTE, 0)[0].endswith('…')
-    assert colorize._legend(maps[:1], NAMES, PALETTE, 255) == []
+    assert _legend(maps[:1], NAMES, PALETTE, 255) == []
 
 
 def test_legend_of_many_classes_takes_more_columns(tmp_path):
     widths, pixels = [], None
     for classes in (2, 25):
         labels = np.repeat(np.arange(classes, dtype=np.uint8)[np.newaxis], 10, axis=0).repeat(400 // classes, axis=1)
-        colorize.save_panel(str(tmp_path / 'panel.png'), [('annotation', labels)], NAMES, PALETTE)
+        save_panel(str(tmp_path / 'panel.png'), [('annotation', labels)], NAMES, PALETTE)
         pixels = pixels_of(tmp_path / 'panel.png')
         widths.append(pixels.shape[1])
     assert widths[0] + 100 < widths[1] < widths[0] + 400
-    assert all(count(pixels, PALETTE[label]) == 10 * 16 + (colorize.PATCH - 2) ** 2
+    assert all(count(pixels, PALETTE[label]) == 10 * 16 + (PATCH - 2) ** 2
                for label in range(1, 25) if label != 7)  # whose grey the patches' rims have
-    assert pixels.shape[0] > 12 * colorize.LEGEND_PITCH
+    assert pixels.shape[0] > 12 * LEGEND_PITCH
 
 
 @pytest.mark.parametrize('height, width, panels, rows', [
@@ -111,38 +93,37 @@ def test_legend_of_many_classes_takes_more_columns(tmp_path):
     (1000, 750, 3, 1), (360, 480, 6, 2)])
 def test_panels_fit_a_page(tmp_path, height, width, panels, rows):
     labels = np.full((height, width), 1, np.uint8)
-    colorize.save_panel(str(tmp_path / 'panel.png'), [('panel', labels)] * panels, NAMES, PALETTE)
+    save_panel(str(tmp_path / 'panel.png'), [('panel', labels)] * panels, NAMES, PALETTE)
     pixels = pixels_of(tmp_path / 'panel.png')
     assert max(pixels.shape) <= 2200
-    middle_of_first_column = np.all(pixels[:, colorize.MARGIN + 100] == PALETTE[1], axis=-1)
+    middle_of_first_column = np.all(pixels[:, MARGIN + 100] == PALETTE[1], axis=-1)
     assert np.sum(np.diff(middle_of_first_column.astype(int)) == 1) == rows
     assert 250 * rows <= middle_of_first_column.sum() <= 512 * rows
 
 
 def test_panels_of_other_sizes_are_shown_in_the_first_ones(tmp_path):
     panels = [('image', np.full((300, 400, 3), 9, np.uint8)), ('prediction', np.full((75, 100), 5, np.uint8))]
-    colorize.save_panel(str(tmp_path / 'panel.png'), panels, NAMES, PALETTE)
-    assert count(pixels_of(tmp_path / 'panel.png'), PALETTE[5]) == 300 * 400 + (colorize.PATCH - 2) ** 2
+    save_panel(str(tmp_path / 'panel.png'), panels, NAMES, PALETTE)
+    assert count(pixels_of(tmp_path / 'panel.png'), PALETTE[5]) == 300 * 400 + (PATCH - 2) ** 2
 
 
 def test_titles_are_no_formulas_and_stay_within_their_panel(tmp_path):
     labels = np.full((300, 400), 1, np.uint8)
     title = r'été $\nosuchmacro$ a_b {x}^2 100% & # \$' + 40 * ' long'
-    colorize.save_panel(str(tmp_path / 'panel.png'), [(title, labels)], NAMES, PALETTE, title=title)
-    colorize.save_panel(str(tmp_path / 'short.png'), [('a', labels)], NAMES, PALETTE, title='b')
+    save_panel(str(tmp_path / 'panel.png'), [(title, labels)], NAMES, PALETTE, title=title)
+    save_panel(str(tmp_path / 'short.png'), [('a', labels)], NAMES, PALETTE, title='b')
     long, short = pixels_of(tmp_path / 'panel.png'), pixels_of(tmp_path / 'short.png')
     assert long.shape == short.shape
-    ink = np.flatnonzero((long[:colorize.MARGIN + colorize.TITLE_HEIGHT] < 255).any(axis=(0, 2)))
-    assert colorize.MARGIN - 2 <= ink[0] < colorize.MARGIN + 80
-    assert colorize.MARGIN + 320 < ink[-1] <= colorize.MARGIN + 400 + 2
+    ink = np.flatnonzero((long[:MARGIN + TITLE_HEIGHT] < 255).any(axis=(0, 2)))
+    assert MARGIN - 2 <= ink[0] < MARGIN + 80
+    assert MARGIN + 320 < ink[-1] <= MARGIN + 400 + 2
 
 
 def test_dollars_are_shown(tmp_path):
     ink = {}
     for title in ('x', '$x$'):
-        colorize.save_panel(str(tmp_path / 'panel.png'), [('', np.ones((300, 400), np.uint8))], NAMES, PALETTE,
-                            title=title)
-        ink[title] = (pixels_of(tmp_path / 'panel.png')[:colorize.MARGIN + colorize.TITLE_HEIGHT] < 128).sum()
+        save_panel(str(tmp_path / 'panel.png'), [('', np.ones((300, 400), np.uint8))], NAMES, PALETTE, title=title)
+        ink[title] = (pixels_of(tmp_path / 'panel.png')[:MARGIN + TITLE_HEIGHT] < 128).sum()
     assert ink['$x$'] > 2 * ink['x'] > 0
 
 
@@ -150,7 +131,7 @@ def test_matplotlib_is_imported_late_and_without_global_state(tmp_path):
     subprocess.check_call([sys.executable, '-c', (
         'import sys, numpy as np\n'
         'from fcn.data.palettes import voc_palette\n'
-        'from fcn.reporting import panels as colorize\n'
+        'from fcn.reporting.panels import save_panel\n'
         'assert "matplotlib" not in sys.modules\n'
-        'colorize.save_panel(sys.argv[1], [("a", np.ones((9, 9), np.uint8))], ["a", "b"], voc_palette())\n'
+        'save_panel(sys.argv[1], [("a", np.ones((9, 9), np.uint8))], ["a", "b"], voc_palette())\n'
         'assert "matplotlib.pyplot" not in sys.modules\n'), str(tmp_path / 'panel.png')])

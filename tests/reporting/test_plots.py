@@ -1,4 +1,5 @@
 """fcn/reporting/plots.py: figures taken apart again: lengths of bars, colours of cells, points of curves."""
+import dataclasses
 import io
 import subprocess
 import sys
@@ -95,21 +96,21 @@ def test_sizes(tmp_path, count, dark):
 def test_grounds(dark):
     for pixels in (drawn(plots.class_iou, result_of(3), dark=dark), drawn(plots.curves, lines_of(3), dark=dark),
                    drawn(plots.confusion, confusion_of(3), names_of(3), dark=dark)):
-        assert near(pixels, figures.FACE[dark]['ground']).mean() > 0.4
-        assert near(pixels[:, :2], figures.FACE[dark]['ground']).all(), 'a margin'
+        assert near(pixels, figures.THEMES[dark].ground).mean() > 0.4
+        assert near(pixels[:, :2], figures.THEMES[dark].ground).all(), 'a margin'
 
 
 @DARK
 def test_texts_have_contrast(dark):
-    face = {name: rgb(colour) for name, colour in figures.FACE[dark].items()}
-    assert all(contrast(face[name], face['ground']) >= 4.5 for name in ('ink', 'muted'))
-    assert all(contrast(face[name], face['ground']) >= 3 for name in ('bar', 'second'))
+    colours = {name: rgb(colour) for name, colour in dataclasses.asdict(figures.THEMES[dark]).items()}
+    assert all(contrast(colours[name], colours['ground']) >= 4.5 for name in ('ink', 'muted'))
+    assert all(contrast(colours[name], colours['ground']) >= 3 for name in ('bar', 'second'))
 
 
 def test_names_are_shown_as_they_are():
-    assert figures.plain('two\nlines \ud800') == r'two\nlines \ud800'
-    assert figures.plain('$x$') == r'\$x\$'
-    assert len(figures.plain('x' * 99)) == figures.LONGEST_NAME
+    assert figures.display_name('two\nlines \ud800') == r'two\nlines \ud800'
+    assert figures.display_name('$x$') == r'\$x\$'
+    assert len(figures.display_name('x' * 99)) == figures.LONGEST_NAME
 
 
 def test_no_global_state():
@@ -125,7 +126,7 @@ def test_no_global_state():
 
 def bars(pixels, dark=False):
     """Lengths of the bars as shares of the longest possible, from the top."""
-    bar, track = (near(pixels, figures.FACE[dark][name]) for name in ('bar', 'track'))
+    bar, track = (near(pixels, getattr(figures.THEMES[dark], name)) for name in ('bar', 'track'))
     full = (bar | track).sum(1)
     rows = np.flatnonzero(full > 0.6 * full.max())
     middles = [part[len(part) // 2] for part in np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1)]
@@ -171,11 +172,11 @@ def test_rows_that_were_not_counted_are_hatched_not_zero(dark):
     assert np.isnan(plots.row_shares(full, ignore_label=4)[4]).all()
     assert not np.isnan(plots.row_shares(full, ignore_label=255)).any()
     np.testing.assert_allclose(plots.row_shares(full).sum(1), 1)
-    line = figures.FACE[dark]['line']
+    line = figures.THEMES[dark].line
     counted = near(drawn(plots.confusion, full, names_of(6), dark=dark), line).sum()
     ignored = near(drawn(plots.confusion, full, names_of(6), 4, dark=dark), line).sum()
     assert ignored > counted + 500, 'lines of the hatching'
-    assert nothing != figures.FACE[dark]['ground']
+    assert nothing != figures.THEMES[dark].ground
 
 
 @DARK
@@ -197,8 +198,9 @@ def test_numbers_in_cells_have_contrast(dark, monkeypatch):
     monkeypatch.setattr('matplotlib.axes.Axes.text', lambda axes, x, y, words, color, **style: written.update(
         {words: color}))
     shares = np.linspace(0.01, 1, 100)
-    plots._draw_numbers(figures.axes(figures.figure(9, 9, figures.FACE[dark]), 0, 0, 9, 9, figures.FACE[dark]),
-                        shares.reshape(10, 10), 30, figures.FACE[dark], dark)
+    theme = figures.THEMES[dark]
+    axes = figures.add_axes(figures.new_figure(9, 9, theme), 0, 0, 9, 9, theme)
+    plots._draw_numbers(axes, shares.reshape(10, 10), 30, theme, dark)
     assert len(written) == 100
     for share in shares:
         ground = 255 * np.array(plots.shade_map(dark)(share)[:3])
@@ -235,7 +237,7 @@ def test_a_long_run_is_thinned_and_keeps_its_spikes(dark):
     values = np.sin(steps / 9000) + 2
     values[[77777, 12345]] = 9, -9
     kept, thinned = plots._thinned(steps, values)
-    assert len(kept) <= plots.POINTS and (np.diff(kept) > 0).all()
+    assert len(kept) <= plots.MAX_POINTS and (np.diff(kept) > 0).all()
     assert kept[0] == 0 and kept[-1] == 99999
     assert thinned.max() == 9 and thinned.min() == -9
     file = plots.curves(io.BytesIO(), lines_of(100000), dark)
@@ -243,7 +245,7 @@ def test_a_long_run_is_thinned_and_keeps_its_spikes(dark):
 
 
 def test_a_short_curve_is_drawn_whole():
-    steps, values = np.arange(plots.POINTS * 1.0), np.ones(plots.POINTS)
+    steps, values = np.arange(plots.MAX_POINTS * 1.0), np.ones(plots.MAX_POINTS)
     assert plots._thinned(steps, values)[0] is steps
 
 
@@ -255,11 +257,11 @@ def test_running_mean():
     np.testing.assert_allclose(means[10:-10], np.arange(600)[10:-10])
     noisy = np.random.RandomState(0).normal(size=90000)
     steps, means = plots._running_mean(np.arange(90000.0), noisy)
-    assert len(steps) <= plots.POINTS and abs(means).max() < 0.25
+    assert len(steps) <= plots.MAX_POINTS and abs(means).max() < 0.25
 
 
 def test_smoothing_leaves_the_raw_curve_faint_behind():
     long, short = drawn(plots.curves, lines_of(31)), drawn(plots.curves, lines_of(29))
-    mixed = 0.35 * rgb(figures.FACE[False]['bar']) + 0.65 * 255
+    mixed = 0.35 * rgb(figures.THEMES[False].bar) + 0.65 * 255
     faint = '#%02x%02x%02x' % tuple(int(part) for part in mixed)
     assert near(long, faint, 12).sum() > 2 * near(short, faint, 12).sum()

@@ -1,0 +1,76 @@
+"""Draws the predictions of several runs on the same images side by side, for --compare."""
+import os
+from typing import Iterable, List, Sequence, Tuple
+
+from fcn.config import RunConfig, read_run_config
+from fcn.reporting import panels
+from fcn.utils.errors import InputError
+from fcn.utils.files import make_folder, writing
+
+
+def short_names(folders: Sequence[str]) -> List[str]:
+    """Returns as many last parts of each path as tell the paths apart: ['8s'], or ['a/logs', 'b/logs']."""
+    paths, count = [os.path.abspath(folder).split(os.sep) for folder in folders], 1
+    while len({tuple(path[-count:]) for path in paths}) < len(set(map(tuple, paths))):
+        count += 1
+    return ['/'.join(path[-count:]) for path in paths]
+
+
+def find_run(folder: str, dataset) -> Tuple[str, RunConfig]:
+    """Returns (prefix of the newest checkpoint, RunConfig) of a run.
+
+    Args:
+      folder: of the run.
+      dataset: the `fcn.data.datasets.Dataset` whose classes the run must know.
+
+    Raises:
+      InputError: the folder is not a run's, or the run has other classes.
+    """
+    from fcn.runs import checkpoints
+    prefix, run = checkpoints.newest_intact(folder), read_run_config(folder)
+    if prefix is None or not run.flags:
+        raise InputError(f'--compare: {folder} is no folder of a run, with checkpoints and config.json.')
+    class_names = run.class_names or []
+    if class_names != dataset.class_names[:dataset.void_label]:
+        raise InputError(f'--compare: {folder} was trained on other classes: {", ".join(class_names)}.')
+    return prefix, run
+
+
+class Comparison:
+    """Collects predictions of several runs on the same images, and draws them side by side.
+
+    Args:
+      folders: of the runs.
+    """
+
+    def __init__(self, folders: Sequence[str]):
+        self._panels = {}  # {number of a record: list of panels}
+        self._names = dict(zip(folders, short_names(folders)))
+
+    def add(self, folder: str, skip_layers: str, records: Sequence[dict], predictions: Iterable[dict]) -> None:
+        """Adds a run's predictions.
+
+        Args:
+          folder: of the run, one of those given to the constructor.
+          skip_layers: of the run's network, such as '8s', for the title.
+          records: that are predicted.
+          predictions: {'number' of the record, 'image' uint8 RGB [H, W, 3], 'annotation' and 'prediction' uint8
+            [H, W]}, as `fcn.inference.predictor` gives them.
+        """
+        title = f'FCN-{skip_layers}, {self._names[folder]}'
+        for predicted in predictions:
+            number = predicted['number']
+            if number not in self._panels:
+                self._panels[number] = [('Image', predicted['image'])]
+                if records[number]['annotation']:
+                    self._panels[number].append(('Ground truth', predicted['annotation']))
+            self._panels[number].append((title, predicted['prediction']))
+
+    def write(self, folder: str, records: Sequence[dict], dataset) -> str:
+        """Writes comparison.png, and returns its path. dataset: the `fcn.data.datasets.Dataset` of the labels."""
+        path = os.path.join(make_folder(folder), 'comparison.png')
+        numbers = sorted(self._panels)
+        with writing(path):
+            panels.save_stack(path, [self._panels[number] for number in numbers],
+                              [records[number]['filename'] for number in numbers], dataset)
+        return path

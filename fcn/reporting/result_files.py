@@ -1,0 +1,145 @@
+"""The files of results that `test`, `visualize` and `train` leave, as the page reads them.
+
+`metrics.json`, `confusion_matrix.csv`, `images.csv` and `pictures.json` lie in the results folder, `progress.jsonl` in
+the logs folder. Readers raise InputError for a damaged file.
+"""
+import contextlib
+import csv
+import json
+import operator
+import os
+from dataclasses import dataclass
+from typing import Iterator, List, Optional, Sequence, Tuple
+
+import numpy as np
+
+from fcn.inference.metrics import METRICS
+from fcn.utils.errors import InputError
+from fcn.utils.files import write_csv
+
+NAMES = ('metrics.txt', 'metrics.json', 'confusion_matrix.csv', 'images.csv', 'pictures.json')
+ImageScores = List[Tuple[str, Optional[float], Optional[float]]]  # name, pixel accuracy, mean IoU; None for n/a
+
+
+@dataclass(frozen=True)
+class Results:
+    """What the files of a run hold; None where a file is absent.
+
+    Attributes:
+      metrics: dict of `metrics.json`.
+      confusion: (int64 [C, C], list of C class names) of `confusion_matrix.csv`.
+      image_scores: rows of `images.csv`.
+      pictures: dict of `pictures.json`; None too where it lists no picture.
+      progress: list of dict, the lines of `progress.jsonl`.
+    """
+    metrics: Optional[dict]
+    confusion: Optional[Tuple[np.ndarray, List[str]]]
+    image_scores: Optional[ImageScores]
+    pictures: Optional[dict]
+    progress: Optional[List[dict]]
+
+
+def read_results(results_dir: str, logs_dir: Optional[str] = None) -> Results:
+    """Reads all files of results that are there. Without a `logs_dir`, progress is looked for in `results_dir`."""
+    def read_if_there(read, folder, name):
+        path = os.path.join(folder, name)
+        return read(path) if os.path.exists(path) else None
+
+    return Results(
+        metrics=read_if_there(read_metrics, results_dir, 'metrics.json'),
+        confusion=read_if_there(read_confusion, results_dir, 'confusion_matrix.csv'),
+        image_scores=read_if_there(read_image_scores, results_dir, 'images.csv'),
+        pictures=read_if_there(read_pictures, results_dir, 'pictures.json'),
+        progress=read_if_there(read_progress, logs_dir or results_dir, 'progress.jsonl'))
+
+
+def write_confusion(path: str, confusion: np.ndarray, class_names: Sequence[str]) -> None:
+    """Writes a confusion matrix, int [C, C], as CSV: a header of an empty cell and the C names, then a row a class."""
+    rows = [[''] + list(class_names)]
+    rows += [[name] + [int(count) for count in counts] for name, counts in zip(class_names, confusion)]
+    write_csv(path, rows)
+
+
+def read_confusion(path: str) -> Tuple[np.ndarray, List[str]]:
+    """Returns (int64 [C, C], list of C names) of a file by `write_confusion`. Raises InputError."""
+    with _reading(path):
+        rows = _read_csv(path)
+        names = rows[0][1:]
+        if not names or [row[0] for row in rows[1:]] != names or {len(row) for row in rows} != {len(rows)}:
+            raise ValueError('its rows and columns are not the same classes')
+        return np.array([row[1:] for row in rows[1:]]).astype('int64'), names
+
+
+def write_image_scores(path: str, rows: ImageScores) -> None:
+    """Writes a row an image: (name, pixel accuracy, mean IoU), fractions or None for n/a, which is an empty cell."""
+    write_csv(path, [['name', 'pixel_accuracy', 'mean_iou']] + [list(row) for row in rows])
+
+
+def read_image_scores(path: str) -> ImageScores:
+    """Returns the rows of a file by `write_image_scores`. Raises InputError."""
+    with _reading(path):
+        return [(name,) + tuple(float(cell) if cell else None for cell in (accuracy, iou))
+                for name, accuracy, iou in _read_csv(path)[1:]]
+
+
+def read_progress(path: str) -> List[dict]:
+    """Returns the lines of `progress.jsonl`, less those that are cut short. Raises InputError."""
+    lines = []
+    with _reading(path), open(path, encoding='utf-8', errors='replace') as file:
+        for text in file:
+            try:
+                line = json.loads(text)
+                int(line['step'])
+                lines.append(line)
+            except (ValueError, TypeError, KeyError):  # the line being written when the run was killed
+                continue
+    return lines
+
+
+def read_metrics(path: str) -> dict:
+    """Returns the dict of `metrics.json`, see `fcn.inference.metrics.compute`. Raises InputError."""
+    with _reading(path), open(path, encoding='utf-8') as file:
+        metrics = json.load(file)
+        operator.itemgetter(*METRICS, 'images')(metrics)  # raises where one is missing
+        for entry in metrics['classes']:
+            operator.itemgetter('name', 'iou', 'accuracy', 'pixels')(entry)
+        return metrics
+
+
+def read_pictures(path: str) -> Optional[dict]:
+    """Returns the dict of `pictures.json`, see `fcn.reporting.outputs`, or None where it lists no picture.
+
+    Raises InputError.
+    """
+    with _reading(path), open(path, encoding='utf-8') as file:
+        found = json.load(file)
+        for picture in found['pictures']:
+            operator.itemgetter('name', 'panel', 'pixel_accuracy', 'mean_iou', 'truth_classes')(picture)
+            for entry in picture['classes']:
+                _check_share(entry)
+        if not found['pictures']:
+            return None
+        operator.itemgetter('checkpoint')(found)
+        return found
+
+
+def _check_share(entry: dict) -> Tuple[str, bool, List[int]]:
+    """Returns (name, whether it has pixels, RGB) of a class of a picture. Raises KeyError, TypeError or ValueError."""
+    return entry['name'], entry['share'] > 0, [int(part) for part in entry['colour']]
+
+
+@contextlib.contextmanager
+def _reading(path: str) -> Iterator[None]:
+    """Turns what goes wrong in reading a file of results into an InputError."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f'Cannot read {path}: {error.strerror or error}.') from error
+    except (ValueError, KeyError, TypeError, IndexError, OverflowError, csv.Error) as error:
+        raise InputError(f'{path} is damaged ({type(error).__name__}: {error}). Remove it, or let --mode=test or '
+                         '--mode=visualize write it anew.') from error
+
+
+def _read_csv(path: str) -> List[List[str]]:
+    with open(path, encoding='utf-8', errors='surrogatepass', newline='') as file:
+        return list(csv.reader(file))

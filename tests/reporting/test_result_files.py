@@ -1,0 +1,40 @@
+"""fcn/reporting/result_files.py: what was written is read again, whatever the names hold."""
+import numpy as np
+import pytest
+from test_page import NASTY
+
+from fcn.reporting import result_files
+from fcn.utils.errors import InputError
+
+
+def test_confusion_comes_back(tmp_path):
+    path = str(tmp_path / 'c.csv')
+    confusion = np.random.RandomState(0).randint(0, 2 ** 62, (len(NASTY), len(NASTY)))
+    result_files.write_confusion(path, confusion, NASTY)
+    again, names = result_files.read_confusion(path)
+    np.testing.assert_array_equal(again, confusion)
+    assert names == NASTY and again.dtype == np.int64
+
+
+def test_confusion_is_plain_csv(tmp_path):
+    result_files.write_confusion(str(tmp_path / 'c.csv'), [[1, 2], [3, 4]], ['été', 'a b'])
+    assert (tmp_path / 'c.csv').read_bytes().decode('utf-8').split() == [',été,a', 'b', 'été,1,2', 'a', 'b,3,4']
+
+
+def test_image_scores_come_back(tmp_path):
+    path = str(tmp_path / 'i.csv')
+    rows = [(name, 0.1 + place / 9, None if place % 2 else 1 / 3) for place, name in enumerate(NASTY)]
+    rows.append(('z', None, None))
+    result_files.write_image_scores(path, rows)
+    assert result_files.read_image_scores(path) == rows
+    result_files.write_image_scores(path, [])
+    assert result_files.read_image_scores(path) == []
+    assert (tmp_path / 'i.csv').read_bytes().strip() == b'name,pixel_accuracy,mean_iou'
+
+
+@pytest.mark.parametrize('text', ['', 'x', ',a,b\na,1,2\n', ',a,b\na,1,2\nc,1,2\n', ',a\na,x\n', ',a\na,1,2\n',
+                                  ',a\na,1.5\n', '\0', ',a\na,%d\n' % 2 ** 64, ',a\na,1\n\n'])
+def test_damaged_confusion(tmp_path, text):
+    (tmp_path / 'confusion_matrix.csv').write_text(text)
+    with pytest.raises(InputError, match='confusion_matrix.csv is damaged.*Remove it'):
+        result_files.read_confusion(str(tmp_path / 'confusion_matrix.csv'))
