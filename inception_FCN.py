@@ -138,8 +138,8 @@ flags.DEFINE_float('undo_class_weights', 0, 'Share of the effect of --class_weig
 flags.DEFINE_boolean('crf', None, 'Refine predictions by a dense CRF: visualize draws a panel of it, test scores it '
                      'too. Default: visualize does where pydensecrf is installed.')
 flags.DEFINE_list('crf_parameters', '', 'Other values for it, e.g. iterations=5,bilateral_sxy=30. Defaults: '
-                  + ', '.join('%s=%s' % pair for pair in crf.PARAMETERS.items()))
-flags.register_validator('crf_parameters', command_line.valid(crf.parameters))
+                  + ', '.join('%s=%s' % pair for pair in vars(crf.DEFAULTS).items()))
+flags.register_validator('crf_parameters', command_line.valid(crf.parse_parameters))
 flags.DEFINE_string('image_dir', None, 'Photos to segment, instead of validation images: a folder, a file, or a '
                     "pattern in quotes such as 'photos/*.jpg'. What is done already is skipped.")
 flags.DEFINE_list('image_names', None, 'Validation images to show, without extension. Default: a random choice, and '
@@ -256,7 +256,7 @@ def visualize(context: Context) -> int:
     def write(image):
         refined = refine(image['image'], image['probabilities']) if refines(image['image']) else None
         writer.add(left[image['number']], image, refined, prediction.save_probabilities)
-    how = {'averaged over': prediction.averaged_over, 'crf': uses_crf and refine.values,
+    how = {'averaged over': prediction.averaged_over, 'crf': uses_crf and dataclasses.asdict(refine.parameters),
            'tile_size': prediction.tile_size, 'undo_class_weights': prediction.undo_class_weights}
     with outputs.PictureWriter(config.folders.results_dir, dataset, prefix, bool(config.data.image_dir), how) as writer:
         records = records_to_show(context)
@@ -368,7 +368,7 @@ def named_checkpoint():
 
 def refinement(config: Config) -> crf.Refinement:
     """Returns the dense CRF with its parameters. Raises InputError when its package is missing."""
-    return crf.Refinement(crf.parameters(config.prediction.crf_parameters))
+    return crf.Refinement(crf.parse_parameters(config.prediction.crf_parameters))
 
 
 def records_to_show(context: Context) -> List[Any]:

@@ -21,8 +21,8 @@ import read_ShapesData
 from conftest import command, give, run, run_well
 from fcn.data import annotations, palettes
 from fcn.inference import crf, metrics
-from fcn.inference import saved_model as export
-from fcn.reporting import panels as colorize
+from fcn.inference.saved_model import Exported
+from fcn.reporting.panels import save_panel
 from fcn.utils.errors import EXIT_STOPPED
 from small_runs import logged, refused, variables
 from TensorflowUtils import inception_v3, slim, tf
@@ -268,8 +268,8 @@ def test_comparison_of_runs(two_steps, shapes, tmp_path):
 
     def height(*shape):  # of two rows of pictures of that shape
         picture = io.BytesIO()
-        colorize.save_panel(picture, [('FCN', np.zeros(shape + (3,), 'uint8'))] * 4, ['sky'], palettes.voc_palette(),
-                            title='One')
+        save_panel(picture, [('FCN', np.zeros(shape + (3,), 'uint8'))] * 4, ['sky'], palettes.voc_palette(),
+                   title='One')
         return 2 * Image.open(picture).size[1]
     # Each run predicts as its own test does, the first one squares; and all are shown in the size of the first.
     assert Image.open(str(tmp_path / 'comparison.png')).size[1] == height(75, 75) != height(120, 160)
@@ -282,7 +282,7 @@ def test_export_is_reloaded_and_compared(two_steps, tmp_path):
     output = run_well('--mode=export', '--logs_dir=' + two_steps[0], '--export_dir=' + export_dir, '--num_images=3')
     assert 'on 3 images 0 pixels have another label' in output
     image = np.random.RandomState(0).randint(0, 256, (80, 121, 3)).astype('uint8')
-    with export.Exported(export_dir) as exported:
+    with Exported(export_dir) as exported:
         result = exported(image)
     assert result['labels'].shape == (80, 121) and result['labels'].dtype == np.uint8
     assert (result['probabilities'].argmax(2) == result['labels']).all()

@@ -1,9 +1,10 @@
-"""One confusion matrix → every figure, in NumPy.
+"""Computes every metric from one confusion matrix, in NumPy.
 
 Source: Long, Shelhamer and Darrell, Fully Convolutional Networks for Semantic Segmentation (2015), section 5.
 """
 import json
 import os
+from typing import List, Optional, Sequence
 
 import numpy as np
 
@@ -11,7 +12,8 @@ METRICS = ('pixel_accuracy', 'mean_accuracy', 'mean_iou', 'frequency_weighted_io
 TITLES = ('Pixel accuracy', 'Mean accuracy', 'Mean IU', 'Frequency weighted IU')
 
 
-def confusion_matrix(annotation, prediction, num_classes, ignore_label=None):
+def confusion_matrix(annotation: np.ndarray, prediction: np.ndarray, num_classes: int,
+                     ignore_label: Optional[int] = None) -> np.ndarray:
     """Counts pixels by (annotated class, predicted class).
 
     Args:
@@ -28,18 +30,18 @@ def confusion_matrix(annotation, prediction, num_classes, ignore_label=None):
     """
     annotation, prediction = np.asarray(annotation), np.asarray(prediction)
     if annotation.shape != prediction.shape:
-        raise ValueError('annotation is %s, but prediction is %s' % (annotation.shape, prediction.shape))
+        raise ValueError(f'annotation is {annotation.shape}, but prediction is {prediction.shape}')
     counted = np.ones(annotation.shape, bool) if ignore_label is None else annotation != ignore_label
     annotation, prediction = annotation[counted].astype('int64'), prediction[counted].astype('int64')
     for name, labels in (('annotation', annotation), ('prediction', prediction)):
         if labels.size and not 0 <= labels.min() <= labels.max() < num_classes:
-            raise ValueError('the %s holds labels %d to %d, but there are %d classes'
-                             % (name, labels.min(), labels.max(), num_classes))
+            raise ValueError(f'the {name} holds labels {labels.min()} to {labels.max()}, but there are {num_classes} '
+                             'classes')
     return np.bincount(annotation * num_classes + prediction, minlength=num_classes ** 2).reshape(num_classes, -1)
 
 
-def compute(confusion, class_names, images, ignore_label=None):
-    """Computes every figure of a confusion matrix.
+def compute(confusion: np.ndarray, class_names: Sequence[str], images: int, ignore_label: Optional[int] = None) -> dict:
+    """Computes every metric of a confusion matrix.
 
     Args:
       confusion: int [C, C], rows annotated, columns predicted.
@@ -51,7 +53,7 @@ def compute(confusion, class_names, images, ignore_label=None):
     Returns:
       dict as `metrics.json` holds it: 'pixel_accuracy', 'mean_accuracy', 'mean_iou', 'frequency_weighted_iou', 'images'
       and 'classes', a list of {'name', 'iou', 'accuracy', 'pixels'}. Fractions in [0, 1]. A class with no annotated
-      pixel has None (n/a) and leaves the means; with no pixel at all every figure is None.
+      pixel has None (n/a) and leaves the means; with no pixel at all every metric is None.
     """
     confusion = np.asarray(confusion, 'float64')
     right, annotated, predicted = np.diag(confusion), confusion.sum(1), confusion.sum(0)
@@ -60,25 +62,24 @@ def compute(confusion, class_names, images, ignore_label=None):
         accuracy = right / annotated
         iou = right / (annotated + predicted - right)
     total = annotated.sum()
-    figures = dict.fromkeys(METRICS)
+    metrics = dict.fromkeys(METRICS)
     if total:
-        figures = {'pixel_accuracy': right.sum() / total,
-                   'mean_accuracy': accuracy[present].mean(),
-                   'mean_iou': iou[present].mean(),
-                   'frequency_weighted_iou': (annotated[present] * iou[present]).sum() / total}
-        figures = {name: float(value) for name, value in figures.items()}
+        metrics['pixel_accuracy'] = float(right.sum() / total)
+        metrics['mean_accuracy'] = float(accuracy[present].mean())
+        metrics['mean_iou'] = float(iou[present].mean())
+        metrics['frequency_weighted_iou'] = float((annotated[present] * iou[present]).sum() / total)
     classes = [{'name': name,
                 'iou': float(iou[label]) if present[label] else None,
                 'accuracy': float(accuracy[label]) if present[label] else None,
                 'pixels': int(annotated[label])}
                for label, name in enumerate(class_names) if label != ignore_label]
-    return dict(figures, images=int(images), classes=classes)
+    return dict(metrics, images=int(images), classes=classes)
 
 
-def collapsed_to(confusion):
+def collapsed_to(confusion: np.ndarray) -> Optional[int]:
     """Returns the label that nearly all pixels are predicted as (99.9 %, and 99 % of the other classes'), or None.
 
-    None too where less than 0.1 % of the pixels are of other classes.
+    None too where less than 0.1 % of the pixels are of other classes. confusion: int [C, C], rows annotated.
     """
     confusion = np.asarray(confusion, 'float64')
     total, predicted = confusion.sum(), confusion.sum(0)
@@ -88,27 +89,31 @@ def collapsed_to(confusion):
     return label if predicted[label] > 0.999 * total and others > 0.001 * total and taken > 0.99 * others else None
 
 
-def summary_lines(result):
-    """Returns the original's four lines, one a figure."""
-    return ['%s: %s' % (title, _number(result[name], '%.4f')) for name, title in zip(METRICS, TITLES)]
+def summary_lines(metrics: dict) -> List[str]:
+    """Returns the original's four lines, one for each metric. metrics: as `compute` gives them."""
+    return [f'{title}: {_number(metrics[name], ".4f")}' for name, title in zip(METRICS, TITLES)]
 
 
-def table_lines(result):
-    """Returns the per-class table as lines of text; shares in per cent."""
-    width = max([len(one['name']) for one in result['classes']] + [5])
-    total = sum(one['pixels'] for one in result['classes']) or 1
-    lines = ['%-*s  %6s  %8s  %6s' % (width, 'class', 'IoU', 'accuracy', 'share')]
-    for one in result['classes']:
-        lines.append('%-*s  %6s  %8s  %5.1f%%' % (width, one['name'], _number(one['iou'], '%.3f'),
-                                                  _number(one['accuracy'], '%.3f'), 100 * one['pixels'] / total))
+def table_lines(metrics: dict) -> List[str]:
+    """Returns the per-class table as lines of text; shares in per cent. metrics: as `compute` gives them."""
+    width = max([len(entry['name']) for entry in metrics['classes']] + [5])
+    total = sum(entry['pixels'] for entry in metrics['classes']) or 1
+    lines = [f'{"class":{width}}  {"IoU":>6}  {"accuracy":>8}  {"share":>6}']
+    for entry in metrics['classes']:
+        iou, accuracy = _number(entry['iou'], '.3f'), _number(entry['accuracy'], '.3f')
+        percent = 100 * entry['pixels'] / total
+        lines.append(f'{entry["name"]:{width}}  {iou:>6}  {accuracy:>8}  {percent:5.1f}%')
     return lines
 
 
-def write(result, folder):
-    """Writes `metrics.txt` (the original's four lines) and `metrics.json` to a folder. Returns their paths."""
+def write(metrics: dict, folder: str) -> List[str]:
+    """Writes `metrics.txt` (the original's four lines) and `metrics.json` to a folder. Returns their paths.
+
+    metrics: as `compute` gives them.
+    """
     os.makedirs(folder, exist_ok=True)
-    contents = {'metrics.txt': '\n'.join(summary_lines(result)) + '\n',
-                'metrics.json': json.dumps(result, indent=1) + '\n'}
+    contents = {'metrics.txt': '\n'.join(summary_lines(metrics)) + '\n',
+                'metrics.json': json.dumps(metrics, indent=1) + '\n'}
     paths = []
     for name, text in contents.items():
         paths.append(os.path.join(folder, name))
@@ -117,5 +122,5 @@ def write(result, folder):
     return paths
 
 
-def _number(value, form):
-    return 'n/a' if value is None else form % value
+def _number(value: Optional[float], spec: str) -> str:
+    return 'n/a' if value is None else format(value, spec)

@@ -1,4 +1,4 @@
-"""A trained network as a SavedModel, checked after writing.
+"""Writes a trained network as a SavedModel, loads it, and compares it with its checkpoint.
 
 Signature `serving_default`: 'images' uint8 [N, H, W, 3], any size from 75 up, â†’ 'labels' uint8 [N, H, W] and
 'probabilities' float32 [N, H, W, C]. Assets: `class_names.txt` (line number = label) and `palette.txt` (R G B a line).
@@ -6,9 +6,12 @@ Signature `serving_default`: 'images' uint8 [N, H, W, 3], any size from 75 up, â
 import os
 import shutil
 import tempfile
+from typing import Dict, Iterable, Tuple
 
 import numpy as np
 
+from fcn.config import NetworkConfig
+from fcn.data.datasets import Dataset
 from fcn.network.builder import build, used_variables
 from fcn.runs import checkpoints
 from fcn.utils.errors import InputError
@@ -17,34 +20,29 @@ from TensorflowUtils import session_config, tf
 SIGNATURE = tf.saved_model.signature_constants.DEFAULT_SERVING_SIGNATURE_DEF_KEY
 
 
-def export(export_dir, prefix, dataset, config):
+def export(export_dir: str, prefix: str, dataset: Dataset, config: NetworkConfig) -> None:
     """Writes the network of a checkpoint to the new folder `export_dir`.
 
     Args:
       export_dir: folder to make; must not exist, or be empty.
       prefix: of the checkpoint.
-      dataset: the `fcn.data.datasets.Dataset` whose classes it knows.
+      dataset: the `Dataset` whose classes the network knows.
       config: of the network.
 
     Raises:
       InputError: the folder is taken or cannot be written, or the checkpoint is of another network.
     """
     if os.path.isdir(export_dir) and os.listdir(export_dir):
-        raise InputError('--export_dir=%s is not empty. Name a new folder.' % export_dir)
-    with tf.Graph().as_default(), tempfile.TemporaryDirectory() as aside, \
+        raise InputError(f'--export_dir={export_dir} is not empty. Name a new folder.')
+    with tf.Graph().as_default(), tempfile.TemporaryDirectory() as asset_dir, \
             tf.Session(config=session_config()) as session:
         images = tf.placeholder(tf.uint8, [None, None, None, 3], name='images')
         prediction, logits, _ = build(images, config, False)
         outputs = {'labels': tf.cast(tf.squeeze(prediction, 3), tf.uint8, name='labels'),
                    'probabilities': tf.nn.softmax(logits, name='probabilities')}
-        texts = {'class_names.txt': dataset.class_names,
-                 'palette.txt': ['%d %d %d' % tuple(row) for row in dataset.palette[:len(dataset.class_names)]]}
-        for name, lines in texts.items():
-            with open(os.path.join(aside, name), 'w', encoding='utf-8') as file:
-                file.write('\n'.join(lines) + '\n')
-            tf.add_to_collection(tf.GraphKeys.ASSET_FILEPATHS, tf.constant(os.path.join(aside, name)))
+        _add_assets(asset_dir, dataset)
         checkpoints.restore(session, prefix, used_variables())
-        unused = [one for one in tf.global_variables() if one not in set(used_variables())]
+        unused = [variable for variable in tf.global_variables() if variable not in set(used_variables())]
         session.run(tf.variables_initializer(unused))
         try:
             if os.path.isdir(export_dir):
@@ -57,13 +55,29 @@ def export(export_dir, prefix, dataset, config):
             builder.save()
         except (OSError, tf.errors.OpError) as error:
             shutil.rmtree(export_dir, ignore_errors=True)
-            raise InputError('--export_dir=%s cannot be written: %s' % (export_dir, error)) from None
+            raise InputError(f'--export_dir={export_dir} cannot be written: {error}') from None
+
+
+def _add_assets(folder: str, dataset) -> None:
+    """Writes the assets, see the module, to a folder, and adds them to the graph's collection of assets."""
+    palette = dataset.palette[:len(dataset.class_names)]
+    texts = {'class_names.txt': dataset.class_names,
+             'palette.txt': [f'{red} {green} {blue}' for red, green, blue in palette]}
+    for name, lines in texts.items():
+        path = os.path.join(folder, name)
+        with open(path, 'w', encoding='utf-8') as file:
+            file.write('\n'.join(lines) + '\n')
+        tf.add_to_collection(tf.GraphKeys.ASSET_FILEPATHS, tf.constant(path))
 
 
 class Exported:
-    """A SavedModel that `export` wrote, loaded for prediction: a context manager, then a function of one image."""
+    """A SavedModel that `export` wrote, loaded for prediction: a context manager, then a function of one image.
 
-    def __init__(self, export_dir):
+    Args:
+      export_dir: folder of the SavedModel.
+    """
+
+    def __init__(self, export_dir: str):
         self._session = tf.Session(graph=tf.Graph(), config=session_config())
         with self._session.graph.as_default():
             meta = tf.saved_model.load(self._session, [tf.saved_model.tag_constants.SERVING], export_dir)
@@ -71,33 +85,35 @@ class Exported:
         self._images = signature.inputs['images'].name
         self._outputs = {name: signature.outputs[name].name for name in ('labels', 'probabilities')}
 
-    def __call__(self, image):
+    def __call__(self, image: np.ndarray) -> Dict[str, np.ndarray]:
         """Predicts one image, uint8 [H, W, 3]. Returns {'labels' uint8 [H, W], 'probabilities' float32 [H, W, C]}."""
         fetched = self._session.run(self._outputs, {self._images: image[None]})
         return {name: value[0] for name, value in fetched.items()}
 
-    def __enter__(self):
+    def __enter__(self) -> 'Exported':
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_) -> None:
         self._session.close()
 
 
-def compare(export_dir, pictures):
+def compare(export_dir: str, predictions: Iterable[dict]) -> Tuple[int, int, float]:
     """Compares a SavedModel with what a checkpoint predicts.
 
     Args:
       export_dir: folder of the SavedModel.
-      pictures: iterable of dicts with 'image', 'prediction' and 'probabilities', see `fcn.inference.predictor`.
+      predictions: of the checkpoint: {'image' uint8 RGB [H, W, 3], 'prediction' uint8 [H, W], 'probabilities' float32
+        [H, W, C]}, as `fcn.inference.predictor` gives them.
 
     Returns:
       (images compared, pixels whose label differs, largest difference of a probability).
     """
     images, pixels, largest = 0, 0, 0.0
     with Exported(export_dir) as exported:
-        for one in pictures:
-            result = exported(one['image'])
+        for predicted in predictions:
+            result = exported(predicted['image'])
             images += 1
-            pixels += int((result['labels'] != one['prediction']).sum())
-            largest = max(largest, float(np.abs(result['probabilities'] - one['probabilities']).max()))
+            pixels += int((result['labels'] != predicted['prediction']).sum())
+            difference = np.abs(result['probabilities'] - predicted['probabilities']).max()
+            largest = max(largest, float(difference))
     return images, pixels, largest

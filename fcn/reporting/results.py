@@ -45,7 +45,8 @@ def write_test(found: Any, prefix: str, config: Config, run: RunConfig, dataset:
         for name in ('metrics.txt', 'metrics.json'):
             with contextlib.suppress(FileNotFoundError):
                 os.remove(os.path.join(results_dir, 'crf', name))
-    result_files.write_confusion(os.path.join(results_dir, 'confusion_matrix.csv'), found.confusion, dataset.class_names)
+    result_files.write_confusion(
+        os.path.join(results_dir, 'confusion_matrix.csv'), found.confusion, dataset.class_names)
     result_files.write_image_scores(os.path.join(results_dir, 'images.csv'), [
         (record['filename'],) + scores for record, scores in zip(dataset.validation, found.image_scores)])
     model = model_card.ScoredModel(dataset, prefix, result, found.loss, config.data.data_dir,

@@ -38,7 +38,7 @@ def test_noise_is_cleaned_up_and_the_edge_kept():
 @needs_pydensecrf
 def test_without_pairwise_terms_the_likeliest_label_stays():
     image, _, probabilities = two_regions()
-    labels = crf.dense_crf(image, probabilities, gaussian_compat=0, bilateral_compat=0)
+    labels = crf.dense_crf(image, probabilities, crf.CRFParameters(gaussian_compat=0, bilateral_compat=0))
     np.testing.assert_array_equal(labels, probabilities.argmax(-1))
 
 
@@ -60,31 +60,31 @@ def test_missing_package_says_what_to_install(monkeypatch):
 
 
 def test_parameters():
-    assert crf.parameters([]) == crf.PARAMETERS
-    assert crf.parameters(['iterations=5', 'bilateral_sxy=7.5']) == dict(crf.PARAMETERS, iterations=5,
-                                                                         bilateral_sxy=7.5)
+    assert crf.parse_parameters([]) == crf.CRFParameters() == crf.DEFAULTS
+    assert crf.parse_parameters(['iterations=5', 'bilateral_sxy=7.5']) == crf.CRFParameters(iterations=5,
+                                                                                            bilateral_sxy=7.5)
     for text, words in (('iteration=5', "'iteration' is none of iterations, gaussian_sxy"),
                         ('iterations', 'no whole number'), ('iterations=2.5', 'no whole number'),
                         ('bilateral_sxy=wide', 'no number'), ('iterations=0', 'not from 1'),
                         ('gaussian_sxy=0', 'not from 0.01'), ('bilateral_compat=nan', 'not from 0'),
                         ('bilateral_srgb=1e9', 'to 10000')):
         with pytest.raises(ValueError, match=words):
-            crf.parameters([text])
+            crf.parse_parameters([text])
 
 
 @needs_pydensecrf
 def test_parameters_are_those_of_the_refinement():
     image, _, probabilities = two_regions()
-    weak = crf.parameters(['gaussian_compat=0', 'bilateral_compat=0'])
-    np.testing.assert_array_equal(crf.dense_crf(image, probabilities, **weak), probabilities.argmax(-1))
-    np.testing.assert_array_equal(crf.dense_crf(image, probabilities, **crf.PARAMETERS),
+    weak = crf.parse_parameters(['gaussian_compat=0', 'bilateral_compat=0'])
+    np.testing.assert_array_equal(crf.dense_crf(image, probabilities, weak), probabilities.argmax(-1))
+    np.testing.assert_array_equal(crf.dense_crf(image, probabilities, crf.DEFAULTS),
                                   crf.dense_crf(image, probabilities))
 
 
 @needs_pydensecrf
 def test_large_images_keep_their_prediction(monkeypatch):
     image, truth, probabilities = two_regions()
-    refine = crf.Refinement(crf.PARAMETERS)
+    refine = crf.Refinement(crf.DEFAULTS)
     np.testing.assert_array_equal(refine(image, probabilities), crf.dense_crf(image, probabilities))
     monkeypatch.setattr(crf, 'MOST_PIXELS', truth.size - 1)
     np.testing.assert_array_equal(refine(image, probabilities), probabilities.argmax(-1))

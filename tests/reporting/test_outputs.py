@@ -1,5 +1,5 @@
 """fcn/reporting/outputs.py: which images are shown; what visualize writes is tested with whole runs and photos."""
-from fcn.data.records import record
+from fcn.data.datasets import record
 from fcn.reporting.outputs import with_best_and_worst
 
 
