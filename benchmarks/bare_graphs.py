@@ -1,4 +1,4 @@
-"""Networks on one constant batch, alone, and matrix products: what bench.py compares the program with."""
+"""Times networks alone, on one constant batch, and matrix products: what bench.py compares the program with."""
 import contextlib
 import functools
 import time
@@ -9,7 +9,7 @@ SETTLED = 4  # steps at the beginning that are not counted
 
 
 def timed(run, repeats, settled=SETTLED):
-    """Calls `run`. Returns the seconds of each call, behind those that are not counted."""
+    """Calls `run`. Returns the seconds of each call, behind the first `settled` calls."""
     seconds = []
     for _ in range(repeats + settled):
         begun = time.time()

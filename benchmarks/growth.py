@@ -1,8 +1,8 @@
-"""How the speed of the bare graph grows with the batch, the images' size and the number of classes: docs/growth.png.
+"""Draws how the speed of the bare graph grows with batch, images' size and number of classes: docs/growth.png.
 
     python benchmarks/growth.py [--out=docs/growth.png] [--repeats=5]
 
-FCN-8s, 'scores' head, float32, on constant batches, each point in a process of its own (`bench.py`'s `bare`); medians.
+FCN-8s, 'scores' head, float32, on constant batches, each point in a separate process (`bench.py`'s `bare`); medians.
 Prints a line for each point: kind, batch, size, classes, images/s, peak memory in GB.
 """
 import argparse
@@ -18,19 +18,22 @@ AXES = (('images in a batch, 224×224, 21 classes', [((count, 224, 21), count) f
         ('classes, 8 images of 224×224', [((8, 224, classes), classes) for classes in (21, 60, 151)]))
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('--out', default=os.path.join(bench.ROOT, 'docs', 'growth.png'))
-    parser.add_argument('--repeats', type=int, default=5)
-    arguments = parser.parse_args()
+def measure(repeats):
+    """Returns {(kind, (images, side, classes)): images/s} of all points of AXES, and prints each."""
     speed = {}
     for count, size, classes in sorted({point for _, points in AXES for point, _ in points}):
         for kind in ('train', 'predict'):
             (seconds, _), peak = bench.in_process(bench.bare, kind == 'train', 'scores', classes, 'float32',
-                                           [count, size, size], arguments.repeats)
-            speed[kind, (count, size, classes)] = count / statistics.median(seconds)
-            print('%-7s batch %2d, %3d×%d, %3d classes: %6.2f images/s, %.2f GB' % (
-                kind, count, size, size, classes, speed[kind, (count, size, classes)], peak), flush=True)
+                                                  [count, size, size], repeats)
+            images_per_s = count / statistics.median(seconds)
+            speed[kind, (count, size, classes)] = images_per_s
+            print(f'{kind:7} batch {count:2}, {size:3}×{size}, {classes:3} classes: {images_per_s:6.2f} images/s, '
+                  f'{peak:.2f} GB', flush=True)
+    return speed
+
+
+def draw(speed, path):
+    """Draws what `measure` returns, a plot an axis, and writes it to a PNG."""
     import matplotlib
     matplotlib.use('Agg')
     from matplotlib import pyplot
@@ -45,9 +48,17 @@ def main():
         axes.grid(alpha=0.3)
         ticks = [tick for tick in (0.5, 1, 2, 5, 10, 20, 50, 100) if axes.get_ylim()[0] <= tick <= axes.get_ylim()[1]]
         axes.set_yticks(ticks)
-        axes.set_yticklabels(['%g' % tick for tick in ticks])
+        axes.set_yticklabels([f'{tick:g}' for tick in ticks])
     plots[0].legend()
-    figure.savefig(arguments.out, dpi=80)
+    figure.savefig(path, dpi=80)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('--out', default=os.path.join(bench.ROOT, 'docs', 'growth.png'))
+    parser.add_argument('--repeats', type=int, default=5)
+    arguments = parser.parse_args()
+    draw(measure(arguments.repeats), arguments.out)
 
 
 if __name__ == '__main__':

@@ -45,7 +45,7 @@ VARIANTS = {  # name: flags beyond flags/small_data.flags
 }
 # Of these, the first quarter of the steps, or of the time, trains the new layers only.
 TWO_STEPS, STEP_ONE = ('pretrained_two_steps',), '--trainable_scopes=InceptionV3/Logits,InceptionV3/Upsampling'
-VARIANTS.update(('%s_%s' % (skip, head), ['--skip_layers=' + skip, '--upsampling=' + head])
+VARIANTS.update((f'{skip}_{head}', [f'--skip_layers={skip}', f'--upsampling={head}'])
                 for skip in ('32s', '16s', '8s', '4s') for head in ('scores', 'features')
                 if (skip, head) not in (('4s', 'features'), ('4s', 'scores')))  # there is none; it is the recipe
 # Titles in the printed table; recipe.csv has more columns. Columns of classes are named IOU + class name.
@@ -54,45 +54,47 @@ TITLES = {'variant': 'variant', 'flags': 'flags', 'seed': 'seed', 'steps': 'step
 IOU = 'iou_'
 
 
-def program(*flags):
+def run_program(*flags):
+    """Runs the main script with these flags; ends with its output where it fails."""
     done = subprocess.run([sys.executable, os.path.join(ROOT, 'inception_FCN.py')] + list(flags),
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True, cwd=ROOT)
     if done.returncode:
         sys.exit(done.stdout)
 
 
-def lines_of(logs_dir):
+def read_progress(logs_dir):
+    """Returns the lines of a run's progress.jsonl, a list of dict."""
     with open(os.path.join(logs_dir, 'progress.jsonl')) as file:
         return [json.loads(line) for line in file]
 
 
 def steps_in(minutes, flags, folder):
     """Returns how many steps fit into so many minutes of training, by the median of 8 after the first 4."""
-    program('--mode=train', '--logs_dir=' + folder, '--max_iterations=12', '--log_every=1', *flags)
-    seconds = [line['seconds'] for line in lines_of(folder)]
+    run_program('--mode=train', f'--logs_dir={folder}', '--max_iterations=12', '--log_every=1', *flags)
+    seconds = [line['seconds'] for line in read_progress(folder)]
     shutil.rmtree(folder)
     return int(60 * minutes / statistics.median(after - before for before, after in zip(seconds[3:], seconds[4:])))
 
 
-def steps_of_run(arguments, flags, folder, two):
-    """Returns how many steps to train, and how many of them the new layers only (`two`: a quarter, else 0).
+def steps_of_run(arguments, flags, folder, two_steps):
+    """Returns how many steps to train, and how many of them the new layers only (`two_steps`: a quarter, else 0).
 
-    Keeps it in the run's folder: the same for a run that goes on.
+    Writes both to the run's folder, and reads them there where the run goes on.
     """
-    path, asked = os.path.join(folder, 'run.json'), {'flags': flags, 'steps': arguments.steps,
-                                                     'minutes': None if arguments.steps else arguments.minutes}
+    path = os.path.join(folder, 'run.json')
+    asked = {'flags': flags, 'steps': arguments.steps, 'minutes': None if arguments.steps else arguments.minutes}
     if os.path.exists(path):
         with open(path) as file:
-            kept = json.load(file)
-        if kept['asked'] != asked:
-            sys.exit('%s holds another run: %s. Name another --out.' % (folder, kept['asked']))
-        return kept['chosen']
+            saved = json.load(file)
+        if saved['asked'] != asked:
+            sys.exit(f'{folder} holds another run: {saved["asked"]}. Name another --out.')
+        return saved['chosen']
     if arguments.steps:
-        chosen = arguments.steps, arguments.steps // 4 if two else 0
+        chosen = arguments.steps, arguments.steps // 4 if two_steps else 0
     else:
         speed = os.path.join(folder, 'speed')
-        first = steps_in(arguments.minutes / 4, flags + [STEP_ONE], speed) if two else 0
-        chosen = first + steps_in(arguments.minutes * (0.75 if two else 1), flags, speed), first
+        first = steps_in(arguments.minutes / 4, flags + [STEP_ONE], speed) if two_steps else 0
+        chosen = first + steps_in(arguments.minutes * (0.75 if two_steps else 1), flags, speed), first
     os.makedirs(folder, exist_ok=True)
     with open(path, 'w') as file:
         json.dump({'asked': asked, 'chosen': chosen}, file)
@@ -100,27 +102,29 @@ def steps_of_run(arguments, flags, folder, two):
 
 
 def plan(arguments, name, seed):
-    """Returns a run's folder, its own flags, all its flags, its steps, and how many of these are step one's."""
-    folder = os.path.join(arguments.out, '%s_%d' % (name, seed))
-    own = [flag.format(weights=arguments.weights) for flag in VARIANTS[name]]
-    flags = ['--data_dir=' + arguments.data_dir, '--class_names=' + arguments.class_names] + [
-        '--flagfile=flags/small_data.flags', '--seed=%d' % seed, '--validate_every=0', '--checkpoint_every=500',
-        '--keep_checkpoints=1'] + shlex.split(arguments.more) + own
-    return (folder, own, flags) + tuple(steps_of_run(arguments, flags, folder, name in TWO_STEPS))
+    """Returns a run's folder, its variant's flags, all its flags, its steps, and how many of these are step one's."""
+    folder = os.path.join(arguments.out, f'{name}_{seed}')
+    variant_flags = [flag.format(weights=arguments.weights) for flag in VARIANTS[name]]
+    flags = [f'--data_dir={arguments.data_dir}', f'--class_names={arguments.class_names}',
+             '--flagfile=flags/small_data.flags', f'--seed={seed}', '--validate_every=0', '--checkpoint_every=500',
+             '--keep_checkpoints=1'] + shlex.split(arguments.more) + variant_flags
+    steps, first_steps = steps_of_run(arguments, flags, folder, name in TWO_STEPS)
+    return folder, variant_flags, flags, steps, first_steps
 
 
 def run(arguments, name, seed):
     """Trains and tests one variant where that was not done yet. Returns its row, see `row_of`."""
-    folder, own, flags, steps, first = plan(arguments, name, seed)
+    folder, variant_flags, flags, steps, first_steps = plan(arguments, name, seed)
     logs_dir, results_dir = os.path.join(folder, 'logs'), os.path.join(folder, 'results')
     if not os.path.exists(os.path.join(results_dir, 'metrics.json')):
-        if first:
-            program('--mode=train', '--logs_dir=' + logs_dir, '--max_iterations=%d' % first, STEP_ONE, *flags)
-        program('--mode=train', '--logs_dir=' + logs_dir, '--max_iterations=%d' % steps, *flags)
-        program('--mode=test', '--logs_dir=' + logs_dir, '--results_dir=' + results_dir)
+        if first_steps:
+            run_program('--mode=train', f'--logs_dir={logs_dir}', f'--max_iterations={first_steps}', STEP_ONE, *flags)
+        run_program('--mode=train', f'--logs_dir={logs_dir}', f'--max_iterations={steps}', *flags)
+        run_program('--mode=test', f'--logs_dir={logs_dir}', f'--results_dir={results_dir}')
     with open(os.path.join(results_dir, 'metrics.json')) as file:
         metrics = json.load(file)
-    return row_of(name, ' '.join(shlex.split(arguments.more) + own), seed, lines_of(logs_dir)[-1], metrics)
+    flags_text = ' '.join(shlex.split(arguments.more) + variant_flags)
+    return row_of(name, flags_text, seed, read_progress(logs_dir)[-1], metrics)
 
 
 def row_of(name, flags, seed, last_line, metrics):
@@ -132,8 +136,8 @@ def row_of(name, flags, seed, last_line, metrics):
               'mean_iou': metrics['mean_iou'], 'fw_iou': metrics['frequency_weighted_iou']}
     scores.update((IOU + entry['name'], entry['iou']) for entry in metrics['classes'])
     row = {'variant': name, 'flags': flags, 'seed': seed, 'steps': last_line['step'],
-           'minutes': '%.1f' % (last_line['seconds'] / 60)}
-    row.update((column, '' if score is None else '%.6f' % score) for column, score in scores.items())
+           'minutes': f'{last_line["seconds"] / 60:.1f}'}
+    row.update((column, '' if score is None else f'{score:.6f}') for column, score in scores.items())
     return row
 
 
@@ -152,10 +156,10 @@ def table(rows):
     lines = [list(TITLES.values()) + [column[len(IOU):] for column in classes]]
     lines.append(['---'] * len(lines[0]))
     for row in rows:
-        scores = ['%.3f' % float(row['pixel_accuracy']), '%.3f' % float(row['mean_iou'])]
+        scores = [f'{float(row[column]):.3f}' for column in ('pixel_accuracy', 'mean_iou')]
         lines.append([row['variant'], row['flags'], row['seed'], row['steps'], row['minutes']] + scores
-                     + ['%.2f' % float(row[column]) for column in classes])
-    return '\n'.join('| %s |' % ' | '.join(map(str, line)) for line in lines) + '\n'
+                     + [f'{float(row[column]):.2f}' for column in classes])
+    return ''.join(f'| {" | ".join(map(str, line))} |\n' for line in lines)
 
 
 def main():
@@ -172,13 +176,13 @@ def main():
     parser.add_argument('--seeds', type=int, default=1)
     arguments = parser.parse_args()
     if arguments.list:
-        print('\n'.join('%-28s %s' % (name, ' '.join(flags)) for name, flags in VARIANTS.items()))
+        print('\n'.join(f'{name:28} {" ".join(flags)}' for name, flags in VARIANTS.items()))
         return
     if not arguments.data_dir or not arguments.class_names:
         parser.error('--data_dir and --class_names say on which data to train')
     for name in arguments.variants:
         if name not in VARIANTS:
-            parser.error('%s is none of %s' % (name, ', '.join(VARIANTS)))
+            parser.error(f'{name} is none of {", ".join(VARIANTS)}')
     for name in ('data_dir', 'class_names', 'out', 'weights'):  # the program runs in the repository's folder
         if getattr(arguments, name):
             setattr(arguments, name, os.path.abspath(getattr(arguments, name)))

@@ -1,4 +1,4 @@
-"""What a second worker costs: two processes of one core each against one, and the bytes that they send a step.
+"""Measures what a second worker costs: two processes of one core each against one, and the bytes sent a step.
 
     python benchmarks/two_workers.py --steps=12
 
@@ -20,23 +20,34 @@ sys.path.insert(0, ROOT)
 
 
 def sent_bytes():
+    """Returns how many bytes the loopback interface has sent since the machine started."""
     with open('/proc/net/dev') as file:
         return next(int(line.split()[9]) for line in file if line.strip().startswith('lo:'))
 
 
+def start(data_dir, logs_dir, index, addresses, arguments):
+    """Starts a training process on the core of this index.
+
+    addresses: of the workers of its job, the process being the one of this index; or None: it trains alone.
+    """
+    cluster = {'cluster': {'worker': addresses}, 'task': {'type': 'worker', 'index': index}}
+    return subprocess.Popen([
+        'taskset', '-c', str(index), sys.executable, os.path.join(ROOT, 'inception_FCN.py'), '--mode=train',
+        '--dataset=shapes', f'--data_dir={data_dir}', '--checkpoint_path=', '--log_every=1', '--validate_every=0',
+        '--checkpoint_every=100000', f'--max_iterations={arguments.steps}', f'--image_size={arguments.image_size}',
+        f'--batch_size={arguments.batch_size}', f'--logs_dir={logs_dir}'],
+        stdout=subprocess.DEVNULL, env=dict(os.environ, TF_CONFIG=json.dumps(cluster) if addresses else ''))
+
+
 def train(data_dir, folder, count, together, arguments):
-    """Trains in `count` processes. Returns (seconds a step, bytes a step), medians over the steps behind the third."""
-    processes, logs_dir = [], os.path.join(folder, '0')
-    for index in range(count):
-        cluster = {'cluster': {'worker': ['127.0.0.1:%d' % (arguments.port + one) for one in range(count)]},
-                   'task': {'type': 'worker', 'index': index}}
-        processes.append(subprocess.Popen([
-            'taskset', '-c', str(index), sys.executable, os.path.join(ROOT, 'inception_FCN.py'), '--mode=train',
-            '--dataset=shapes', '--data_dir=' + data_dir, '--checkpoint_path=', '--log_every=1', '--validate_every=0',
-            '--checkpoint_every=100000', '--max_iterations=%d' % arguments.steps,
-            '--image_size=%d' % arguments.image_size, '--batch_size=%d' % arguments.batch_size,
-            '--logs_dir=%s' % (logs_dir if together else os.path.join(folder, str(index)))],
-            stdout=subprocess.DEVNULL, env=dict(os.environ, TF_CONFIG=json.dumps(cluster) if together else '')))
+    """Trains in `count` processes, as workers of one job (`together`) or not.
+
+    Returns (seconds a step, bytes a step) of the first process, medians over the steps behind the third.
+    """
+    logs_dir = os.path.join(folder, '0')
+    addresses = [f'127.0.0.1:{arguments.port + index}' for index in range(count)] if together else None
+    processes = [start(data_dir, logs_dir if together else os.path.join(folder, str(index)), index, addresses,
+                       arguments) for index in range(count)]
     path, counts = os.path.join(logs_dir, 'progress.jsonl'), []
     while processes[0].poll() is None:
         lines = open(path).read().count('\n') if os.path.exists(path) else 0  # noqa: SIM115
@@ -61,23 +72,23 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         data_dir = os.path.join(folder, 'shapes')
         read_ShapesData.draw_dataset(data_dir, training_images=64, validation_images=1)
-        figures = []
+        measured = []
         for run in range(arguments.runs):
-            place = '%s/%%s-%d' % (folder, run)
-            one, _ = train(data_dir, place % 'one', 1, False, arguments)
-            apart, _ = train(data_dir, place % 'apart', 2, False, arguments)
-            two, sent = train(data_dir, place % 'two', 2, True, arguments)
-            figures.append((one, apart, two, apart / one, two / apart, two / one, sent))
-            print('seconds a step: one process %.2f, two apart %.2f, two workers %.2f; %.1f MB sent a step'
-                  % (one, apart, two, sent / 1e6), flush=True)
-        names = tf.train.list_variables(tf.train.latest_checkpoint('%s/two-0/0' % folder))
-    gradient = sum(4 * tf.TensorShape(shape).num_elements() for name, shape in names if name.endswith('/Adam'))
-    one, apart, two, apart_one, two_apart, two_one, sent = (statistics.median(column) for column in zip(*figures))
-    print('medians of %d runs: %.2f, %.2f and %.2f seconds a step' % (arguments.runs, one, apart, two))
-    print('two apart take %.2f times as long as one; two workers %.2f times as long as two apart, %.2f times as '
-          'long as one' % (apart_one, two_apart, two_one))
-    print('sent a step by both: %.1f MB; gradient: %.1f MB, so %.2f times for each worker'
-          % (sent / 1e6, gradient / 1e6, sent / 2 / gradient))
+            single, _ = train(data_dir, f'{folder}/one-{run}', 1, False, arguments)
+            apart, _ = train(data_dir, f'{folder}/apart-{run}', 2, False, arguments)
+            workers, sent = train(data_dir, f'{folder}/two-{run}', 2, True, arguments)
+            measured.append((single, apart, workers, apart / single, workers / apart, workers / single, sent))
+            print(f'seconds a step: one process {single:.2f}, two apart {apart:.2f}, two workers {workers:.2f}; '
+                  f'{sent / 1e6:.1f} MB sent a step', flush=True)
+        variables = tf.train.list_variables(tf.train.latest_checkpoint(f'{folder}/two-0/0'))
+    gradient = sum(4 * tf.TensorShape(shape).num_elements() for name, shape in variables if name.endswith('/Adam'))
+    single, apart, workers, apart_single, workers_apart, workers_single, sent = (
+        statistics.median(column) for column in zip(*measured))
+    print(f'medians of {arguments.runs} runs: {single:.2f}, {apart:.2f} and {workers:.2f} seconds a step')
+    print(f'two apart take {apart_single:.2f} times as long as one; two workers {workers_apart:.2f} times as long as '
+          f'two apart, {workers_single:.2f} times as long as one')
+    print(f'sent a step by both: {sent / 1e6:.1f} MB; gradient: {gradient / 1e6:.1f} MB, so '
+          f'{sent / 2 / gradient:.2f} times for each worker')
 
 
 if __name__ == '__main__':

@@ -20,7 +20,7 @@ RANKS = (
     ('fcn.inference',),
     ('fcn.reporting',),
     ('fcn.training',),
-    ('inception_FCN', 'fcn.backbone', 'fcn.own_data', 'fcn.starting_weights'))
+    ('inception_FCN', 'fcn.backbone', 'fcn.export', 'fcn.own_data', 'fcn.starting_weights'))
 RANK = {name: rank for rank, names in enumerate(RANKS) for name in names}
 SAME_RANK = {('read_ShapesData', 'read_PascalVocData')}  # Shapes are written and read in the layout of Pascal VOC
 KNOWS_ABSL = {'inception_FCN', 'fcn.utils.command_line'}
