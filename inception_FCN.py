@@ -253,9 +253,9 @@ def visualize(context: Context) -> int:
     def refines(image):
         return uses_crf and refine.takes(image)
 
-    def write(image):
-        refined = refine(image['image'], image['probabilities']) if refines(image['image']) else None
-        writer.add(left[image['number']], image, refined, prediction.save_probabilities)
+    def write(predicted):
+        refined = refine(predicted.image, predicted.probabilities) if refines(predicted.image) else None
+        writer.add(left[predicted.number], predicted, refined, prediction.save_probabilities)
     how = {'averaged over': prediction.averaged_over, 'crf': uses_crf and dataclasses.asdict(refine.parameters),
            'tile_size': prediction.tile_size, 'undo_class_weights': prediction.undo_class_weights}
     with outputs.PictureWriter(config.folders.results_dir, dataset, prefix, bool(config.data.image_dir), how) as writer:
@@ -267,10 +267,10 @@ def visualize(context: Context) -> int:
             with trained_model(config, network_to_predict(context), left, dataset, prefix) as (session, predictor):
                 print(f'visualizing {prefix} on {len(left)} images')
                 with SerialExecutor() as writing:
-                    for image in predictor.predict(
+                    for predicted in predictor.predict(
                             session, lambda image: prediction.save_probabilities or refines(image), 'visualizing',
                             prediction.tile_size, unreadable.append if config.data.image_dir else None):
-                        writing.submit(write, image)
+                        writing.submit(write, predicted)
     inspection.print_messages('skipped', unreadable)
     if prediction.crf is None and not uses_crf:
         print('without the dense-CRF panel: pip install pydensecrf2 (Python 3.7 to 3.12) adds it')

@@ -2,7 +2,7 @@
 import contextlib
 import dataclasses
 import math
-from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 from tqdm import tqdm
@@ -12,6 +12,7 @@ from fcn.config import NetworkConfig
 from fcn.data import annotation_check, tensor_images
 from fcn.distributed.cluster import Cluster
 from fcn.inference import metrics, tiling
+from fcn.inference.prediction import Prediction
 from fcn.network import builder, losses
 from fcn.utils.errors import InputError
 from fcn.utils.threads import SerialExecutor, ordered_map
@@ -22,6 +23,13 @@ AHEAD = 3  # images that are computed, or wait to be taken
 FEW_SCORES = 1 << 25  # of an image: while one such is computed another may be, so that no core waits for others
 
 Refine = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+class _Image(NamedTuple):
+    """An image that was read: tensors, or what a session gives for them."""
+    number: Any
+    pixels: Any
+    annotation: Any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +43,7 @@ class EvaluationResult:
     loss: float
     confusion: np.ndarray
     refined_confusion: Optional[np.ndarray]
-    examples: List[Dict[str, Any]]
+    examples: List[Prediction]
     image_scores: List[Tuple[Optional[float], Optional[float]]]
     image_pixels: List[int]
 
@@ -74,9 +82,8 @@ class Predictor:
         confusion = losses.confusion_matrix(self._annotation, prediction, size, dataset.ignore_label)
         self._counts = {'loss': tf.reduce_sum(pixel_losses), 'pixels': tf.reduce_sum(tf.cast(counted, tf.float32)),
                         'confusion': confusion}
-        self._input = {'number': batch['number'][0], 'image': batch['image'][0],
-                       'annotation': batch['annotation'][0, :, :, 0]}
-        self._prediction = tf.cast(prediction[0, :, :, 0], tf.uint8)
+        self._input = _Image(batch['number'][0], batch['image'][0], batch['annotation'][0, :, :, 0])
+        self._labels = tf.cast(prediction[0, :, :, 0], tf.uint8)
         self._probabilities = tf.nn.softmax(logits[0])
 
     def evaluate(self, session: tf.Session, examples: int = 0, progress: Optional[str] = None,
@@ -95,25 +102,27 @@ class Predictor:
 
         def count(image):
             fetches = {name: tensor for name, tensor, wanted in (
-                ('prediction', self._prediction, image['number'] < examples),
+                ('labels', self._labels, image.number < examples),
                 ('probabilities', self._probabilities, refine)) if wanted}
-            return dict(image, **session.run(dict(self._counts, **fetches), {
-                self._image: image['image'][None], self._annotation: image['annotation'][None, ..., None]}))
+            counted = session.run(dict(self._counts, **fetches), {
+                self._image: image.pixels[None], self._annotation: image.annotation[None, ..., None]})
+            return image, counted
 
-        def count_refined(image):
-            labels = refine(image['image'], image['probabilities'])
-            confusions[1] += metrics.confusion_matrix(image['annotation'], labels, classes, ignored)
+        def count_refined(image, probabilities):
+            labels = refine(image.pixels, probabilities)
+            confusions[1] += metrics.confusion_matrix(image.annotation, labels, classes, ignored)
         with SerialExecutor() as refining:
-            for image in ordered_map(count, self._images(session, progress), 2, AHEAD, self._is_large):
-                scores = metrics.compute(image['confusion'], self.dataset.class_names, 1, ignored)
-                table[self.first + image['number'] * self.stride] = [
+            for image, counted in ordered_map(count, self._images(session, progress), 2, AHEAD, self._is_large):
+                scores = metrics.compute(counted['confusion'], self.dataset.class_names, 1, ignored)
+                table[self.first + image.number * self.stride] = [
                     math.nan if value is None else value for value in (
-                        image['loss'], image['pixels'], scores['pixel_accuracy'], scores['mean_iou'],
-                        image['annotation'].size)]
-                confusions[0] += image['confusion']
-                shown += [image] if image['number'] < examples else []
+                        counted['loss'], counted['pixels'], scores['pixel_accuracy'], scores['mean_iou'],
+                        image.annotation.size)]
+                confusions[0] += counted['confusion']
+                if image.number < examples:
+                    shown.append(Prediction(image.number, image.pixels, image.annotation, counted['labels']))
                 if refine:
-                    refining.submit(count_refined, image)
+                    refining.submit(count_refined, image, counted['probabilities'])
         confusions, table = self._sum_confusions(session, confusions), self._sum_tables(session, table)
         rows = [tuple(None if math.isnan(value) else value for value in row) for row in table[:, 2:4].tolist()]
         return EvaluationResult(
@@ -123,8 +132,8 @@ class Predictor:
 
     def predict(self, session: tf.Session, probabilities: Optional[Callable[[np.ndarray], bool]] = None,
                 progress: Optional[str] = None, tile_size: int = 0,
-                on_unreadable: Optional[Callable[[InputError], Any]] = None) -> Iterator[Dict[str, Any]]:
-        """Predicts every image.
+                on_unreadable: Optional[Callable[[InputError], Any]] = None) -> Iterator[Prediction]:
+        """Yields the prediction of every image, in the records' order.
 
         Args:
           session: with the variables.
@@ -134,21 +143,19 @@ class Predictor:
             are cut into tiles that overlap by `MARGIN` at each side. 0: never.
           on_unreadable: None, or a function that is handed the InputError of an image that cannot be read; else it is
             raised.
-
-        Yields:
-          {'number': of the record, 'image' uint8 [H, W, 3], 'annotation' and 'prediction' uint8 [H, W], 'probabilities'
-          float32 [H, W, C] where asked for}.
         """
         def predict(image):
-            wanted = probabilities is not None and probabilities(image['image'])
-            return dict(image, **self._predict(session, image['image'], wanted, tile_size))
+            wanted = probabilities is not None and probabilities(image.pixels)
+            return Prediction(image.number, image.pixels, image.annotation, **self._predict(
+                session, image.pixels, wanted, tile_size))
         return ordered_map(predict, self._images(session, progress, on_unreadable), 2, AHEAD, self._is_large)
 
     def _is_large(self, image):
-        return image['annotation'].size * self._scores_a_pixel > FEW_SCORES
+        return image.annotation.size * self._scores_a_pixel > FEW_SCORES
 
     def _predict(self, session, image, probabilities, tile_size):
-        fetches = dict({'prediction': self._prediction}, **(
+        """Returns {'labels', and 'probabilities' if they are wanted} of an image, which is cut into tiles."""
+        fetches = dict({'labels': self._labels}, **(
             {'probabilities': self._probabilities} if probabilities else {}))
         result = {}
         for rows in tiling.tiles(image.shape[0], tile_size, MARGIN):

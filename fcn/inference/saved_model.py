@@ -12,6 +12,7 @@ import numpy as np
 
 from fcn.config import NetworkConfig
 from fcn.data.datasets import Dataset
+from fcn.inference.prediction import Prediction
 from fcn.network.builder import build, used_variables
 from fcn.runs import checkpoints
 from fcn.utils.errors import InputError
@@ -97,13 +98,12 @@ class Exported:
         self._session.close()
 
 
-def compare(export_dir: str, predictions: Iterable[dict]) -> Tuple[int, int, float]:
+def compare(export_dir: str, predictions: Iterable[Prediction]) -> Tuple[int, int, float]:
     """Compares a SavedModel with what a checkpoint predicts.
 
     Args:
       export_dir: folder of the SavedModel.
-      predictions: of the checkpoint: {'image' uint8 RGB [H, W, 3], 'prediction' uint8 [H, W], 'probabilities' float32
-        [H, W, C]}, as `fcn.inference.predictor` gives them.
+      predictions: of the checkpoint, with probabilities.
 
     Returns:
       (images compared, pixels whose label differs, largest difference of a probability).
@@ -111,9 +111,9 @@ def compare(export_dir: str, predictions: Iterable[dict]) -> Tuple[int, int, flo
     images, pixels, largest = 0, 0, 0.0
     with Exported(export_dir) as exported:
         for predicted in predictions:
-            result = exported(predicted['image'])
+            result = exported(predicted.image)
             images += 1
-            pixels += int((result['labels'] != predicted['prediction']).sum())
-            difference = np.abs(result['probabilities'] - predicted['probabilities']).max()
+            pixels += int((result['labels'] != predicted.labels).sum())
+            difference = np.abs(result['probabilities'] - predicted.probabilities).max()
             largest = max(largest, float(difference))
     return images, pixels, largest

@@ -3,6 +3,7 @@ import os
 from typing import Iterable, List, Sequence, Tuple
 
 from fcn.config import RunConfig, read_run_config
+from fcn.inference.prediction import Prediction
 from fcn.reporting import panels
 from fcn.utils.errors import InputError
 from fcn.utils.files import make_folder, writing
@@ -47,24 +48,23 @@ class Comparison:
         self._panels = {}  # {number of a record: list of panels}
         self._names = dict(zip(folders, short_names(folders)))
 
-    def add(self, folder: str, skip_layers: str, records: Sequence[dict], predictions: Iterable[dict]) -> None:
+    def add(self, folder: str, skip_layers: str, records: Sequence[dict], predictions: Iterable[Prediction]) -> None:
         """Adds a run's predictions.
 
         Args:
           folder: of the run, one of those given to the constructor.
           skip_layers: of the run's network, such as '8s', for the title.
           records: that are predicted.
-          predictions: {'number' of the record, 'image' uint8 RGB [H, W, 3], 'annotation' and 'prediction' uint8
-            [H, W]}, as `fcn.inference.predictor` gives them.
+          predictions: of the records, by the run.
         """
         title = f'FCN-{skip_layers}, {self._names[folder]}'
         for predicted in predictions:
-            number = predicted['number']
+            number = predicted.number
             if number not in self._panels:
-                self._panels[number] = [('Image', predicted['image'])]
+                self._panels[number] = [('Image', predicted.image)]
                 if records[number]['annotation']:
-                    self._panels[number].append(('Ground truth', predicted['annotation']))
-            self._panels[number].append((title, predicted['prediction']))
+                    self._panels[number].append(('Ground truth', predicted.annotation))
+            self._panels[number].append((title, predicted.labels))
 
     def write(self, folder: str, records: Sequence[dict], dataset) -> str:
         """Writes comparison.png, and returns its path. dataset: the `fcn.data.datasets.Dataset` of the labels."""

@@ -16,6 +16,7 @@ import numpy as np
 
 from fcn.data import palettes
 from fcn.inference import metrics
+from fcn.inference.prediction import Prediction
 from fcn.reporting import cards, overlays, panels
 from fcn.reporting.result_files import ImageScores
 from fcn.utils.errors import printable
@@ -85,19 +86,18 @@ class PictureWriter:
         return all(os.path.isfile(path) and os.path.getmtime(path) > os.path.getmtime(record['image'])
                    for path in paths)
 
-    def add(self, record: dict, predicted: dict, refined: Optional[np.ndarray] = None,
+    def add(self, record: dict, predicted: Prediction, refined: Optional[np.ndarray] = None,
             save_probabilities: bool = False) -> None:
         """Writes one picture's files.
 
         Args:
           record: of the image.
-          predicted: {'image' uint8 RGB [H, W, 3], 'annotation' and 'prediction' uint8 [H, W], 'probabilities' float
-            [H, W, C] where they are saved}, as `fcn.inference.predictor` gives it.
+          predicted: its prediction, with probabilities where they are saved.
           refined: labels uint8 [H, W] by the dense CRF, or None.
           save_probabilities: whether to write the probabilities.
         """
-        image, prediction, name = predicted['image'], predicted['prediction'], record['filename']
-        annotation = predicted['annotation'] if record['annotation'] else None
+        image, prediction, name = predicted.image, predicted.labels, record['filename']
+        annotation = predicted.annotation if record['annotation'] else None
         self.pictures = [entry for entry in self.pictures if entry['name'] != name]
         panel = self._unused_panel()
         self._write_panel(panel, name, image, annotation, prediction, refined)
@@ -111,7 +111,7 @@ class PictureWriter:
                             **panels.QUICK_PNG)
         if save_probabilities:
             with writing(paths['probabilities']):
-                np.savez_compressed(paths['probabilities'], probabilities=predicted['probabilities'].astype('float16'))
+                np.savez_compressed(paths['probabilities'], probabilities=predicted.probabilities.astype('float16'))
         self.pictures.append(self._entry(record, panel, annotation, prediction))
 
     def _unused_panel(self) -> str:

@@ -36,9 +36,9 @@ def validate(predictor: Predictor, session: tf.Session, log: Any, step: int) -> 
         return {}
     dataset = predictor.dataset
     for example in result.examples:
-        strip = np.concatenate([example['image']] + [palettes.colorize(example[labels], dataset.palette)
-                                                     for labels in ('annotation', 'prediction')], axis=1)
-        number = predictor.first + example['number'] * predictor.stride
+        strip = np.concatenate([example.image] + [palettes.colorize(labels, dataset.palette)
+                                                  for labels in (example.annotation, example.labels)], axis=1)
+        number = predictor.first + example.number * predictor.stride
         log.summary('validation', step, image_summary(f'input_truth_prediction/{number}', strip))
     measured = metrics.compute(result.confusion, dataset.class_names, predictor.total, dataset.ignore_label)
     log.scalars('validation', step, **{'class_iou/' + printable(row['name']): row['iou']

@@ -46,21 +46,21 @@ def test_scores_of_pairs_are_those_of_images_alone(evaluated, monkeypatch):
     assert pairs.loss == pytest.approx(alone.loss, rel=1e-6) and pairs.image_scores == alone.image_scores
     assert len(set(pairs.image_scores)) == len(SIZES)
     assert pairs.image_pixels == [height * width for height, width in SIZES]
-    assert [one['number'] for one in pairs.examples] == [0, 1, 2]
+    assert [one.number for one in pairs.examples] == [0, 1, 2]
     for one, other in zip(pairs.examples, alone.examples):
-        for name in ('image', 'annotation', 'prediction'):
-            np.testing.assert_array_equal(one[name], other[name])
+        for name in ('image', 'annotation', 'labels'):
+            np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
 
 
 def test_pictures_come_in_the_records_order(evaluated):
     session, predictor = evaluated
     pictures = list(predictor.predict(session, lambda image: image.shape[0] == 75))
-    assert [one['number'] for one in pictures] == list(range(len(SIZES)))
-    assert [one['prediction'].shape for one in pictures] == SIZES
+    assert [one.number for one in pictures] == list(range(len(SIZES)))
+    assert [one.labels.shape for one in pictures] == SIZES
     for one, size in zip(pictures, SIZES):
-        assert ('probabilities' in one) == (size[0] == 75)
-        if 'probabilities' in one:
-            np.testing.assert_array_equal(one['probabilities'].argmax(-1), one['prediction'])
+        assert (one.probabilities is not None) == (size[0] == 75)
+        if one.probabilities is not None:
+            np.testing.assert_array_equal(one.probabilities.argmax(-1), one.labels)
 
 
 def test_refined_labels_are_counted(evaluated):

@@ -41,8 +41,8 @@ def test_tiled_prediction_equals_whole(tmp_path, monkeypatch):
         session.run(tf.global_variables_initializer())
         (whole,) = predictor.predict(session, lambda _: True)
         (tiled,) = predictor.predict(session, lambda _: True, tile_size=640)
-    assert whole['prediction'].shape == (160, 900) and (whole['image'] == tiled['image']).all()
-    np.testing.assert_allclose(tiled['probabilities'], whole['probabilities'], atol=0.02)
-    assert (tiled['prediction'] == whole['prediction']).mean() > 0.98
-    edge = tiled['probabilities'][:, 440:456]  # of the first tile: 640 - 192 = 448
-    assert np.abs(edge - whole['probabilities'][:, 440:456]).max() < 0.02
+    assert whole.labels.shape == (160, 900) and (whole.image == tiled.image).all()
+    np.testing.assert_allclose(tiled.probabilities, whole.probabilities, atol=0.02)
+    assert (tiled.labels == whole.labels).mean() > 0.98
+    edge = tiled.probabilities[:, 440:456]  # of the first tile: 640 - 192 = 448
+    assert np.abs(edge - whole.probabilities[:, 440:456]).max() < 0.02
