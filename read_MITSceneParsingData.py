@@ -9,11 +9,12 @@ Source: Zhou et al., Scene Parsing through ADE20K Dataset (2017), http://scenepa
 Names are those of the release's objectInfo150.txt (the first of each line), colours those of its color150.mat.
 """
 import os
+from typing import Callable, List, Optional, Tuple
 
 import numpy as np
 
-from fcn.data.datasets import IMAGE_EXTENSIONS, list_stems, must_download, record
-from fcn.data.problems import report_problem
+from fcn.data.datasets import IMAGE_EXTENSIONS, Record, list_stems, must_download, record
+from fcn.data.problems import Problem, report_problem
 from fcn.utils import download
 from fcn.utils.errors import InputError
 
@@ -56,15 +57,16 @@ PALETTE = np.zeros((256, 3), 'uint8')
 PALETTE[1:NUM_OF_CLASSES] = [list(bytes.fromhex(colour)) for colour in _COLOURS.split()]
 
 
-def read_dataset(data_dir=DATA_DIR, data_url=None, on_problem=None):
+def read_dataset(data_dir: str = DATA_DIR, data_url: Optional[str] = None,
+                 on_problem: Optional[Callable[[Problem], None]] = None) -> Tuple[List[Record], List[Record]]:
     """Lists the records of the training and the validation split.
 
     Args:
-      data_dir: the folder that holds ADEChallengeData2016/, or that folder itself. The default one is filled by
-        download when it does not (1 GB), and so is any folder when `data_url` is given.
+      data_dir: the folder that holds ADEChallengeData2016/, or that folder itself. The default folder is filled
+        by download when it does not (1 GB), and so is any folder when `data_url` is given.
       data_url: where to download from instead of the benchmark's own host.
-      on_problem: None, or a function that is handed a `Problem` of fcn/data/inspection.py for each image without
-        annotation and each split without images; those images are left out, and reading goes on.
+      on_problem: None, or a function that is handed a `fcn.data.problems.Problem` for each image without annotation and
+        each split without images; such images are left out, and reading goes on.
 
     Returns:
       (training_records, validation_records), lists sorted by file name.
@@ -79,14 +81,14 @@ def read_dataset(data_dir=DATA_DIR, data_url=None, on_problem=None):
             download.fetch_and_extract(DATA_URL, data_dir, sha1=DATA_SHA1)
     root = find_root(data_dir)
     if root is None:
-        raise InputError('--data_dir=%s is not in the layout of MIT Scene Parsing: neither it nor '
+        raise InputError(f'--data_dir={data_dir} is not in the layout of MIT Scene Parsing: neither it nor '
                          'ADEChallengeData2016/ in it holds images/training, images/validation, annotations/training '
-                         'and annotations/validation.' % data_dir)
+                         'and annotations/validation.')
     return _read_split(root, 'training', on_problem), _read_split(root, 'validation', on_problem)
 
 
-def find_root(data_dir):
-    """Returns the one of `data_dir` and ADEChallengeData2016/ in it that holds images/training, or None."""
+def find_root(data_dir: str) -> Optional[str]:
+    """Returns ADEChallengeData2016/ in `data_dir`, or `data_dir`, whichever holds images/training, or None."""
     for root in (os.path.join(data_dir, 'ADEChallengeData2016'), data_dir):
         if os.path.isdir(os.path.join(root, 'images', 'training')):
             return root
@@ -94,12 +96,13 @@ def find_root(data_dir):
 
 
 def _read_split(root, split, on_problem):
-    folders = [os.path.join(root, kind, split) for kind in ('images', 'annotations')]
-    images, annotations = list_stems(folders[0], IMAGE_EXTENSIONS), list_stems(folders[1], ('.png',))
+    """Lists the records of 'training' or 'validation'."""
+    image_dir, annotation_dir = (os.path.join(root, kind, split) for kind in ('images', 'annotations'))
+    images, annotations = list_stems(image_dir, IMAGE_EXTENSIONS), list_stems(annotation_dir, ('.png',))
     if not images:
-        report_problem(on_problem, 'empty split', split, folders[0], '%s holds no images.' % folders[0])
+        report_problem(on_problem, 'empty split', split, image_dir, f'{image_dir} holds no images.')
     for stem, path in images.items():
         if stem not in annotations:
-            report_problem(on_problem, 'missing file', split, os.path.join(folders[1], stem + '.png'),
-                   'The image %s has no annotation: there is no %s.png in %s.' % (path, stem, folders[1]))
+            report_problem(on_problem, 'missing file', split, os.path.join(annotation_dir, stem + '.png'),
+                           f'The image {path} has no annotation: there is no {stem}.png in {annotation_dir}.')
     return [record(path, annotations[stem]) for stem, path in images.items() if stem in annotations]

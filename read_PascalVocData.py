@@ -12,10 +12,11 @@ Source: Everingham et al., The PASCAL Visual Object Classes Challenge 2012, http
 """
 import glob
 import os
+from typing import Callable, List, Optional, Tuple
 
-from fcn.data.datasets import IMAGE_EXTENSIONS, list_stems, must_download, record
+from fcn.data.datasets import IMAGE_EXTENSIONS, Record, list_stems, must_download, record
 from fcn.data.palettes import voc_palette
-from fcn.data.problems import report_problem
+from fcn.data.problems import Problem, report_problem
 from fcn.utils import download
 from fcn.utils.errors import InputError
 
@@ -32,16 +33,16 @@ IGNORE_LABEL = 255
 PALETTE = voc_palette()
 
 
-def read_dataset(data_dir=DATA_DIR, data_url=None, on_problem=None):
+def read_dataset(data_dir: str = DATA_DIR, data_url: Optional[str] = None,
+                 on_problem: Optional[Callable[[Problem], None]] = None) -> Tuple[List[Record], List[Record]]:
     """Lists the records of the training and the validation split.
 
     Args:
-      data_dir: a folder in VOC layout. The default one is filled by download when it is not (2 GB), and so is any
+      data_dir: a folder in VOC layout. The default folder is filled by download when it is not (2 GB), and so is any
         folder when `data_url` is given.
       data_url: where to download from instead of VOC's own host.
-      on_problem: None, or a function that is handed a `Problem` of fcn/data/inspection.py for each name without
-        image or annotation, each name listed twice and each empty split file; those records are left out, and reading
-        goes on.
+      on_problem: None, or a function that is handed a `fcn.data.problems.Problem` for each name without image or
+        annotation, each name listed twice and each empty split file; such records are left out, and reading goes on.
 
     Returns:
       (training_records, validation_records), lists in the order of the split files.
@@ -57,21 +58,24 @@ def read_dataset(data_dir=DATA_DIR, data_url=None, on_problem=None):
     return read_folder(data_dir, on_problem)
 
 
-def read_folder(data_dir, on_problem=None):
+def read_folder(data_dir: str, on_problem: Optional[Callable[[Problem], None]] = None,
+                ) -> Tuple[List[Record], List[Record]]:
     """Does what `read_dataset` does for a folder that is there, and downloads nothing."""
     root = find_root(data_dir)
     if root is None:
-        raise InputError('--data_dir=%s is not in PASCAL VOC layout: neither it nor VOCdevkit/VOC2012 in it holds '
-                         'JPEGImages/, SegmentationClass/ and ImageSets/Segmentation/train.txt and val.txt.' % data_dir)
+        raise InputError(f'--data_dir={data_dir} is not in PASCAL VOC layout: neither it nor VOCdevkit/VOC2012 in it '
+                         'holds JPEGImages/, SegmentationClass/ and ImageSets/Segmentation/train.txt and val.txt.')
     splits = os.path.join(root, 'ImageSets', 'Segmentation')
     augmented = os.path.join(root, 'SegmentationClassAug')
-    training = ('trainaug', augmented) if (os.path.isdir(augmented) and os.path.isfile(
-        os.path.join(splits, 'trainaug.txt'))) else ('train', os.path.join(root, 'SegmentationClass'))
-    return (read_split(root, *training, on_problem=on_problem),
-            read_split(root, 'val', os.path.join(root, 'SegmentationClass'), on_problem))
+    plain = os.path.join(root, 'SegmentationClass')
+    if os.path.isdir(augmented) and os.path.isfile(os.path.join(splits, 'trainaug.txt')):
+        training = read_split(root, 'trainaug', augmented, on_problem)
+    else:
+        training = read_split(root, 'train', plain, on_problem)
+    return training, read_split(root, 'val', plain, on_problem)
 
 
-def find_root(data_dir):
+def find_root(data_dir: str) -> Optional[str]:
     """Returns the folder below `data_dir` that holds JPEGImages and ImageSets/Segmentation, or None."""
     candidates = [data_dir]
     for pattern in ('VOC*', os.path.join('*', 'VOC*')):
@@ -83,7 +87,8 @@ def find_root(data_dir):
     return None
 
 
-def read_split(root, split, annotations, on_problem=None):
+def read_split(root: str, split: str, annotations: str,
+               on_problem: Optional[Callable[[Problem], None]] = None) -> List[Record]:
     """Lists the records of one split file, annotations taken from the folder named. Raises InputError.
 
     on_problem: see `read_dataset`.
@@ -93,27 +98,28 @@ def read_split(root, split, annotations, on_problem=None):
         with open(path, encoding='utf-8-sig') as file:
             names = [line.strip() for line in file if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError('The split file %s cannot be read: %s. It lists one image name a line, without extension.'
-                         % (path, error)) from None
+        raise InputError(f'The split file {path} cannot be read: {error}. It lists one image name a line, without '
+                         'extension.') from None
     part = 'validation' if split == 'val' else 'training'
     if not names:
         report_problem(on_problem, 'empty split', part, path,
-               'The split file %s is empty. It lists one image name a line, without extension.' % path)
+                       f'The split file {path} is empty. It lists one image name a line, without extension.')
     folder = os.path.join(root, 'JPEGImages')
     images = list_stems(folder, IMAGE_EXTENSIONS)
     labels = list_stems(annotations, ('.png',))
     records, seen = [], set()
     for name in names:
+        image, annotation = os.path.join(folder, name + '.jpg'), os.path.join(annotations, name + '.png')
         if on_problem and name in seen:
-            report_problem(on_problem, 'duplicate record', part, images.get(name, os.path.join(folder, name + '.jpg')),
-                   'The split file %s names %s twice. Take one of them out.' % (path, name))
+            report_problem(on_problem, 'duplicate record', part, images.get(name, image),
+                           f'The split file {path} names {name} twice. Take one of them out.')
         elif name not in images:
-            report_problem(on_problem, 'missing file', part, os.path.join(folder, name + '.jpg'),
-                   'The split file %s names %s, but there is no %s.jpg in %s.' % (path, name, name, folder))
+            report_problem(on_problem, 'missing file', part, image,
+                           f'The split file {path} names {name}, but there is no {name}.jpg in {folder}.')
         elif name not in labels:
-            report_problem(on_problem, 'missing file', part, os.path.join(annotations, name + '.png'),
-                   'The image %s of the split file %s has no annotation: there is no %s.png in %s.'
-                   % (images[name], path, name, annotations))
+            report_problem(on_problem, 'missing file', part, annotation,
+                           f'The image {images[name]} of the split file {path} has no annotation: there is no '
+                           f'{name}.png in {annotations}.')
         else:
             records.append(record(images[name], labels[name]))
         seen.add(name)

@@ -2,7 +2,8 @@
 
 A miniature of the PASCAL VOC task in PASCAL VOC's layout and annotation format: textured objects of six classes, at any
 rotation, overlapping, on a dull textured background, with a thin 'void' border (label 255) around each. As in photos, a
-class has a typical colour and texture, from which one object in ten departs in each: those are told by shape alone.
+class has a typical colour and texture, from which one object in ten departs in each: such objects are told apart by
+shape alone.
 
     python read_ShapesData.py [folder]
 
@@ -15,12 +16,15 @@ import shutil
 import sys
 import tempfile
 import time
+from typing import Callable, List, Optional, Tuple
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 import read_PascalVocData
-from fcn.data.palettes import voc_palette
+from fcn.data.datasets import Record
+from fcn.data.palettes import save_labels, voc_palette
+from fcn.data.problems import Problem
 from fcn.utils.errors import InputError
 
 DATA_DIR = 'Data_zoo/Shapes/'
@@ -35,7 +39,8 @@ FILE_PREFIX = 'shapes_'  # tells a folder drawn here from any other in VOC layou
 SUPERSAMPLING = 2
 
 
-def read_dataset(data_dir=DATA_DIR, data_url=None, on_problem=None):
+def read_dataset(data_dir: str = DATA_DIR, data_url: Optional[str] = None,
+                 on_problem: Optional[Callable[[Problem], None]] = None) -> Tuple[List[Record], List[Record]]:
     """Lists the data set in `data_dir`, drawing it first where it is absent or incomplete.
 
     Nothing is downloaded: `data_url` is there for the interface that all readers share, and is refused. With
@@ -50,14 +55,14 @@ def read_dataset(data_dir=DATA_DIR, data_url=None, on_problem=None):
       InputError: `data_dir` holds another data set, or part of one, which is left as it is.
     """
     if data_url:
-        raise InputError('--data_url={} is of no use: the shapes data set is drawn, not downloaded.'.format(data_url))
+        raise InputError(f'--data_url={data_url} is of no use: the shapes data set is drawn, not downloaded.')
     if not _is_complete(data_dir) and not (on_problem and read_PascalVocData.find_root(data_dir)):
         draw_dataset(data_dir)
     return read_PascalVocData.read_folder(data_dir, on_problem)
 
 
-def draw_dataset(data_dir=DATA_DIR, training_images=200, validation_images=40, seed=0):
-    """Draws the data set to `data_dir/VOCdevkit`: aside first and moved into place when whole, so never seen half done.
+def draw_dataset(data_dir: str = DATA_DIR, training_images: int = 200, validation_images: int = 40, seed: int = 0):
+    """Draws the data set to a staging folder, which becomes `data_dir/VOCdevkit` when whole, so never seen half done.
 
     An earlier drawing there is replaced. Several processes may draw the same folder at once: one of them wins.
 
@@ -65,46 +70,48 @@ def draw_dataset(data_dir=DATA_DIR, training_images=200, validation_images=40, s
       InputError: `data_dir/VOCdevkit` holds files that were not drawn here, or cannot be written.
     """
     start = time.time()
-    place = os.path.join(data_dir, 'VOCdevkit')
-    replaces = os.path.exists(place)
-    foreign = _first_foreign_file(place)
+    target = os.path.join(data_dir, 'VOCdevkit')
+    replaces = os.path.exists(target)
+    foreign = _first_foreign_file(target)
     if foreign:
-        raise InputError('{} is not part of the shapes data set, which would replace {}. Name another folder with '
-                         '--data_dir (default {}).'.format(foreign, place, DATA_DIR))
+        raise InputError(f'{foreign} is not part of the shapes data set, which would replace {target}. Name another '
+                         f'folder with --data_dir (default {DATA_DIR}).')
     try:
         os.makedirs(data_dir, exist_ok=True)
-        aside = tempfile.mkdtemp(prefix='drawing_', dir=data_dir)
+        staging = tempfile.mkdtemp(prefix='drawing_', dir=data_dir)
     except OSError as error:
-        raise InputError('The shapes data set cannot be drawn in {}: {}.'.format(data_dir, error)) from error
+        raise InputError(f'The shapes data set cannot be drawn in {data_dir}: {error}.') from error
     try:
-        root = os.path.join(aside, 'VOCdevkit', 'VOC2012')
+        root = os.path.join(staging, 'VOCdevkit', 'VOC2012')
         for folder in ('JPEGImages', 'SegmentationClass', os.path.join('ImageSets', 'Segmentation')):
             os.makedirs(os.path.join(root, folder))
-        palette = voc_palette().tobytes()
         for split_number, (split, count) in enumerate((('train', training_images), ('val', validation_images))):
-            stems = ['{}{}_{:04d}'.format(FILE_PREFIX, split, index) for index in range(count)]
-            for index, stem in enumerate(stems):
-                image, annotation = draw_example(np.random.RandomState([seed, split_number, index]))
-                Image.fromarray(image).save(os.path.join(root, 'JPEGImages', stem + '.jpg'), quality=92)
-                indexed = Image.fromarray(annotation)
-                indexed.putpalette(palette)
-                indexed.save(os.path.join(root, 'SegmentationClass', stem + '.png'))
-            with open(os.path.join(root, 'ImageSets', 'Segmentation', split + '.txt'), 'w') as lines:
-                lines.write(''.join(stem + '\n' for stem in stems))
+            _draw_split(root, split, count, [seed, split_number])
         if replaces:
-            shutil.rmtree(place)
+            shutil.rmtree(target)
         try:
-            os.rename(os.path.join(aside, 'VOCdevkit'), place)
+            os.rename(os.path.join(staging, 'VOCdevkit'), target)
         except OSError:
             if not _is_complete(data_dir):  # else another process moved the same drawing into place first
                 raise
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
-    print('Drew the shapes data set in {}: {} training and {} validation images, {:.0f} s.'.format(
-        data_dir, training_images, validation_images, time.time() - start))
+        shutil.rmtree(staging, ignore_errors=True)
+    print(f'Drew the shapes data set in {data_dir}: {training_images} training and {validation_images} validation '
+          f'images, {time.time() - start:.0f} s.')
 
 
-def draw_example(rng):
+def _draw_split(root, split, count, seeds):
+    """Writes `count` images, their annotations and the split file to a folder in VOC layout."""
+    stems = [f'{FILE_PREFIX}{split}_{index:04d}' for index in range(count)]
+    for index, stem in enumerate(stems):
+        image, annotation = draw_example(np.random.RandomState(seeds + [index]))
+        Image.fromarray(image).save(os.path.join(root, 'JPEGImages', stem + '.jpg'), quality=92)
+        save_labels(os.path.join(root, 'SegmentationClass', stem + '.png'), annotation, PALETTE)
+    with open(os.path.join(root, 'ImageSets', 'Segmentation', split + '.txt'), 'w') as lines:
+        lines.write(''.join(stem + '\n' for stem in stems))
+
+
+def draw_example(rng: np.random.RandomState) -> Tuple[np.ndarray, np.ndarray]:
     """Draws one example from the random state `rng`.
 
     Returns:
@@ -148,7 +155,7 @@ def draw_example(rng):
 
 
 def _polygons(label):
-    """Outlines of a class in unit size: a list of (vertices float64 [N, 2], True to fill or False to cut out).
+    """Returns the outlines of a class in unit size: [(vertices float64 [N, 2], True to fill or False to cut out)].
 
     Scaled so that all classes have about the same area, that of a square of circumradius 1.
     """
@@ -174,7 +181,10 @@ def _polygons(label):
 
 
 def _shape_coverage(label, size, centre, rng, width, height):
-    """Share of each pixel that an object covers: float32 [H, W] in [0, 1]; at a random rotation, slightly stretched."""
+    """Returns the share of each pixel that an object covers, float32 [H, W] in [0, 1].
+
+    The object is turned at random, and slightly stretched.
+    """
     angle, stretch = rng.uniform(0, 2 * np.pi), rng.uniform(0.88, 1.12)
     rotation = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     mask = Image.new('L', (width * SUPERSAMPLING, height * SUPERSAMPLING))
@@ -186,7 +196,7 @@ def _shape_coverage(label, size, centre, rng, width, height):
 
 
 def _border(mask):
-    """The pixels on either side of a mask's outline: bool [H, W], 2 pixels wide, none along the image's frame."""
+    """Returns the pixels on both sides of a mask's outline, bool [H, W], 2 pixels wide, none along the frame."""
     border = np.zeros_like(mask)
     across, down = mask[:, 1:] != mask[:, :-1], mask[1:] != mask[:-1]
     border[:, 1:] |= across
@@ -197,13 +207,13 @@ def _border(mask):
 
 
 def _two_colours(rng, hue, saturation, contrast):
-    """Two RGB colours in [0, 1], float64 [2, 3]: a light and a dark one of a hue, `contrast` apart in brightness."""
+    """Returns a light and a dark colour of a hue, `contrast` apart in brightness: RGB in [0, 1], float64 [2, 3]."""
     light = rng.uniform(0.75, 1.0)
     return np.array([colorsys.hsv_to_rgb(hue % 1, saturation, value) for value in (light, light - contrast)])
 
 
 def _paint(rng, texture, x, y, colours, scale):
-    """A texture in two colours: float64 RGB [H, W, 3] in [0, 1].
+    """Paints a texture in two colours. Returns float64 RGB [H, W, 3] in [0, 1].
 
     x, y: float32 [H, W] pixel coordinates, (0, 0) where the gradient is half way; scale 1 means details of 8 to 14
     pixels.
@@ -224,19 +234,19 @@ def _paint(rng, texture, x, y, colours, scale):
         mix = _step(0.14 - np.minimum(np.abs(u % 1 - 0.5), np.abs(v % 1 - 0.5)), period)
     else:  # blotches: smooth noise
         height, width = x.shape
-        cells = Image.fromarray(rng.uniform(-0.6, 1.6, (int(height / period * 2) + 2, int(width / period * 2) + 2)
-                                            ).astype(np.float32))
-        mix = np.clip(np.asarray(cells.resize((width, height), Image.BICUBIC)), 0, 1)
+        shape = int(height / period * 2) + 2, int(width / period * 2) + 2
+        coarse = Image.fromarray(rng.uniform(-0.6, 1.6, shape).astype(np.float32))
+        mix = np.clip(np.asarray(coarse.resize((width, height), Image.BICUBIC)), 0, 1)
     return colours[0] + mix[..., np.newaxis] * (colours[1] - colours[0])
 
 
 def _step(distance, period):
-    """0 below zero, 1 above, one pixel of ramp between, for a distance in periods."""
+    """Returns 0 below zero, 1 above, and one pixel of ramp between, for a distance in periods."""
     return np.clip(distance * period + 0.5, 0, 1)
 
 
 def _is_complete(data_dir):
-    """Whether both splits were drawn here and every file they list is there."""
+    """Returns whether both splits were drawn here and every file they list is there."""
     try:
         training, validation = read_PascalVocData.read_folder(data_dir)
     except InputError:
@@ -245,7 +255,7 @@ def _is_complete(data_dir):
 
 
 def _first_foreign_file(folder):
-    """Path of a file below `folder` that was not drawn here, or None."""
+    """Returns the path of a file below `folder` that was not drawn here, or None."""
     for parent, _, names in os.walk(folder):
         for name in names:
             if not name.startswith(FILE_PREFIX) and name not in ('train.txt', 'val.txt'):

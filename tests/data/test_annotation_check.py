@@ -1,5 +1,6 @@
 """fcn/data/annotation_check.py: which file is named; many records are checked in another process."""
 import collections
+import dataclasses
 import os
 import signal
 import subprocess
@@ -135,6 +136,22 @@ def test_many_are_checked_meanwhile(pair, bad):
     good = annotation_check.AnnotationCheck([pair] * (annotation_check.FEW + 1), DATASET)
     good.wait()
     good.wait()  # does nothing
+
+
+def test_label_map_crosses_the_process(pair, bad):
+    mapped = dataclasses.replace(DATASET, label_map=np.arange(256, dtype='uint8')[::-1] // 254)
+    assert annotation_check.decode_question(annotation_check.encode_question([pair], mapped))[1].label_map.tolist() == (
+        mapped.label_map.tolist())
+    annotation_check.AnnotationCheck([pair] * annotation_check.FEW + [bad], mapped).wait()  # to which 7 is a class
+    unknown = dataclasses.replace(DATASET, label_map=np.full(256, 9, 'uint8'))
+    with pytest.raises(InputError, match='holds the value 1, which the label map'):
+        annotation_check.AnnotationCheck([pair] * (annotation_check.FEW + 1), unknown).wait()
+
+
+def test_question_has_named_fields(pair):
+    """So that fields of Dataset may come and move."""
+    records, dataset = annotation_check.decode_question(annotation_check.encode_question([pair], DATASET))
+    assert records == [pair] and dataset == DATASET and dataset.palette is None and dataset.label_map is None
 
 
 @pytest.mark.parametrize('child', ['import os; os.abort()', 'print("{")', 'import sys; sys.stdin.close()'])

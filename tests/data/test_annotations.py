@@ -1,4 +1,6 @@
 """fcn/data/annotations.py: what annotations of every kind are read as, and which file an error names."""
+import dataclasses
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -64,3 +66,43 @@ def test_void_becomes_the_last_class(tmp_path):
     labels = annotations.read_labels(path, dataset(None, 3, NAMES + ['ambiguous']))
     assert labels.dtype == 'uint8'
     np.testing.assert_array_equal(labels, [[0, 1, 2], [2, 3, 0]])
+
+
+# ---- label maps
+
+IDS = np.array([[7, 8, 11], [11, 3, 7]], 'uint8')  # of a data set whose files hold other ids: 3 is void, 9 unknown
+
+
+def label_map():
+    """Maps the ids 7, 8 and 11 to labels 0, 1 and 2, 3 to void, and all others to no class."""
+    labels = np.full(256, 200, 'uint8')
+    labels[[7, 8, 11, 3]] = [0, 1, 2, 255]
+    return labels
+
+
+def test_label_map_gives_the_labels_of_ids(tmp_path):
+    mapped = dataclasses.replace(dataset(), label_map=label_map())
+    path = save(tmp_path / 'a.png', IDS)
+    labels = annotations.read_labels(path, mapped)
+    assert labels.dtype == 'uint8'
+    np.testing.assert_array_equal(labels, LABELS)
+    counts = annotations.count_labels(path, annotations.open_annotation(path), mapped)
+    assert counts.dtype == annotations.count_labels(path, LABELS, dataset()).dtype
+    np.testing.assert_array_equal(counts, annotations.count_labels(path, LABELS, dataset()))
+
+
+def test_label_map_with_void_as_the_last_class(tmp_path):
+    mapped = dataclasses.replace(dataset(None, 3, NAMES + ['ambiguous']), label_map=label_map())
+    path = save(tmp_path / 'a.png', IDS)
+    np.testing.assert_array_equal(annotations.read_labels(path, mapped), [[0, 1, 2], [2, 3, 0]])
+    assert annotations.count_labels(path, IDS, mapped)[:5].tolist() == [2, 1, 2, 1, 0]
+
+
+def test_ids_that_a_label_map_gives_no_class_are_refused(tmp_path):
+    mapped = dataclasses.replace(dataset(), label_map=label_map())
+    path = save(tmp_path / 'a.png', np.where(IDS == 8, 9, IDS).astype('uint8'))
+    for check in (annotations.check_labels, annotations.count_labels):
+        with raises(path, 'the value 9', 'maps to 200, no class'):
+            check(path, annotations.open_annotation(path), mapped)
+    with raises(path, 'the value 9'):
+        annotations.read_labels(path, mapped)

@@ -1,9 +1,15 @@
 """fcn/data/datasets.py: records, folders, class names, and the interface of readers."""
 import os
+import types
 
+import numpy as np
 import pytest
 
+import read_MITSceneParsingData
+import read_PascalVocData
+import read_ShapesData
 from fcn.data import datasets
+from fcn.data.palettes import voc_palette
 from small_files import raises, write
 
 # ---- records and folders
@@ -56,3 +62,43 @@ def test_bad_class_names(tmp_path, data, words):
 def test_missing_class_names(tmp_path):
     with raises(tmp_path / 'labels.txt', 'cannot be read'):
         datasets.read_class_names(str(tmp_path / 'labels.txt'))
+
+
+# ---- readers
+
+@pytest.mark.parametrize('reader', [read_PascalVocData, read_MITSceneParsingData, read_ShapesData],
+                         ids=lambda reader: reader.__name__)
+def test_readers_have_the_interface(reader):
+    datasets.check_reader(reader)
+
+
+def reader_with(**changes):
+    """A module with the interface of a reader, but for the changes; None takes a name out."""
+    module = types.ModuleType('read_Test')
+    module.__dict__.update({
+        'DATA_DIR': 'Data_zoo/Test/', 'CLASS_NAMES': ['a', 'b'], 'NUM_OF_CLASSES': 2, 'IGNORE_LABEL': 255,
+        'PALETTE': voc_palette(), 'LABEL_MAP': np.zeros(256, 'uint8'),
+        'read_dataset': lambda data_dir='', data_url=None, on_problem=None: ([], [])})
+    module.__dict__.update(changes)
+    for name in [name for name, value in changes.items() if value is None]:
+        delattr(module, name)
+    return module
+
+
+@pytest.mark.parametrize('changes, words', [
+    ({'DATA_DIR': None}, 'no DATA_DIR'), ({'PALETTE': None, 'CLASS_NAMES': None}, 'no CLASS_NAMES; no PALETTE'),
+    ({'read_dataset': None}, 'no read_dataset'), ({'read_dataset': lambda data_dir: ([], [])}, 'no read_dataset'),
+    ({'CLASS_NAMES': ['a', 'a']}, 'different names'), ({'NUM_OF_CLASSES': 3}, 'NUM_OF_CLASSES'),
+    ({'IGNORE_LABEL': 2}, 'IGNORE_LABEL'), ({'PALETTE': voc_palette()[:9]}, 'PALETTE is no uint8 array'),
+    ({'LABEL_MAP': np.zeros(256)}, 'LABEL_MAP is no uint8 array'), ({'LABEL_MAP': {7: 0}}, 'LABEL_MAP')])
+def test_what_is_no_reader_is_refused(changes, words):
+    with pytest.raises(TypeError, match='read_Test is no reader: .*' + words):
+        datasets.check_reader(reader_with(**changes))
+
+
+def test_a_reader_needs_no_label_map_and_no_ignored_label():
+    datasets.check_reader(reader_with())
+    datasets.check_reader(reader_with(LABEL_MAP=None))
+    module = reader_with()
+    module.IGNORE_LABEL = None
+    datasets.check_reader(module)
