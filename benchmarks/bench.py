@@ -192,7 +192,7 @@ def photos_beside_one_core(data, folder, upsampling, classes, precision, repeats
     """
     import inception_FCN
     from fcn.distributed import cluster
-    from fcn.inference import predictor as evaluation
+    from fcn.inference import predictor
     usual = cluster.session_config
 
     def session_config(*arguments, **more):
@@ -202,7 +202,7 @@ def photos_beside_one_core(data, folder, upsampling, classes, precision, repeats
     inception_FCN.freeze_weights()
     # Before the first session, whose number of threads is that of all sessions of a process.
     with mock.patch.object(cluster, 'session_config', session_config), mock.patch.object(
-            evaluation, 'ordered_map', lambda function, items, *_: map(function, items)):
+            predictor, 'ordered_map', lambda function, items, *_: map(function, items)):
         seconds = [bare(False, upsampling, classes, precision, [1, HEIGHT, WIDTH], repeats)[0], photos(
             data, folder, precision), bare(False, upsampling, classes, precision, [1, HEIGHT, WIDTH], repeats)[0]]
     return {'photos_one_core': [seconds[1]], 'bare_one_core': seconds[0] + seconds[2]}

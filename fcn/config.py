@@ -11,6 +11,7 @@ import os
 from typing import Any, Callable, Collection, Dict, List, Optional, Tuple
 
 from fcn.data import class_weights
+from fcn.data.augmentation import AugmentationConfig
 from fcn.utils.errors import InputError
 from fcn.utils.files import write_atomic
 
@@ -18,7 +19,8 @@ from fcn.utils.files import write_atomic
 IMMUTABLE_FLAGS = ('dataset', 'void_class', 'skip_layers', 'upsampling', 'use_batch_norm', 'scale_input')
 DEFAULT_FLAGS = ('data_dir', 'image_size', 'resize')  # taken from there, unless the command line gives them
 # Their change makes a resumed run another than one never stopped, which is said.
-WARN_ON_CHANGE_FLAGS = ('seed', 'augment', 'random_scale', 'color_jitter', 'image_size', 'resize', 'skip_bad_images')
+WARN_ON_CHANGE_FLAGS = ('seed', 'image_size', 'resize', 'skip_bad_images') + tuple(
+    field.name for field in dataclasses.fields(AugmentationConfig))
 
 Flags = Dict[str, Any]
 
@@ -62,9 +64,6 @@ class DataConfig:
     image_dir: Optional[str]
     image_size: int
     resize: str
-    augment: bool
-    random_scale: Tuple[float, float]
-    color_jitter: float
     cache_megabytes: int
 
     @property
@@ -96,6 +95,18 @@ class NetworkConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class LossConfig:
+    """What is minimized, see `fcn.network.losses`.
+
+    ignore_label: label that does not count, or None. class_weights: factors of the C classes, or None. auxiliary_loss:
+    the flag, weight of the loss of the scores of Mixed_6e; 0: there are none.
+    """
+    ignore_label: Optional[int] = None
+    class_weights: Optional[Tuple[float, ...]] = None
+    auxiliary_loss: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
 class OptimizerConfig:
     """How the weights are changed. loss_scale: see `TensorflowUtils.LOSS_SCALES`. The others are flags."""
     optimizer: str = 'adam'
@@ -119,7 +130,6 @@ class TrainingConfig:
     trainable_scopes: Optional[Tuple[str, ...]]
     batch_size: int
     class_weights: str
-    auxiliary_loss: float
     seed: int
     log_every: int
     checkpoint_every: int
@@ -163,6 +173,7 @@ class Config:
     cluster_timeout: float
     folders: FolderConfig
     data: DataConfig
+    augmentation: AugmentationConfig
     optimizer: OptimizerConfig
     training: TrainingConfig
     prediction: PredictionConfig
@@ -171,6 +182,11 @@ class Config:
     def network(self, num_classes: int, **more: Any) -> NetworkConfig:
         """Returns the configuration of a network of `num_classes`. more: those of its fields that are no flags."""
         return _from_flags(NetworkConfig, self.flags, num_classes=num_classes, **more)
+
+    def loss(self, ignore_label: Optional[int], class_factors: Optional[List[float]]) -> LossConfig:
+        """Returns what is minimized on a data set with this ignored label. class_factors: of the classes, or None."""
+        factors = None if class_factors is None else tuple(class_factors)
+        return _from_flags(LossConfig, self.flags, ignore_label=ignore_label, class_weights=factors)
 
     def with_flags_of(self, run: 'RunConfig') -> 'Config':
         """Returns this configuration for the network and the image size of another run."""
@@ -183,8 +199,8 @@ def make_config(flags: Flags) -> Config:
     if (flags['skip_layers'], flags['upsampling']) == ('4s', 'features'):
         raise InputError("--skip_layers=4s goes with --upsampling=scores; the original's head ends at 8s.")
     return _from_flags(
-        Config, flags, flags=dict(flags), data=_from_flags(
-            DataConfig, flags, random_scale=tuple(float(scale) for scale in flags['random_scale'])),
+        Config, flags, flags=dict(flags), data=_from_flags(DataConfig, flags), augmentation=_from_flags(
+            AugmentationConfig, flags, random_scale=tuple(float(scale) for scale in flags['random_scale'])),
         folders=make_folders(flags),
         optimizer=_from_flags(OptimizerConfig, flags), training=_from_flags(TrainingConfig, flags),
         prediction=_from_flags(PredictionConfig, flags, test_scales=tuple(

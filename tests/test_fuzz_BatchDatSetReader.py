@@ -4,7 +4,7 @@ import random
 import BatchDatSetReader
 from fcn.data import annotation_check, datasets
 from fcn.data import stream as stream_of_samples
-from fcn.inference import predictor as evaluation
+from fcn.inference.predictor import naming_bad_files
 from fuzzing import SEED, TIMES, Tally, mutations, write
 from picture_files import DATASET, HEIGHT, WIDTH, annotations, jpegs, other_pictures, pngs
 from TensorflowUtils import tf
@@ -22,7 +22,7 @@ def training_records(folder, count):
 def stream(tally, batches, named, shape):
     """Takes a batch of each of [(what, record)] out of a tf.data.Dataset that has them in this order."""
     def take(number, one):
-        with evaluation.naming_bad_files(lambda: [one], DATASET):
+        with naming_bad_files(lambda: [one], DATASET):
             fetched = session.run(batch)
         assert fetched['number'] == [number] and fetched['image'].shape == (1,) + shape + (3,)
         assert fetched['annotation'].shape == (1,) + shape + (1,) and fetched['image'].dtype == 'uint8'

@@ -1,13 +1,22 @@
 """Augments training samples: small pure functions of the image or the labels, and of drawn numbers.
 
-`fcn.data.stream` draws the numbers, uniform in [0, 1), and calls what is here. Another augmentation is a function here,
-a number of its own in `fcn.data.stream.Sample`, and a flag.
+`fcn.data.stream` draws the numbers, uniform in [0, 1), and calls what is here. Another augmentation is a function and a
+field of AugmentationConfig here, a number of its own in `fcn.data.stream`, and a flag of the field's name.
 """
+from dataclasses import dataclass
 from typing import Tuple
 
 import numpy as np
 
 RANDOM_SCALE = 0.5, 2.0
+
+
+@dataclass(frozen=True)
+class AugmentationConfig:
+    """How training samples are augmented; the flags of these names, see `fcn.data.stream.TrainingStream`."""
+    augment: bool = True
+    random_scale: Tuple[float, float] = RANDOM_SCALE
+    color_jitter: float = 0.0
 
 
 def draw_scale(uniform: float, random_scale: Tuple[float, float]) -> float:

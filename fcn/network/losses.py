@@ -4,12 +4,12 @@
 """
 from typing import Optional, Sequence, Tuple
 
+from fcn.config import LossConfig
 from fcn.distributed.cluster import sum_over_replicas
 from TensorflowUtils import tf
 
 
-def segmentation_loss(logits: tf.Tensor, annotation: tf.Tensor, ignore_label: Optional[int],
-                      class_weights: Optional[Sequence[float]] = None) -> Tuple[tf.Tensor, tf.Tensor]:
+def segmentation_loss(logits: tf.Tensor, annotation: tf.Tensor, config: LossConfig) -> Tuple[tf.Tensor, tf.Tensor]:
     """Returns (the loss to minimize, the loss to report), float32 scalars: this replica's part of each.
 
     Their sums over all replicas are the losses of the global batch. Reported is the mean cross-entropy, not weighted,
@@ -18,12 +18,11 @@ def segmentation_loss(logits: tf.Tensor, annotation: tf.Tensor, ignore_label: Op
     Args:
       logits: float32 [N, H, W, C].
       annotation: integer [N, H, W, 1].
-      ignore_label: pixels that hold it leave the loss; None counts all.
-      class_weights: C factors of the classes in what is minimized, or None.
+      config: which pixels count, and how much in what is minimized.
     """
-    pixels = pixelwise_loss(logits, annotation, ignore_label)
+    pixels = pixelwise_loss(logits, annotation, config.ignore_label)
     reported = mean_loss(*pixels)
-    return (reported if class_weights is None else mean_loss(*pixels, class_weights)), reported
+    return (reported if config.class_weights is None else mean_loss(*pixels, config.class_weights)), reported
 
 
 def pixelwise_loss(logits: tf.Tensor, annotation: tf.Tensor, ignore_label: Optional[int]

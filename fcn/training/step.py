@@ -3,7 +3,7 @@ import dataclasses
 import math
 from typing import Any, Callable, Dict, List, Optional, Sequence
 
-from fcn.config import NetworkConfig, OptimizerConfig
+from fcn.config import LossConfig, NetworkConfig, OptimizerConfig
 from fcn.distributed.cluster import Cluster
 from fcn.network import builder, losses, optimizer
 from nets import inception_v3_fcn as network
@@ -11,18 +11,6 @@ from TensorflowUtils import histogram_summaries, tf
 
 # With n times the batch the gradient is less noisy: how much longer the steps may be.
 SCALINGS = {'none': lambda replicas: 1.0, 'sqrt': math.sqrt, 'linear': float}
-
-
-@dataclasses.dataclass(frozen=True)
-class LossConfig:
-    """What is minimized.
-
-    ignore_label: label that does not count, or None. class_weights: factors of the classes, or None. auxiliary: weight
-    of the loss of the scores of Mixed_6e; 0: there are none.
-    """
-    ignore_label: Optional[int]
-    class_weights: Optional[Sequence[float]]
-    auxiliary: float
 
 
 class Step:
@@ -55,7 +43,7 @@ class Step:
         self.histograms: Optional[tf.Tensor] = None
         self.variables: List[tf.Variable] = []
         self._cluster, self._seed, self._with_histograms = cluster, seed, histograms
-        self._network = dataclasses.replace(network_config, auxiliary=loss_config.auxiliary > 0)
+        self._network = dataclasses.replace(network_config, auxiliary=loss_config.auxiliary_loss > 0)
         self._loss, self._optimizer, self._scopes = loss_config, optimizer_config, trainable_scopes
         with tf.name_scope('input'):
             self._batches = [tf.data.make_one_shot_iterator(batches(cluster.first_replica + number)).get_next()
@@ -85,11 +73,9 @@ class Step:
 
     def _build_loss(self, logits, end_points, annotation):
         """Returns (the loss to minimize, the loss to report), this replica's part of each."""
-        config = self._loss
-        minimized, reported = losses.segmentation_loss(logits, annotation, config.ignore_label, config.class_weights)
-        if config.auxiliary:
+        minimized, reported = losses.segmentation_loss(logits, annotation, self._loss)
+        if self._loss.auxiliary_loss:
             scores = end_points[network.AUXILIARY]
             centres = network.labels_at_cell_centres(annotation, scores)
-            minimized += config.auxiliary * losses.segmentation_loss(
-                scores, centres, config.ignore_label, config.class_weights)[0]
+            minimized += self._loss.auxiliary_loss * losses.segmentation_loss(scores, centres, self._loss)[0]
         return minimized, reported

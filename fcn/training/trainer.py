@@ -17,7 +17,7 @@ from fcn.training.checkpointing import Checkpoints, NoCheckpoints
 from fcn.training.log import NoLog, TrainingLog
 from fcn.training.schedule import Schedule
 from fcn.training.signals import Signals
-from fcn.training.step import SCALINGS, LossConfig, Step
+from fcn.training.step import SCALINGS, Step
 from fcn.training.validation import validate
 from fcn.utils.errors import InputError
 from TensorflowUtils import LOSS_SCALES, describe_devices, lower_precision, tf
@@ -100,7 +100,7 @@ class Trainer:
     def _build(self):
         config, network_config = self.config, self.config.network(len(self.dataset.class_names))
         optimizer_config = dataclasses.replace(config.optimizer, loss_scale=LOSS_SCALES[self._lower_precision])
-        loss_config = LossConfig(self.dataset.ignore_label, self._class_weights, config.training.auxiliary_loss)
+        loss_config = config.loss(self.dataset.ignore_label, self._class_weights)
         try:
             self._train_step = Step(self._cluster, self._reader(), network_config, loss_config, optimizer_config,
                                     config.training.trainable_scopes, config.training.seed, config.debug)
@@ -122,9 +122,8 @@ class Trainer:
         data = self.config.data
         return lambda replica_index: BatchDatSetReader.training_batches(
             self.dataset.training, self.dataset, self._batch_size, data.image_size, seed=self.config.training.seed,
-            first_sample=self._first_sample, resize=data.resize, augment=data.augment, random_scale=data.random_scale,
-            color_jitter=data.color_jitter, replica_index=replica_index, num_replicas=self._cluster.replicas,
-            cache=self._cache)
+            first_sample=self._first_sample, resize=data.resize, replica_index=replica_index,
+            num_replicas=self._cluster.replicas, cache=self._cache, **dataclasses.asdict(self.config.augmentation))
 
     def restore_or_initialize(self) -> None:
         """Gives all variables their values, and says which come from where. Raises InputError."""
