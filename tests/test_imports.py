@@ -11,11 +11,12 @@ import sys
 
 from conftest import ROOT
 
+READERS = tuple(sorted(os.path.basename(path)[:-len('.py')] for path in glob.glob(os.path.join(ROOT, 'read_*.py'))))
 # An import goes to a lower rank, or stays within one package; see docs/architecture.md.
 RANKS = (
     ('TensorflowUtils', 'fcn.utils'),
     ('nets', 'fcn.distributed', 'fcn.data'),
-    ('BatchDatSetReader', 'read_PascalVocData', 'read_MITSceneParsingData', 'read_ShapesData', 'fcn.config'),
+    ('BatchDatSetReader', 'fcn.config') + READERS,
     ('fcn.network', 'fcn.runs'),
     ('fcn.inference',),
     ('fcn.reporting',),
