@@ -1,4 +1,5 @@
 # make demo: a first segmentation, from nothing, in minutes.    make test: the whole test suite.    make bench: speed.
+# make quick-test: what a change breaks most often, without training, in a minute.
 # Each makes its own environment in $(VENV) from $(PYTHON), and uses it again when it exists:
 #     make test PYTHON=python3.7 VENV=.venv37
 PYTHON ?= python3
@@ -7,9 +8,17 @@ VENV ?= .venv
 #     make .venv/installed REQUIREMENTS=requirements-gpu.txt
 REQUIREMENTS ?= $(if $(shell command -v nvidia-smi),requirements-gpu.txt,requirements.txt)
 PYTEST_ARGS ?= -n 2 --dist loadfile
+# What make quick-test runs: tests that train nothing and build no large network, but for one of its variables' names.
+SLOW_FILES = $(wildcard tests/test_fuzz_*.py) $(patsubst %,tests/test_%.py,backbone faults_in_files faults_in_runs \
+    first_version inception_FCN own_data slurm)
+QUICK_TESTS = $(filter-out $(SLOW_FILES),$(wildcard tests/test_*.py)) tests/data tests/utils tests/reporting \
+    tests/training tests/runs tests/inference/test_metrics.py tests/inference/test_crf.py \
+    tests/distributed/test_worker_spec.py tests/nets/test_inception_v3_fcn.py::test_backbone_variables_are_slims \
+    --ignore-glob='*/test_fuzz_*' --ignore-glob='*/test_page_in_browser.py' \
+    -k 'not 151 and not test_broken_bytes and not test_freed_memory'
 RUN = $(VENV)/bin/python inception_FCN.py
 
-.PHONY: demo test bench clean
+.PHONY: demo test quick-test bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
@@ -28,6 +37,10 @@ demo: $(VENV)/installed
 test: $(VENV)/installed-for-tests
 	@! $(VENV)/bin/python -c 'import ruff' 2>/dev/null || $(VENV)/bin/python -m ruff check .
 	$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+
+quick-test: $(VENV)/installed-for-tests
+	@! $(VENV)/bin/python -c 'import ruff' 2>/dev/null || $(VENV)/bin/python -m ruff check .
+	$(VENV)/bin/python -m pytest $(PYTEST_ARGS) $(QUICK_TESTS)
 
 # make bench BENCH_ARGS=--quick: one head only
 bench: $(VENV)/installed
