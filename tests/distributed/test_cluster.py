@@ -12,7 +12,7 @@ import pytest
 
 from clusters import ends, start_workers
 from conftest import ROOT, command, run_well
-from fcn.runs import run_folder
+from fcn.config import read_run_config
 from fcn.utils.errors import EXIT_DIVERGED, EXIT_INPUT, EXIT_LOST, EXIT_STOPPED
 from small_runs import STEP_ONE, logged, steps, training, variables, wait_until
 
@@ -79,7 +79,7 @@ def test_two_workers_equal_one_and_lose_nothing_when_one_is_killed(shapes, begun
     assert steps(logs_dir) == [2, saved]
     out = run_well(*training(shapes, logs_dir, '--batch_size=4', '--max_iterations=%d' % (saved + 1), *FROZEN))
     assert 'resumed from %s/model.ckpt-%d' % (logs_dir, saved) in out and "and the optimizer's" in out
-    assert run_folder.read_config(logs_dir)['batches'] == [[0, 4]]
+    assert read_run_config(logs_dir).batches == [[0, 4]]
     assert [line['step'] for line in logged(logs_dir)] == list(range(1, saved + 2))
 
 
