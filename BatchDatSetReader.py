@@ -4,7 +4,7 @@
 their images in TensorFlow's threads (`fcn.data.tensor_images`).
 """
 import os
-from typing import List, Optional
+from typing import Any, List, Optional
 
 import numpy as np
 
@@ -14,7 +14,8 @@ from fcn.data.stream import COLORS, TrainingStream
 from TensorflowUtils import tf
 
 
-def training_batches(records: List[Record], dataset: Dataset, batch_size: int, image_size: int, **options):
+def training_batches(records: List[Record], dataset: Dataset, batch_size: int, image_size: int,
+                     **options: Any) -> tf.data.Dataset:
     """Returns an endless tf.data.Dataset of training batches.
 
     Args:
@@ -59,7 +60,8 @@ def training_batches(records: List[Record], dataset: Dataset, batch_size: int, i
     return batches.batch(batch_size, drop_remainder=True).prefetch(2)
 
 
-def evaluation_images(records: List[Record], dataset: Dataset, squash_to: Optional[int] = None):
+def evaluation_images(records: List[Record], dataset: Dataset, squash_to: Optional[int] = None
+                      ) -> tf.data.Dataset:
     """Returns a tf.data.Dataset of every record once, in order, each a batch of one at its own size.
 
     Args:

@@ -16,7 +16,7 @@ import contextlib
 import dataclasses
 import gc
 import os
-from typing import Any, Callable, List
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from absl import app, flags
 
@@ -26,6 +26,7 @@ import read_ShapesData
 from fcn import config as fcn_config
 from fcn.config import Config, RunConfig
 from fcn.data import annotation_check, class_weights, datasets, inspection, photos
+from fcn.data.problems import Problem
 from fcn.distributed import workers as fcn_workers
 from fcn.inference import crf
 from fcn.runs import run_folder
@@ -361,7 +362,7 @@ def network_to_predict(context: Context) -> fcn_config.NetworkConfig:
         config.prediction.undo_class_weights, classes, config.folders.run_dir))
 
 
-def named_checkpoint():
+def named_checkpoint() -> Optional[str]:
     """Returns the checkpoint of a whole model that the command line names, or None."""
     return FLAGS.checkpoint_path if FLAGS['checkpoint_path'].present else None
 
@@ -386,7 +387,7 @@ def records_to_show(context: Context) -> List[Any]:
     return records
 
 
-def write_page(context: Context, thumbnails=None) -> str:
+def write_page(context: Context, thumbnails: Optional[Dict[str, Any]] = None) -> str:
     """Writes index.html over what --results_dir holds, and returns its path. thumbnails: see `page.write`."""
     from fcn.reporting import page
     folders, dataset = context.config.folders, context.dataset
@@ -397,7 +398,8 @@ def write_page(context: Context, thumbnails=None) -> str:
 # ---- From the command line to a mode
 
 
-def load_dataset(config: Config, run: RunConfig, mode: Mode, on_problem=None) -> datasets.Dataset:
+def load_dataset(config: Config, run: RunConfig, mode: Mode,
+                 on_problem: Optional[Callable[[Problem], None]] = None) -> datasets.Dataset:
     """Reads the records of --dataset, or lists --image_dir; `on_problem` as the readers' own. Raises InputError."""
     reader, data = READERS[config.data.dataset], config.data
     class_names = list(reader.CLASS_NAMES)
@@ -424,7 +426,7 @@ def load_dataset(config: Config, run: RunConfig, mode: Mode, on_problem=None) ->
                             getattr(reader, 'LABEL_MAP', None))
 
 
-def configure(mode: Mode):
+def configure(mode: Mode) -> Tuple[Config, RunConfig]:
     """Reads the flags, once. Returns (Config, RunConfig of the run that the mode works on, empty where there is none).
 
     A flag that the command line leaves out and the run's config.json holds is taken from there. Raises InputError.

@@ -61,7 +61,8 @@ def read_dataset(data_dir: str = DATA_DIR, data_url: Optional[str] = None,
     return read_PascalVocData.read_folder(data_dir, on_problem)
 
 
-def draw_dataset(data_dir: str = DATA_DIR, training_images: int = 200, validation_images: int = 40, seed: int = 0):
+def draw_dataset(data_dir: str = DATA_DIR, training_images: int = 200, validation_images: int = 40,
+                 seed: int = 0) -> None:
     """Draws the data set to a staging folder, which becomes `data_dir/VOCdevkit` when whole, so never seen half done.
 
     An earlier drawing there is replaced. Several processes may draw the same folder at once: one of them wins.

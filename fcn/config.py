@@ -36,18 +36,18 @@ class FolderConfig:
 
     @property
     def checkpoint_place(self) -> str:
-        """The folder or checkpoint that a trained model is taken from."""
+        """Returns the folder or checkpoint that a trained model is taken from."""
         return self.train_dir if self.train_dir and not self.trains else self.logs_dir
 
     @property
     def run_dir(self) -> str:
-        """The folder of the run that the command works on."""
+        """Returns the folder of the run that the command works on."""
         place = self.checkpoint_place
         return place if place == self.logs_dir or os.path.isdir(place) else os.path.dirname(place)
 
     @property
     def log_dir(self) -> str:
-        """The folder of that run's log: of a run's best checkpoint it is the folder around."""
+        """Returns the folder of that run's log: of a run's best checkpoint it is the folder around."""
         folder = os.path.abspath(self.run_dir)
         return os.path.dirname(folder) if os.path.basename(folder) == 'best' else folder
 
@@ -68,7 +68,7 @@ class DataConfig:
 
     @property
     def squash_to(self) -> Optional[int]:
-        """Side of the square that whole images are resized to, in pixels; None: they keep their size."""
+        """Returns the side of the square that whole images are resized to, in pixels; None: they keep their size."""
         return self.image_size if self.resize == 'squash' else None
 
 
@@ -154,7 +154,7 @@ class PredictionConfig:
 
     @property
     def averaged_over(self) -> str:
-        """Says over what the probabilities are averaged in testing: '' where they are not."""
+        """Returns over what the probabilities are averaged in testing: '' where they are not."""
         parts = []
         if self.test_scales != (1,):
             parts.append('the scales ' + ', '.join(f'{scale:g}' for scale in self.test_scales))

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from dataclasses import asdict, replace
-from typing import List, Optional
+from typing import Any, List, Optional, Tuple
 
 import numpy as np
 from tqdm import tqdm
@@ -24,7 +24,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(fcn.__file__)))
 CHILD = f'import sys; sys.path.insert(0, {ROOT!r}); from {__name__} import answer; answer()'
 
 
-def check_sizes(record: Record, image_size, annotation_size):
+def check_sizes(record: Record, image_size: Tuple[int, int], annotation_size: Tuple[int, int]) -> None:
     """Raises BadFile when the sizes of a record's image and annotation, (width, height), differ."""
     if image_size != annotation_size:
         image, annotation = ('%d×%d' % size for size in (image_size, annotation_size))
@@ -33,7 +33,7 @@ def check_sizes(record: Record, image_size, annotation_size):
                       'image.')
 
 
-def check_record(record: Record, dataset: Dataset):
+def check_record(record: Record, dataset: Dataset) -> None:
     """Checks one record's files: both open, sizes equal, labels known. Raises InputError that names the file.
 
     Pixels of the image are not decoded: that would take minutes for a large data set.
@@ -46,7 +46,7 @@ def check_record(record: Record, dataset: Dataset):
     check_sizes(record, size, values.shape[::-1])
 
 
-def check_records(records: List[Record], dataset: Dataset, threads: int = 4):
+def check_records(records: List[Record], dataset: Dataset, threads: int = 4) -> None:
     """Checks every record (see `check_record`). About 1 ms a record and core.
 
     Raises InputError with the first fault's message, and with how many more there are.
@@ -68,7 +68,7 @@ def check_records(records: List[Record], dataset: Dataset, threads: int = 4):
         raise first
 
 
-def find_bad_record(records: List[Record], dataset: Optional[Dataset] = None):
+def find_bad_record(records: List[Record], dataset: Optional[Dataset] = None) -> None:
     """Decodes everything that records name; raises InputError for the first file that does not decode."""
     for record in records:
         open_image(record['image'])
@@ -109,7 +109,7 @@ class AnnotationCheck:
         self._asking = threading.Thread(target=ask, daemon=True)  # writing waits until the child reads
         self._asking.start()
 
-    def wait(self):
+    def wait(self) -> None:
         """Waits for the answer. Raises InputError with the first fault's message when a record is bad."""
         if self._process:
             process, self._process = self._process, None
@@ -137,7 +137,7 @@ def encode_question(records: List[Record], dataset: Dataset) -> bytes:
     return json.dumps([records, fields]).encode() + b'\n'
 
 
-def decode_question(line: bytes):
+def decode_question(line: bytes) -> Tuple[List[Record], Dataset]:
     """Returns (records, Dataset) of `encode_question`'s line; the data set has no records and no palette."""
     records, fields = json.loads(line.decode())
     if fields['label_map'] is not None:
@@ -145,7 +145,7 @@ def decode_question(line: bytes):
     return records, Dataset(**fields)
 
 
-def answer():
+def answer() -> None:
     """Runs the child process: reads a question from its input, and writes the answer, a message or null."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
     os.nice(10)  # TensorFlow's import and the graph go first
@@ -164,7 +164,7 @@ def answer():
     os._exit(0)  # the thread that reads would make a usual end fail
 
 
-def begin_check(records, dataset, workers):
+def begin_check(records: List[Record], dataset: Dataset, workers: Any) -> AnnotationCheck:
     """Begins to check records. Returns the `AnnotationCheck`; of several workers, after the chief made it."""
     if workers.count == 1:
         return AnnotationCheck(records, dataset)

@@ -38,7 +38,7 @@ def read_labels(path: str, dataset: Dataset) -> np.ndarray:
     return labels if dataset.void_label is None else np.where(labels == 255, np.uint8(dataset.void_label), labels)
 
 
-def check_labels(path: str, values: np.ndarray, dataset: Dataset):
+def check_labels(path: str, values: np.ndarray, dataset: Dataset) -> None:
     """Raises BadFile for an unknown label, as `count_labels` does, but takes a tenth of its time."""
     if _are_unknown(values, dataset).any():
         count_labels(path, values, dataset)

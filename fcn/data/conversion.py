@@ -81,7 +81,7 @@ class ColourMask(Exception):
     """A mask is a colour picture, and there is no table of colours."""
 
 
-def convert(config: ConversionConfig):
+def convert(config: ConversionConfig) -> None:
     """Converts a data set, and prints a summary of it. Raises InputError."""
     out = os.path.abspath(config.out)
     if os.path.lexists(out) and (not os.path.isdir(out) or os.listdir(out)):
@@ -183,7 +183,7 @@ def place_image(pair: Pair, mask_size: Tuple[int, int], target: str) -> bool:
     return turned and shown_size == stored_size
 
 
-def link(source: str, target: str):
+def link(source: str, target: str) -> None:
     """Makes `target` the same file as `source` or, on another disk, a copy."""
     try:
         os.link(os.path.realpath(source), target)
@@ -220,7 +220,8 @@ def ask_for_table(pairs: List[Pair], config: ConversionConfig, why: str) -> Inpu
                       f'and run the same command with --colours={shlex.quote(path)}.')
 
 
-def write_lists(root: str, pairs: List[Pair], splits: Splits, outcomes: Dict[str, Outcome], names: List[str]):
+def write_lists(root: str, pairs: List[Pair], splits: Splits, outcomes: Dict[str, Outcome], names: List[str]
+                ) -> None:
     """Writes train.txt, val.txt and labels.txt. Raises InputError when nothing is left of a split."""
     def write(path, lines):
         with open(os.path.join(root, path), 'w', encoding='utf-8') as file:

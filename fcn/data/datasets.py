@@ -6,7 +6,7 @@ a reader module and its records, see `Dataset`.
 import inspect
 import os
 from dataclasses import dataclass, field
-from typing import Dict, List, Optional, Sequence
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -65,7 +65,8 @@ class Reader:
     LABEL_MAP: Optional[np.ndarray] = None
 
     @staticmethod
-    def read_dataset(data_dir, data_url=None, on_problem=None):
+    def read_dataset(data_dir: str, data_url: Optional[str] = None,
+                     on_problem: Optional[Callable[[Any], None]] = None) -> Tuple[List[Record], List[Record]]:
         """Lists the records of the training and the validation split, and downloads the data set where it may.
 
         Args:
@@ -83,7 +84,7 @@ class Reader:
         raise NotImplementedError
 
 
-def check_reader(module):
+def check_reader(module: Any) -> None:
     """Checks that a reader module has the interface of `Reader`. Raises TypeError that says what it lacks."""
     required = [name for name in Reader.__annotations__ if not hasattr(Reader, name)]
     faults = ['no ' + name for name in required if not hasattr(module, name)]

@@ -5,7 +5,7 @@ import logging
 import os
 import re
 import warnings
-from typing import Optional
+from typing import Iterator, Optional
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -23,13 +23,13 @@ logging.getLogger('PIL').setLevel(logging.CRITICAL)
 class BadFile(InputError):
     """An InputError about one file. kind: of the problem, see `fcn.data.problems.KINDS`; file: its path."""
 
-    def __init__(self, kind, file, message):
+    def __init__(self, kind: str, file: str, message: str):
         super().__init__(message)
         self.kind, self.file = kind, file
 
 
 @contextlib.contextmanager
-def reading(path: str, what: str):
+def reading(path: str, what: str) -> Iterator[None]:
     """Turns any error about a file into a BadFile that names it. what: 'image' or 'annotation', for its message."""
     try:
         if os.path.exists(path) and not os.path.isfile(path):
@@ -52,7 +52,7 @@ def reading(path: str, what: str):
 
 
 @contextlib.contextmanager
-def opened(path: str, what: str, data: Optional[bytes] = None):
+def opened(path: str, what: str, data: Optional[bytes] = None) -> Iterator[Image.Image]:
     """Opens a picture; yields the PIL.Image, whose pixels are not decoded yet.
 
     Args:

@@ -135,14 +135,14 @@ def split_by_files(pairs: List[Pair], train_file: str, val_file: str) -> Dict[st
     return splits
 
 
-def raise_faults(what: str, faults: List[str]):
+def raise_faults(what: str, faults: List[str]) -> None:
     """Prints faults on the error stream and raises InputError that says how many. Does nothing without any."""
     if faults:
         print_list(faults)
         raise InputError(f'{len(faults)} {what}; they are listed above.')
 
 
-def print_list(faults: List[str]):
+def print_list(faults: List[str]) -> None:
     """Prints texts on the error stream, a line each; the first MOST_LINES."""
     for fault in faults[:MOST_LINES]:
         print('  ' + printable(fault), file=sys.stderr)

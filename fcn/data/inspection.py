@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from dataclasses import dataclass, replace
-from typing import Dict, Iterable, List, NamedTuple, Optional, Set, Tuple
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Set, Tuple
 
 import numpy as np
 from tqdm import tqdm
@@ -116,7 +116,7 @@ def leave_out_bad(dataset: Dataset, found: Iterable[Problem], for_training: bool
     return dataset
 
 
-def print_messages(label: str, messages: Iterable):
+def print_messages(label: str, messages: Iterable[Any]) -> None:
     """Prints each message, or error, on a line of its own, after a label."""
     for message in messages:
         print(f'{label}: {printable(str(message))}')

@@ -20,7 +20,7 @@ def voc_palette() -> np.ndarray:
     return palette.astype(np.uint8)
 
 
-def save_labels(path: str, labels: np.ndarray, palette: np.ndarray):
+def save_labels(path: str, labels: np.ndarray, palette: np.ndarray) -> None:
     """Writes uint8 labels [H, W] as a palette PNG: its pixels are the labels, and any viewer shows it in colour."""
     image = Image.fromarray(labels)
     image.putpalette(palette.tobytes())

@@ -29,7 +29,7 @@ class Problem(NamedTuple):
 
 
 def report_problem(on_problem: Optional[Callable[[Problem], None]], kind: str, split: str, file: Optional[str],
-                   message: str):
+                   message: str) -> None:
     """Hands `on_problem` a Problem or, where that is None, raises InputError with the same message."""
     if on_problem is None:
         raise InputError(message)

@@ -3,6 +3,7 @@
 Tensors of images are uint8 [H, W, 3], of annotations uint8 [H, W, 1].
 """
 import os
+from typing import Optional
 
 from fcn.data import annotations, image_files
 from fcn.data.datasets import Dataset, Record
@@ -15,7 +16,7 @@ PADDING_COLOUR = 128
 DCT_METHOD = 'INTEGER_ACCURATE'
 
 
-def read_image(path, window=None):
+def read_image(path: tf.Tensor, window: Optional[tf.Tensor] = None) -> tf.Tensor:
     """Reads a picture that TensorFlow decodes, as it is stored, or else Pillow.
 
     Args:
@@ -37,7 +38,7 @@ def read_image(path, window=None):
                    default=lambda: _cut(read_with_pillow(path, upright=False), window), exclusive=True)
 
 
-def read_with_pillow(path, upright: bool):
+def read_with_pillow(path: tf.Tensor, upright: bool) -> tf.Tensor:
     """Reads a picture of any format, see `fcn.data.image_files.open_image`. path: string tensor."""
     image = tf.py_func(lambda path: image_files.open_image(os.fsdecode(path), upright=upright), [path], tf.uint8,
                        stateful=False)
@@ -45,7 +46,7 @@ def read_with_pillow(path, upright: bool):
     return image
 
 
-def read_annotation(path, dataset: Dataset):
+def read_annotation(path: tf.Tensor, dataset: Dataset) -> tf.Tensor:
     """Reads an annotation as the data set's labels. path: string tensor.
 
     Pillow reads it: TensorFlow itself would give palette colours.
@@ -56,23 +57,23 @@ def read_annotation(path, dataset: Dataset):
     return labels
 
 
-def resize_bilinear(image, size):
+def resize_bilinear(image: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
     """Returns the image at a size, int32 tensor [2] of (height, width), as float32 from 0 to 255."""
     return tf.image.resize_bilinear(image[None], size, half_pixel_centers=True)[0]
 
 
-def resize_nearest(tensor, side: int):
+def resize_nearest(tensor: tf.Tensor, side: int) -> tf.Tensor:
     """Returns an image or annotation squashed to side × side by nearest neighbour, in its type."""
     return tf.image.resize_nearest_neighbor(tensor[None], [side, side], half_pixel_centers=True)[0]
 
 
-def pad(image, offset, size, side: int):
+def pad(image: tf.Tensor, offset: tf.Tensor, size: tf.Tensor, side: int) -> tf.Tensor:
     """Returns an image of a size, placed at an offset into a square of side × side; both int32 tensors [2]."""
     padding = tf.pad(tf.stack([offset, side - size - offset], 1), [[0, 1], [0, 0]])
     return tf.pad(image, padding, constant_values=tf.constant(PADDING_COLOUR, tf.uint8))
 
 
-def check_decodes(record: Record):
+def check_decodes(record: Record) -> None:
     """Decodes a record's image as training does. Raises InputError where TensorFlow cannot, although Pillow may."""
     with tf.Graph().as_default(), tf.Session() as session:
         try:

@@ -3,6 +3,7 @@ import os
 from typing import Iterable, List, Sequence, Tuple
 
 from fcn.config import RunConfig, read_run_config
+from fcn.data.datasets import Dataset
 from fcn.inference.prediction import Prediction
 from fcn.reporting import panels
 from fcn.utils.errors import InputError
@@ -17,7 +18,7 @@ def short_names(folders: Sequence[str]) -> List[str]:
     return ['/'.join(path[-count:]) for path in paths]
 
 
-def find_run(folder: str, dataset) -> Tuple[str, RunConfig]:
+def find_run(folder: str, dataset: Dataset) -> Tuple[str, RunConfig]:
     """Returns (prefix of the newest checkpoint, RunConfig) of a run.
 
     Args:
@@ -66,7 +67,7 @@ class Comparison:
                     self._panels[number].append(('Ground truth', predicted.annotation))
             self._panels[number].append((title, predicted.labels))
 
-    def write(self, folder: str, records: Sequence[dict], dataset) -> str:
+    def write(self, folder: str, records: Sequence[dict], dataset: Dataset) -> str:
         """Writes comparison.png, and returns its path. dataset: the `fcn.data.datasets.Dataset` of the labels."""
         path = os.path.join(make_folder(folder), 'comparison.png')
         numbers = sorted(self._panels)

@@ -15,6 +15,7 @@ import imageio
 import numpy as np
 
 from fcn.data import palettes
+from fcn.data.datasets import Dataset
 from fcn.inference import metrics
 from fcn.inference.prediction import Prediction
 from fcn.reporting import cards, overlays, panels
@@ -49,7 +50,7 @@ class PictureWriter:
         to be within the page, see `fcn.reporting.cards`.
     """
 
-    def __init__(self, folder: str, dataset, checkpoint: str, resume: bool, how: Optional[dict] = None):
+    def __init__(self, folder: str, dataset: Dataset, checkpoint: str, resume: bool, how: Optional[dict] = None):
         self.folder, self.dataset, self.checkpoint, self.how = make_folder(folder), dataset, checkpoint, how
         self.pictures = [entry for entry in self._read_entries() if self._has_files(entry)] if resume else []
         self._done = {entry['name']: entry for entry in self.pictures}

@@ -12,6 +12,7 @@ from typing import IO, List, NamedTuple, Optional, Sequence, Tuple, Union
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from fcn.data.datasets import Dataset
 from fcn.data.palettes import colorize
 from fcn.utils.errors import printable
 
@@ -99,7 +100,7 @@ def save_panel(path: Union[str, IO[bytes]], panels: Panels, class_names: Sequenc
     return picture
 
 
-def save_stack(path: str, panels: Sequence[Panels], titles: Sequence[str], dataset) -> None:
+def save_stack(path: str, panels: Sequence[Panels], titles: Sequence[str], dataset: Dataset) -> None:
     """Writes a PNG with the panels of several pictures below each other, each as `save_panel` draws them.
 
     Args:

@@ -12,12 +12,12 @@ class Due:
 
     @property
     def write_line(self) -> bool:
-        """Whether a line of progress.jsonl is due."""
+        """Returns whether a line of progress.jsonl is due."""
         return self.log or self.validate or self.last
 
     @property
     def anything(self) -> bool:
-        """Whether a number or a checkpoint is about to be written."""
+        """Returns whether a number or a checkpoint is about to be written."""
         return self.log or self.validate or self.save
 
 

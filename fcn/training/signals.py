@@ -6,8 +6,8 @@ import threading
 _warnings = []
 
 
-def expect_warning():
-    """From here on SIGUSR1, SLURM's warning before the time limit, is kept for `Signals`, and ends nothing.
+def expect_warning() -> None:
+    """Keeps SIGUSR1, SLURM's warning before the time limit, for `Signals` from here on; it ends nothing.
 
     SIGINT raises KeyboardInterrupt as ever, but is kept too: where a library's bare except swallows that, `Signals`
     raises it again.
@@ -23,8 +23,8 @@ def _interrupt(number, _):
     raise KeyboardInterrupt
 
 
-def ignore_warning():
-    """From here on SIGUSR1 does nothing, not even to an interpreter that ends, which takes its handlers away."""
+def ignore_warning() -> None:
+    """Lets SIGUSR1 do nothing from here on, not even to an interpreter that ends, which takes its handlers away."""
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 

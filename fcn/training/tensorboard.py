@@ -1,4 +1,6 @@
 """What TensorBoard shows beside curves: the run's flags as text, a layout of charts, a confusion matrix."""
+from typing import Any, Dict
+
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.custom_scalar import summary as custom_scalar
 from tensorboard.plugins.text import summary as text
@@ -10,7 +12,7 @@ OVERVIEW = (('Loss, training and validation', '^pixelwise_loss$'), ('Validation 
             ('Learning rate', '^learning_rate$'), ('Images per second', '^images_per_s$'))
 
 
-def flags_summary(values):
+def flags_summary(values: Dict[str, Any]) -> Any:
     """Returns a `Summary` of a run's flags, a dict, as a table for the tab 'Text'."""
     def cell(value):
         return printable(str(value)).replace('|', '\\|')
@@ -19,7 +21,7 @@ def flags_summary(values):
                                                for name, value in sorted(values.items())]))
 
 
-def layout_summary():
+def layout_summary() -> Any:
     """Returns a `Summary` of the layout for the tab 'Custom scalars': the curves to look at first, then the classes."""
     def charts(titled):
         return [layout_pb2.Chart(title=title, multiline=layout_pb2.MultilineChartContent(tag=[tag]))

@@ -7,6 +7,7 @@ import BatchDatSetReader
 from fcn.config import Config, RunConfig
 from fcn.data import datasets
 from fcn.data.cache import ImageCache
+from fcn.data.datasets import Dataset
 from fcn.data.stream import records_of_samples
 from fcn.distributed.cluster import Cluster
 from fcn.inference.predictor import Predictor, naming_bad_files
@@ -31,7 +32,7 @@ class Start:
 
     @property
     def step(self) -> int:
-        """The last step that is trained already."""
+        """Returns the last step that is trained already."""
         return run_folder.step_of(self.resumed) if self.resumed else 0
 
 
@@ -65,7 +66,7 @@ class Trainer:
       best: (validation mean IoU, step) of the best validation, or None.
     """
 
-    def __init__(self, config: Config, run: RunConfig, dataset: Any, workers: Any, start: Start,
+    def __init__(self, config: Config, run: RunConfig, dataset: Dataset, workers: Any, start: Start,
                  class_weights: Optional[List[float]], annotations: Any):
         self.config, self.dataset, self.workers, self.start = config, dataset, workers, start
         self.step, self.stopped_by, self.best = start.step, None, None
@@ -85,7 +86,7 @@ class Trainer:
 
     @property
     def newest(self) -> Optional[str]:
-        """Prefix of the newest checkpoint of the run, or None."""
+        """Returns the prefix of the newest checkpoint of the run, or None."""
         return self._checkpoints.newest or self.start.resumed
 
     @contextlib.contextmanager
