@@ -1,4 +1,4 @@
-"""Checks records before they are trained or tested on: at once, or in a process of its own while the graph is built."""
+"""Checks records before they are trained or tested on: at once, or in a child process while the graph is built."""
 import contextlib
 import json
 import os
@@ -27,7 +27,7 @@ CHILD = f'import sys; sys.path.insert(0, {ROOT!r}); from {__name__} import answe
 def check_sizes(record: Record, image_size: Tuple[int, int], annotation_size: Tuple[int, int]) -> None:
     """Raises BadFile when the sizes of a record's image and annotation, (width, height), differ."""
     if image_size != annotation_size:
-        image, annotation = ('%d×%d' % size for size in (image_size, annotation_size))
+        image, annotation = (f'{width}×{height}' for width, height in (image_size, annotation_size))
         raise BadFile('size mismatch', record['image'], f'{record["image"]} is {image} pixels, but its annotation '
                       f'{record["annotation"]} is {annotation}. An annotation has one label for each pixel of its '
                       'image.')
@@ -79,8 +79,8 @@ def find_bad_record(records: List[Record], dataset: Optional[Dataset] = None) ->
 class AnnotationCheck:
     """Begins to check records (see `check_records`), in a child process; a few records are checked at once.
 
-    A process, since threads of this one would wait for Python's lock as long as it builds graphs. It ends with this
-    one, however that ends.
+    A process, since threads would wait for Python's lock as long as this process builds graphs. The child ends when
+    this process ends, however that happens.
 
     Args:
       records: list of records.
@@ -165,7 +165,10 @@ def answer() -> None:
 
 
 def begin_check(records: List[Record], dataset: Dataset, workers: Any) -> AnnotationCheck:
-    """Begins to check records. Returns the `AnnotationCheck`; of several workers, after the chief made it."""
+    """Begins to check records. Returns the `AnnotationCheck`; of several workers, after the chief made it.
+
+    workers: of the job, see `fcn.distributed.workers`.
+    """
     if workers.count == 1:
         return AnnotationCheck(records, dataset)
     workers.broadcast(lambda: check_records(records, dataset))

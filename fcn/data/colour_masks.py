@@ -227,7 +227,7 @@ def _parse(line):
     if max(rgb) > 255:
         raise ValueError(f'{max(rgb)} is no part of a colour')
     if not name:
-        raise ValueError('the colour %d %d %d has no class yet; write its name, or void' % tuple(rgb))
+        raise ValueError(f'the colour {describe(_pack(rgb))} has no class yet; write its name, or void')
     return _pack(rgb), name
 
 
