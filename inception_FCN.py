@@ -56,6 +56,9 @@ flags.DEFINE_string('results_dir', 'results', 'Folder that test and visualize wr
 flags.DEFINE_boolean('skip_bad_images', False, 'Read the whole data set first and leave out the images whose files are '
                      'bad, or whose annotations are. Otherwise they are an error.')
 
+flags.DEFINE_boolean('allow_one_class', False, 'Train though the training annotations show one class alone, beside '
+                     'void. Otherwise that is an error, since 255, say, may be an object.')
+
 # ---- The network: test, visualize and a resumed run take these from logs_dir
 
 flags.DEFINE_enum('skip_layers', '8s', ['32s', '16s', '8s', '4s'], 'Finest features that are fused: FCN-32s, 16s, 8s '
@@ -182,7 +185,8 @@ def train(context: Context) -> int:
     """Trains from --logs_dir, or from --checkpoint_path when that is empty, to --max_iterations."""
     config, dataset, workers = context.config, context.dataset, context.workers
     records = [] if config.data.skip_bad_images else dataset.training + dataset.validation  # else all were read before
-    annotations = annotation_check.begin_check(records, dataset, workers)  # before TensorFlow loads
+    annotations = annotation_check.begin_check(  # before TensorFlow loads
+        records, dataset, workers, len(dataset.training), resumed=bool(context.run.flags))
     from fcn.training.trainer import Trainer, find_start
     start = find_start(config, workers)
     if start.step >= config.optimizer.max_iterations:
@@ -423,7 +427,7 @@ def load_dataset(config: Config, run: RunConfig, mode: Mode,
     else:
         training, validation = reader.read_dataset(data.data_dir or reader.DATA_DIR, data.data_url, on_problem)
     return datasets.Dataset(data.dataset, training, validation, class_names, ignore_label, void_label, reader.PALETTE,
-                            getattr(reader, 'LABEL_MAP', None))
+                            getattr(reader, 'LABEL_MAP', None), data.allow_one_class)
 
 
 def configure(mode: Mode) -> Tuple[Config, RunConfig]:
@@ -470,7 +474,7 @@ def run(argv: List[str]) -> int:
         dataset = workers.chief_first(lambda: load_dataset(
             config, of_run, mode, problems.append if skips or mode.run is check else None))
         if skips and mode.run is not check:
-            dataset = inspection.leave_out_bad(dataset, problems, mode.trains)
+            dataset = inspection.leave_out_bad(dataset, problems, mode.trains, resumed=bool(of_run.flags))
         status = mode.run(Context(config, of_run, dataset, workers, problems))
         if mode.trains:
             signals.ignore_warning()

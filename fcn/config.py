@@ -17,7 +17,8 @@ from fcn.utils.files import write_atomic
 
 # What a run that goes on, or is tested, does with the flags in its config.json.
 IMMUTABLE_FLAGS = ('dataset', 'void_class', 'skip_layers', 'upsampling', 'use_batch_norm', 'scale_input')
-DEFAULT_FLAGS = ('data_dir', 'image_size', 'resize')  # taken from there, unless the command line gives them
+# Taken from there, unless the command line gives them.
+DEFAULT_FLAGS = ('data_dir', 'image_size', 'resize', 'allow_one_class')
 # Their change makes a resumed run another than one never stopped, which is said.
 WARN_ON_CHANGE_FLAGS = ('seed', 'image_size', 'resize', 'skip_bad_images') + tuple(
     field.name for field in dataclasses.fields(AugmentationConfig))
@@ -61,6 +62,7 @@ class DataConfig:
     class_names: Optional[str]
     void_class: bool
     skip_bad_images: bool
+    allow_one_class: bool
     image_dir: Optional[str]
     image_size: int
     resize: str

@@ -429,3 +429,19 @@ def test_unknown_flags_and_values(folder, flag):
     with pytest.raises(SystemExit) as ended:
         folder.run(flag)
     assert ended.value.code == EXIT_FLAG
+
+
+# ---- masks whose values are no labels
+
+def as_black_and_white(labels):
+    return Image.fromarray(np.where(labels == 1, 255, 0).astype('uint8'))
+
+
+def test_black_and_white_masks_need_a_table_whatever_the_classes_are_called(folder):
+    for number in range(4):
+        folder.add('p%d' % number, number, as_black_and_white)
+    said = folder.refused('--class_names=' + folder.text('names.txt', 'background\ntree\n'))
+    assert 'the values 0, 255, which are hardly labels' in said and '_colours.txt' in said
+    status, said = folder.run('--colours=' + folder.text('colours.txt', '0 0 0 background\n255 255 255 tree\n'))
+    assert status == 0, said
+    np.testing.assert_array_equal(folder.labels()['p0'], labels_of(0) == 1)

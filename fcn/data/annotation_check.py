@@ -13,10 +13,11 @@ import numpy as np
 from tqdm import tqdm
 
 import fcn
-from fcn.data.annotations import check_labels, open_annotation
+from fcn.data.annotations import count_labels, open_annotation
 from fcn.data.datasets import Dataset, Record
 from fcn.data.image_files import BadFile, open_image, opened, read_verified
-from fcn.utils.errors import InputError
+from fcn.data.label_survey import LabelSurvey
+from fcn.utils.errors import InputError, printable
 from fcn.utils.threads import ordered_map
 
 FEW = 500  # records that are checked at once: half a second
@@ -33,39 +34,63 @@ def check_sizes(record: Record, image_size: Tuple[int, int], annotation_size: Tu
                       'image.')
 
 
-def check_record(record: Record, dataset: Dataset) -> None:
-    """Checks one record's files: both open, sizes equal, labels known. Raises InputError that names the file.
+def check_record(record: Record, dataset: Dataset) -> np.ndarray:
+    """Checks one record's files: both open, sizes equal, labels known. Returns the pixels of each label, int64 [256].
 
-    Pixels of the image are not decoded: that would take minutes for a large data set.
+    Pixels of the image are not decoded: that would take minutes for a large data set. Raises InputError that names the
+    file.
     """
     path = record['annotation']
     values = open_annotation(path, read_verified(path, 'annotation'))
-    check_labels(path, values, dataset)
+    counts = count_labels(path, values, dataset)
     with opened(record['image'], 'image') as image:
         size = image.size
     check_sizes(record, size, values.shape[::-1])
+    return counts
 
 
-def check_records(records: List[Record], dataset: Dataset, threads: int = 4) -> None:
-    """Checks every record (see `check_record`). About 1 ms a record and core.
+def check_records(records: List[Record], dataset: Dataset, threads: int = 4, training: Optional[int] = None,
+                  resumed: bool = False) -> List[str]:
+    """Checks every record (see `check_record`), and their labels together. About 1 ms a record and core.
 
-    Raises InputError with the first fault's message, and with how many more there are.
+    Args:
+      records: list of records.
+      dataset: the `fcn.data.datasets.Dataset` they belong to.
+      threads: how many.
+      training: how many of the records, the first ones, are the training split, and the others the validation split;
+        None: they are no whole splits, whose labels together say nothing.
+      resumed: a run began with these annotations before, so that what their labels together are is no error.
+
+    Returns:
+      lines to print.
+
+    Raises:
+      InputError: with the first fault's message, and with how many more there are.
     """
-    def fault(record):
+    def examine(record):
         try:
-            check_record(record, dataset)
+            return check_record(record, dataset)
         except InputError as error:
             return error
-        return None
 
-    bar = tqdm(ordered_map(fault, records, threads), total=len(records), desc='checking annotations', unit=' files',
+    bar = tqdm(ordered_map(examine, records, threads), total=len(records), desc='checking annotations', unit=' files',
                leave=False, delay=2, disable=None)
-    first, *others = [error for error in bar if error] or [None]
+    survey, errors = LabelSurvey(dataset), []
+    for number, found in enumerate(bar):
+        if isinstance(found, InputError):
+            errors.append(found)
+        elif training is not None:
+            survey.add('training' if number < training else 'validation', records[number]['annotation'], found)
+    first, *others = errors or [None]
     if others:
         raise InputError(f'{first} {len(others)} more file{" is" if len(others) == 1 else "s are"} bad; --mode=check '
                          'lists them all.')
     if first:
         raise first
+    problems = [problem.message for problem in survey.problems()]
+    if problems and not resumed:
+        raise InputError(problems[0])
+    return [f'note: {message} The run goes on as it began.' for message in problems] + survey.notes()
 
 
 def find_bad_record(records: List[Record], dataset: Optional[Dataset] = None) -> None:
@@ -85,13 +110,15 @@ class AnnotationCheck:
     Args:
       records: list of records.
       dataset: the `fcn.data.datasets.Dataset` they belong to.
+      training, resumed: see `check_records`.
 
     Raises:
       InputError: a record is bad, and they are few.
     """
 
-    def __init__(self, records: List[Record], dataset: Dataset):
+    def __init__(self, records: List[Record], dataset: Dataset, training: Optional[int] = None, resumed: bool = False):
         self._records, self._dataset, self._process = records, dataset, None
+        self._training, self._resumed = training, resumed
         if len(records) <= FEW:
             self.wait()
             return
@@ -101,7 +128,7 @@ class AnnotationCheck:
                 stderr=subprocess.DEVNULL, bufsize=0)
         except OSError:  # no process more is allowed; `wait` checks
             return
-        question = encode_question(records, dataset)
+        question = encode_question(records, dataset, training, resumed)
 
         def ask():
             with contextlib.suppress(OSError):  # it died; `wait` finds out
@@ -110,66 +137,83 @@ class AnnotationCheck:
         self._asking.start()
 
     def wait(self) -> None:
-        """Waits for the answer. Raises InputError with the first fault's message when a record is bad."""
+        """Waits for the answer, and prints its notes. Raises InputError with the first fault's message."""
         if self._process:
             process, self._process = self._process, None
             try:
-                message = json.loads(process.stdout.read().decode())
-            except ValueError:  # it died: of a signal, or for lack of memory
+                message, notes = json.loads(process.stdout.read().decode())
+            except (ValueError, TypeError):  # it died: of a signal, or for lack of memory
                 pass
             else:
                 self._records = []
                 if message:
                     raise InputError(message)
+                print_notes(notes)
             finally:
                 process.kill()
                 self._asking.join()
                 with process:  # closes its pipes
                     pass
         records, self._records = self._records, []
-        check_records(records, self._dataset)
+        if records:
+            print_notes(check_records(records, self._dataset, training=self._training, resumed=self._resumed))
 
 
-def encode_question(records: List[Record], dataset: Dataset) -> bytes:
-    """Returns records and what is checked against of their data set as a line of JSON, for `decode_question`."""
+def print_notes(notes: List[str]) -> None:
+    """Prints lines, each as one line whatever names they hold."""
+    for note in notes:
+        print(printable(note))
+
+
+def encode_question(records: List[Record], dataset: Dataset, training: Optional[int] = None,
+                    resumed: bool = False) -> bytes:
+    """Returns records and what is checked against of their data set as a line of JSON, for `decode_question`.
+
+    training, resumed: see `check_records`, which the child process hands them to.
+    """
     label_map = None if dataset.label_map is None else np.asarray(dataset.label_map).tolist()
     fields = asdict(replace(dataset, training=[], validation=[], palette=None, label_map=label_map))
-    return json.dumps([records, fields]).encode() + b'\n'
+    return json.dumps([records, fields, training, resumed]).encode() + b'\n'
 
 
 def decode_question(line: bytes) -> Tuple[List[Record], Dataset]:
     """Returns (records, Dataset) of `encode_question`'s line; the data set has no records and no palette."""
-    records, fields = json.loads(line.decode())
+    records, fields, _, _ = json.loads(line.decode())
     if fields['label_map'] is not None:
         fields['label_map'] = np.array(fields['label_map'], 'uint8')
     return records, Dataset(**fields)
 
 
 def answer() -> None:
-    """Runs the child process: reads a question from its input, and writes the answer, a message or null."""
+    """Runs the child process: reads a question from its input, and writes the answer, [message or null, notes]."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
     os.nice(10)  # TensorFlow's import and the graph go first
-    records, dataset = decode_question(sys.stdin.buffer.readline())
+    line = sys.stdin.buffer.readline()
+    records, dataset = decode_question(line)
+    training, resumed = json.loads(line.decode())[2:]
 
     def end():
         sys.stdin.buffer.read()  # returns when the parent is gone
         os._exit(1)
     threading.Thread(target=end, daemon=True).start()
-    message = None
+    message, notes = None, []
     try:
-        check_records(records, dataset)
+        notes = check_records(records, dataset, training=training, resumed=resumed)
     except InputError as error:
         message = str(error)
-    print(json.dumps(message), flush=True)
+    print(json.dumps([message, notes]), flush=True)
     os._exit(0)  # the thread that reads would make a usual end fail
 
 
-def begin_check(records: List[Record], dataset: Dataset, workers: Any) -> AnnotationCheck:
+def begin_check(records: List[Record], dataset: Dataset, workers: Any, training: Optional[int] = None,
+                resumed: bool = False) -> AnnotationCheck:
     """Begins to check records. Returns the `AnnotationCheck`; of several workers, after the chief made it.
 
-    workers: of the job, see `fcn.distributed.workers`.
+    workers: of the job, see `fcn.distributed.workers`. training, resumed: see `check_records`.
     """
     if workers.count == 1:
-        return AnnotationCheck(records, dataset)
-    workers.broadcast(lambda: check_records(records, dataset))
+        return AnnotationCheck(records, dataset, training, resumed)
+    notes = workers.broadcast(lambda: check_records(records, dataset, training=training, resumed=resumed))
+    if workers.chief:
+        print_notes(notes)
     return AnnotationCheck([], dataset)

@@ -97,7 +97,11 @@ def convert(config: ConversionConfig) -> None:
         for folder in ('JPEGImages', 'SegmentationClass', os.path.join('ImageSets', 'Segmentation')):
             os.makedirs(os.path.join(root, folder))
         outcomes = convert_pairs(pairs, root, table, names, config)
-        names = names or number_classes(sum(outcome.counts for outcome in outcomes.values()), pairs, config)
+        counts = sum(outcome.counts for outcome in outcomes.values())
+        if table is None and np.flatnonzero(counts).tolist() == [0, VOID]:
+            raise ask_for_table(pairs, config, 'The masks hold the values 0, 255, which are hardly labels: they are '
+                                'black-and-white pictures, and 255 would be void. Their colours')
+        names = names or number_classes(counts, pairs, config)
         write_lists(root, pairs, splits, outcomes, names)
         os.rename(root, out)
     except ColourMask:

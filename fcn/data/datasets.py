@@ -32,6 +32,7 @@ class Dataset:
       palette: uint8 [256, 3], colours of labels.
       label_map: uint8 [256], from the pixel values of annotation files to labels, 255 = void; None: the values are the
         labels. See `fcn.data.annotations`.
+      allow_one_class: whether a training split that shows one class alone is meant, see `fcn.data.label_survey`.
     """
     name: str
     training: List[Record]
@@ -41,6 +42,7 @@ class Dataset:
     void_label: Optional[int]
     palette: Optional[np.ndarray] = field(compare=False)  # arrays have no single truth value
     label_map: Optional[np.ndarray] = field(default=None, compare=False)
+    allow_one_class: bool = False
 
 
 class Reader:

@@ -3,7 +3,7 @@ import contextlib
 import hashlib
 import json
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Set, Tuple
 
 import numpy as np
@@ -13,7 +13,8 @@ from fcn.data import annotations
 from fcn.data.annotation_check import check_sizes
 from fcn.data.datasets import Dataset
 from fcn.data.image_files import BadFile, open_image, opened, read_verified
-from fcn.data.problems import KINDS, SPLITS, UNUSABLE, Problem
+from fcn.data.label_survey import LabelSurvey
+from fcn.data.problems import KINDS, OF_LABELS, SPLITS, UNUSABLE, Problem
 from fcn.utils.errors import InputError, printable
 from fcn.utils.files import make_folder, write_atomic
 from fcn.utils.threads import ordered_map
@@ -41,11 +42,13 @@ class InspectionReport:
       training, validation: Counts.
       problems: list of Problem, in the records' order.
       bad: set of (image, annotation), the paths of the records that cannot be used.
+      notes: list of lines, of what is no problem but worth a remark.
     """
     training: Counts
     validation: Counts
     problems: List[Problem]
     bad: Set[Tuple[str, Optional[str]]]
+    notes: List[str] = field(default_factory=list)
 
 
 class _Finding(NamedTuple):
@@ -74,6 +77,7 @@ def inspect(dataset: Dataset, found: Iterable[Problem] = (), threads: Optional[i
     problems, bad, seen = list(found), set(), {split: {} for split in SPLITS}
     counts = {split: Counts(len(getattr(dataset, split)), np.zeros(256, 'int64'), np.zeros(256, 'int64'))
               for split in SPLITS}
+    survey = LabelSurvey(dataset)
     bar = tqdm(findings, desc=progress, total=len(tasks), unit=' files', leave=False,
                disable=None if progress else True)
     for finding, (split, record) in zip(bar, tasks):  # the bar first: its end closes it
@@ -83,16 +87,19 @@ def inspect(dataset: Dataset, found: Iterable[Problem] = (), threads: Optional[i
         elif finding.counts is not None:
             counts[split].pixels[:] += finding.counts
             counts[split].appearances[:] += finding.counts > 0
-    return InspectionReport(counts['training'], counts['validation'], problems + _empty_splits(dataset, problems), bad)
+            survey.add(split, record['annotation'], finding.counts)
+    problems += _empty_splits(dataset, problems) + survey.problems()
+    return InspectionReport(counts['training'], counts['validation'], problems, bad, survey.notes())
 
 
-def without_bad(dataset: Dataset, found: Iterable[Problem] = (),
-                progress: Optional[str] = 'checking') -> Tuple[Dataset, List[Problem]]:
+def without_bad(dataset: Dataset, found: Iterable[Problem] = (), progress: Optional[str] = 'checking',
+                report: Optional[InspectionReport] = None) -> Tuple[Dataset, List[Problem]]:
     """Inspects a data set. Returns (the data set without the records that cannot be used, the problems why).
 
-    `found`: problems that its reader reported already. Raises InputError when nothing of a split is left.
+    `found`: problems that its reader reported already. `report`: of the data set, where it was inspected before. Raises
+    InputError when nothing of a split is left.
     """
-    report = inspect(dataset, progress=progress)
+    report = report or inspect(dataset, progress=progress)
     problems = list(found) + [problem for problem in report.problems if problem.kind in UNUSABLE]
     usable = {split: [record for record in getattr(dataset, split) if _paths(record) not in report.bad]
               for split in SPLITS}
@@ -104,15 +111,25 @@ def without_bad(dataset: Dataset, found: Iterable[Problem] = (),
     return replace(dataset, **usable), problems
 
 
-def leave_out_bad(dataset: Dataset, found: Iterable[Problem], for_training: bool) -> Dataset:
-    """Does what `without_bad` does for the splits needed; prints what it left out, and returns the data set."""
+def leave_out_bad(dataset: Dataset, found: Iterable[Problem], for_training: bool, resumed: bool = False) -> Dataset:
+    """Does what `without_bad` does for the splits needed; prints what it left out, and returns the data set.
+
+    Raises InputError where the labels that stay are of a kind in OF_LABELS, unless the run is `resumed`.
+    """
     if not for_training:
         dataset = replace(dataset, training=[])
         found = [problem for problem in found if problem.split == 'validation']
-    dataset, problems = without_bad(dataset, found)
+    report = inspect(dataset)
+    dataset, problems = without_bad(dataset, found, report=report)
     print_messages('left out', [problem.message for problem in problems])
     print(f'{len(problems)} faults; {len(dataset.training)} training and {len(dataset.validation)} validation images '
           'stay')
+    of_labels = [problem.message for problem in report.problems if problem.kind in OF_LABELS]
+    if of_labels and not resumed:
+        raise InputError(of_labels[0])
+    print_messages('note', of_labels)
+    for note in report.notes:
+        print(printable(note))
     return dataset
 
 
@@ -135,6 +152,7 @@ def report_lines(report: InspectionReport, dataset: Dataset, most: int = 10) -> 
             lines += [f'  {problem.split}: {printable(problem.message)}' for problem in of_kind[:most]]
         if len(of_kind) > most:
             lines.append(f'  ... and {len(of_kind) - most} more')
+    lines += [''] * bool(report.notes) + [printable(note) for note in report.notes]
     number = len(report.problems)
     return lines + ['', f'{number} problem{"" if number == 1 else "s"}' if number else 'nothing is wrong']
 

@@ -36,11 +36,12 @@ class _Image(NamedTuple):
 class EvaluationResult:
     """What `Predictor.evaluate` finds.
 
-    loss: mean over all labelled pixels, in nats. confusion: int64 [C, C], rows annotated, columns predicted.
-    refined_confusion: the same of the refined predictions, or None. examples: predictions as `Predictor.predict` gives
-    them. image_scores: each image's (pixel accuracy, mean IoU), None where it has none. image_pixels: of each, int.
+    loss: mean over all labelled pixels, in nats; None without any. confusion: int64 [C, C], rows annotated, columns
+    predicted. refined_confusion: the same of the refined predictions, or None. examples: predictions as
+    `Predictor.predict` gives them. image_scores: each image's (pixel accuracy, mean IoU), None where it has none.
+    image_pixels: of each, int.
     """
-    loss: float
+    loss: Optional[float]
     confusion: np.ndarray
     refined_confusion: Optional[np.ndarray]
     examples: List[Prediction]
@@ -125,8 +126,9 @@ class Predictor:
                     refining.submit(count_refined, image, counted['probabilities'])
         confusions, table = self._sum_confusions(session, confusions), self._sum_tables(session, table)
         rows = [tuple(None if math.isnan(value) else value for value in row) for row in table[:, 2:4].tolist()]
+        labelled = math.fsum(table[:, 1])
         return EvaluationResult(
-            loss=math.fsum(table[:, 0]) / max(math.fsum(table[:, 1]), 1.0), confusion=confusions[0],
+            loss=math.fsum(table[:, 0]) / labelled if labelled else None, confusion=confusions[0],
             refined_confusion=confusions[1] if refine else None, examples=shown, image_scores=rows,
             image_pixels=table[:, 4].astype(int).tolist())
 

@@ -55,7 +55,8 @@ def trained_model(config: Config, network_config: NetworkConfig, records: List[D
     """
     workers = workers or SingleWorker()
     annotations = annotation_check.begin_check(
-        [record for record in records if record['annotation'] and not config.data.skip_bad_images], dataset, workers)
+        [record for record in records if record['annotation'] and not config.data.skip_bad_images], dataset, workers,
+        0 if records is dataset.validation else None)  # training images: none
     folds = network_config.use_batch_norm and not exporting
     with tf.Graph().as_default() as graph:
         cluster = Cluster(workers, config.deterministic, 'float32' if exporting else config.precision, folded=folds)

@@ -32,7 +32,7 @@ def write_test(found: Any, prefix: str, config: Config, run: RunConfig, dataset:
         return metrics.compute(confusion, dataset.class_names, len(dataset.validation), dataset.ignore_label)
     result = compute(found.confusion)
     print('\n'.join(metrics.table_lines(result) + [''] + metrics.summary_lines(result)
-                    + [f'Pixelwise loss: {found.loss:.4f}']))
+                    + ['Pixelwise loss: ' + ('n/a' if found.loss is None else f'{found.loss:.4f}')]))
     written = metrics.write(result, results_dir)
     if found.refined_confusion is not None:
         refined = compute(found.refined_confusion)

@@ -113,7 +113,8 @@ class TrainingLog:
         """Logs one line.
 
         Args:
-          values: {'step', 'loss', 'learning_rate'}, and 'validation_loss' and 'validation_mean_iou' where measured.
+          values: {'step', 'loss', 'learning_rate'}, and 'validation_loss' and 'validation_mean_iou' where measured,
+            None where the validation images have no labelled pixel.
             'images_per_s' since the last line and 'seconds' of training since the very first step are added.
 
         Returns:
@@ -135,7 +136,8 @@ class TrainingLog:
             measured = {'pixelwise_loss': values['validation_loss'], 'mean_iou': values['validation_mean_iou']}
             measured = {name: value for name, value in measured.items() if value is not None}
             self.scalars('validation', step, **measured)
-            text += ', validation ' + ', '.join(f'{name} {value:.4f}' for name, value in sorted(measured.items()))
+            text += ', validation ' + (', '.join(
+                f'{name} {value:.4f}' for name, value in sorted(measured.items())) or 'n/a')
         if self._bar.disable or 'validation_loss' in values:  # no terminal: lines instead of a bar
             left = tqdm.format_interval((self._max_iterations - step) * self.seconds / max(step, 1))
             self.say(f'step {step} of {self._max_iterations}: {text}, {speed:.1f} images/s, {left} left')

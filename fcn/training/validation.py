@@ -29,7 +29,7 @@ def validate(predictor: Predictor, session: tf.Session, log: Any, step: int) -> 
       step: the last that was trained.
 
     Returns:
-      {'validation_loss', 'validation_mean_iou'}, for the log; {} where none is kept.
+      {'validation_loss', 'validation_mean_iou'}, for the log, None where no pixel has a label; {} where none is kept.
     """
     result = predictor.evaluate(session, examples=EXAMPLES if log.is_kept else 0)
     if not log.is_kept:

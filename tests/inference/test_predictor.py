@@ -68,3 +68,19 @@ def test_refined_labels_are_counted(evaluated):
     found = predictor.evaluate(session, refine=lambda image, probabilities: np.full(image.shape[:2], 3, 'uint8'))
     assert found.refined_confusion[:, 3].sum() == found.refined_confusion.sum() == found.confusion.sum()
     np.testing.assert_array_equal(found.refined_confusion.sum(1), found.confusion.sum(1))
+
+
+def test_loss_without_a_labelled_pixel_is_none(tmp_path):
+    image, annotation = str(tmp_path / 'image.png'), str(tmp_path / 'labels.png')
+    Image.fromarray(np.zeros((75, 80, 3), 'uint8')).save(image)
+    Image.fromarray(np.full((75, 80), 255, 'uint8')).save(annotation)
+    void = [datasets.record(image, annotation)]
+    dataset = datasets.Dataset('void', [], void, ['class %d' % label for label in range(CLASSES)], 255, None,
+                               voc_palette())
+    with tf.Graph().as_default():
+        cluster = Cluster(SingleWorker())
+        predictor = predictor_module.Predictor(void, dataset, CONFIG, cluster)
+        with cluster.session() as session:
+            session.run(tf.global_variables_initializer())
+            found = predictor.evaluate(session)
+    assert found.loss is None and found.confusion.sum() == 0 and found.image_scores == [(None, None)]
