@@ -59,6 +59,9 @@ flags.DEFINE_boolean('skip_bad_images', False, 'Read the whole data set first an
 flags.DEFINE_boolean('allow_one_class', False, 'Train though the training annotations show one class alone, beside '
                      'void. Otherwise that is an error, since 255, say, may be an object.')
 
+flags.DEFINE_boolean('palette_is_labels', False, 'Take pixel values of palette annotations as labels though their '
+                     "palettes differ or have another order than VOC's. Otherwise that is an error.")
+
 # ---- The network: test, visualize and a resumed run take these from logs_dir
 
 flags.DEFINE_enum('skip_layers', '8s', ['32s', '16s', '8s', '4s'], 'Finest features that are fused: FCN-32s, 16s, 8s '
@@ -416,6 +419,7 @@ def load_dataset(config: Config, run: RunConfig, mode: Mode,
                              f'trained with: {", ".join(run.class_names)}.')
     elif run.class_names:
         class_names = run.class_names
+    has_voc_colours = data.dataset == 'pascal_voc' and not data.class_names and class_names == reader.CLASS_NAMES
     ignore_label, void_label = reader.IGNORE_LABEL, None
     if data.void_class:
         if ignore_label != 255:
@@ -427,7 +431,8 @@ def load_dataset(config: Config, run: RunConfig, mode: Mode,
     else:
         training, validation = reader.read_dataset(data.data_dir or reader.DATA_DIR, data.data_url, on_problem)
     return datasets.Dataset(data.dataset, training, validation, class_names, ignore_label, void_label, reader.PALETTE,
-                            getattr(reader, 'LABEL_MAP', None), data.allow_one_class)
+                            getattr(reader, 'LABEL_MAP', None), data.allow_one_class,
+                            has_voc_colours, data.palette_is_labels)
 
 
 def configure(mode: Mode) -> Tuple[Config, RunConfig]:

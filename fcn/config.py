@@ -18,7 +18,7 @@ from fcn.utils.files import write_atomic
 # What a run that goes on, or is tested, does with the flags in its config.json.
 IMMUTABLE_FLAGS = ('dataset', 'void_class', 'skip_layers', 'upsampling', 'use_batch_norm', 'scale_input')
 # Taken from there, unless the command line gives them.
-DEFAULT_FLAGS = ('data_dir', 'image_size', 'resize', 'allow_one_class')
+DEFAULT_FLAGS = ('data_dir', 'image_size', 'resize', 'allow_one_class', 'palette_is_labels')
 # Their change makes a resumed run another than one never stopped, which is said.
 WARN_ON_CHANGE_FLAGS = ('seed', 'image_size', 'resize', 'skip_bad_images') + tuple(
     field.name for field in dataclasses.fields(AugmentationConfig))
@@ -63,6 +63,7 @@ class DataConfig:
     void_class: bool
     skip_bad_images: bool
     allow_one_class: bool
+    palette_is_labels: bool
     image_dir: Optional[str]
     image_size: int
     resize: str

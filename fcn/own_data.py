@@ -33,6 +33,8 @@ def parser() -> command_line.Parser:
     add('--colours', metavar='FILE', help='For colour masks: "R G B name" or "#rrggbb name" a line; void is no class.')
     add('--class_names', metavar='FILE', help='A class name a line, line number = label from 0.')
     add('--unknown', choices=['error', 'void'], default='error', help='What becomes of colours not in --colours.')
+    add('--palette_is_labels', action='store_true', help='Take the indices of palette masks as labels though their '
+        'palettes differ.')
     add('--mask_suffix', metavar='TEXT', help='What ends the masks\' names, such as _mask. Default: common ones are '
         'tried.')
     add('--image_suffix', metavar='TEXT', default='', help='What ends the images\' names and not the masks\'.')

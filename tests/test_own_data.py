@@ -445,3 +445,39 @@ def test_black_and_white_masks_need_a_table_whatever_the_classes_are_called(fold
     status, said = folder.run('--colours=' + folder.text('colours.txt', '0 0 0 background\n255 255 255 tree\n'))
     assert status == 0, said
     np.testing.assert_array_equal(folder.labels()['p0'], labels_of(0) == 1)
+
+
+@pytest.mark.parametrize('by_name', [False, True], ids=['without names', 'with names'])
+def test_palettes_that_differ_need_a_table(folder, by_name):
+    """Each mask has its colours in the order that it shows them."""
+    def in_order(labels):
+        present = np.unique(labels)
+        image = Image.fromarray(np.searchsorted(present, labels).astype('uint8'))
+        image.putpalette(COLOURS[present].tobytes())
+        return image
+    shown = [[0, 1], [0, 2], [0, 1, 2], [1, 2]]
+    expected = {}
+    for number, values in enumerate(shown):
+        labels = np.array(values, 'uint8')[labels_of(number) % len(values)]
+        expected['p%d' % number] = labels
+        folder.add('p%d' % number, number)
+        folder.save(in_order(labels), 'masks', 'p%d.png' % number)
+    names = ['--class_names=' + folder.text('names.txt', '\n'.join(NAMES))] if by_name else []
+    said = folder.refused(*names)
+    assert 'a palette in an order of its own' in said and 'are now listed in' in said and 'p1.png' in said
+    status, said = folder.run('--colours=' + folder.text('colours.txt', TABLE))
+    assert status == 0, said
+    for name, labels in folder.labels().items():
+        np.testing.assert_array_equal(labels, expected[name])
+
+
+def test_palettes_that_differ_may_be_labels_all_the_same(folder):
+    for number in range(4):
+        image = as_palette(labels_of(number))
+        image.putpalette(np.roll(voc_palette(), number, 0).tobytes())
+        folder.add('p%d' % number, number)
+        folder.save(image, 'masks', 'p%d.png' % number)
+    assert folder.run()[0] == EXIT_INPUT
+    status, said = folder.run('--palette_is_labels')
+    assert status == 0, said
+    np.testing.assert_array_equal(folder.labels()['p3'], labels_of(3))

@@ -13,7 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 import fcn
-from fcn.data.annotations import count_labels, open_annotation
+from fcn.data.annotations import find_labels, open_annotation, read_palette
 from fcn.data.datasets import Dataset, Record
 from fcn.data.image_files import BadFile, open_image, opened, read_verified
 from fcn.data.label_survey import LabelSurvey
@@ -34,19 +34,25 @@ def check_sizes(record: Record, image_size: Tuple[int, int], annotation_size: Tu
                       'image.')
 
 
-def check_record(record: Record, dataset: Dataset) -> np.ndarray:
-    """Checks one record's files: both open, sizes equal, labels known. Returns the pixels of each label, int64 [256].
+def check_record(record: Record, dataset: Dataset) -> Tuple[np.ndarray, Optional[np.ndarray]]:
+    """Checks one record's files: both open, sizes equal, labels known.
 
-    Pixels of the image are not decoded: that would take minutes for a large data set. Raises InputError that names the
-    file.
+    Pixels of the image are not decoded: that would take minutes for a large data set.
+
+    Returns:
+      (whether each label is there, bool [256]; palette of the annotation, see `fcn.data.annotations.read_palette`).
+
+    Raises:
+      InputError: names the file.
     """
     path = record['annotation']
-    values = open_annotation(path, read_verified(path, 'annotation'))
-    counts = count_labels(path, values, dataset)
+    data = read_verified(path, 'annotation')
+    values = open_annotation(path, data)
+    present = find_labels(path, values, dataset)
     with opened(record['image'], 'image') as image:
         size = image.size
     check_sizes(record, size, values.shape[::-1])
-    return counts
+    return present, read_palette(path, data)
 
 
 def check_records(records: List[Record], dataset: Dataset, threads: int = 4, training: Optional[int] = None,
@@ -80,7 +86,7 @@ def check_records(records: List[Record], dataset: Dataset, threads: int = 4, tra
         if isinstance(found, InputError):
             errors.append(found)
         elif training is not None:
-            survey.add('training' if number < training else 'validation', records[number]['annotation'], found)
+            survey.add('training' if number < training else 'validation', records[number]['annotation'], *found)
     first, *others = errors or [None]
     if others:
         raise InputError(f'{first} {len(others)} more file{" is" if len(others) == 1 else "s are"} bad; --mode=check '

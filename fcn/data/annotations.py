@@ -30,6 +30,22 @@ def open_annotation(path: str, data: Optional[bytes] = None) -> np.ndarray:
     return values.astype('uint8')
 
 
+def read_palette(path: str, data: Optional[bytes] = None) -> Optional[np.ndarray]:
+    """Returns the colours of an annotation's pixel values, uint8 RGB [K, 3], or None where its file gives none.
+
+    A palette in which each value is the grey of the same number gives none either. Reads the file's header only.
+    Arguments and errors are those of `fcn.data.image_files.opened`.
+    """
+    with opened(path, 'annotation', data) as image:
+        if image.mode != 'P' or image.palette is None:
+            return None
+        has_rgb = image.palette.rawmode == 'RGB'  # as of PNG and GIF, whose pixels need not be decoded
+        colours = bytes(image.palette.palette if has_rgb else image.getpalette())
+    palette = np.frombuffer(colours[:len(colours) // 3 * 3], 'uint8').reshape(-1, 3)[:256]
+    is_ramp = len(palette) > 1 and (palette == np.arange(len(palette))[:, None]).all()
+    return None if is_ramp else palette
+
+
 def read_labels(path: str, dataset: Dataset) -> np.ndarray:
     """Reads an annotation as the labels of a data set, uint8 [H, W]. Raises InputError when a label is not a class."""
     values = open_annotation(path)
@@ -44,6 +60,18 @@ def check_labels(path: str, values: np.ndarray, dataset: Dataset) -> None:
         count_labels(path, values, dataset)
 
 
+def find_labels(path: str, values: np.ndarray, dataset: Dataset) -> np.ndarray:
+    """Returns for each label whether an annotation shows it, bool [256]. Arguments and errors: `count_labels`.
+
+    Takes a quarter of its time: few pixels differ from the next one.
+    """
+    check_labels(path, values, dataset)
+    flat = values.ravel()
+    found = np.append(flat[:-1][flat[1:] != flat[:-1]], flat[-1:])
+    counts = np.bincount(found, minlength=256)
+    return _counts_of_labels(counts, dataset) > 0
+
+
 def count_labels(path: str, values: np.ndarray, dataset: Dataset) -> np.ndarray:
     """Counts the pixels of each label, int64 [256], void as the data set has it. Raises BadFile for an unknown label.
 
@@ -53,6 +81,11 @@ def count_labels(path: str, values: np.ndarray, dataset: Dataset) -> np.ndarray:
     unknown = np.flatnonzero((counts > 0) & _are_unknown(np.arange(256), dataset))
     if len(unknown):
         raise BadFile('label out of range', path, _unknown_label(path, unknown[0], dataset))
+    return _counts_of_labels(counts, dataset)
+
+
+def _counts_of_labels(counts, dataset):
+    """Takes counts of a file's values, int64 [256], and returns those of the labels."""
     if dataset.label_map is not None:
         counts = np.bincount(dataset.label_map, counts, 256).astype(counts.dtype)
     if dataset.void_label is not None:

@@ -4,6 +4,7 @@ Writes JPEGImages, SegmentationClass, ImageSets/Segmentation/train.txt and val.t
 which is renamed when all is whole.
 """
 import collections
+import dataclasses
 import os
 import shlex
 import shutil
@@ -21,6 +22,7 @@ from fcn.data.colour_masks import MOST_CLASSES, VOID, Table
 from fcn.data.datasets import Dataset, read_class_names, record
 from fcn.data.image_files import open_image, opened, read_verified
 from fcn.data.image_pairs import SPLITS, Pair, print_list, raise_faults
+from fcn.data.label_survey import LabelSurvey
 from fcn.data.palettes import save_labels, voc_palette
 from fcn.utils.errors import InputError, printable
 from fcn.utils.files import make_folder
@@ -41,6 +43,7 @@ class ConversionConfig:
       images, masks: folders. out: folder to make.
       colours: path of a colour table, or None. class_names: path of a text file, or None.
       unknown: 'error' or 'void', what becomes of colours that are not in the table.
+      palette_is_labels: take the indices of palette masks as labels though their palettes differ.
       mask_suffix: what ends the masks' names, None: common suffixes are tried. image_suffix: what ends the images'.
       validation: share of the validation split, which `seed` draws.
       split_train, split_val: paths of files that list the splits, or both None.
@@ -59,6 +62,7 @@ class ConversionConfig:
     split_train: Optional[str] = None
     split_val: Optional[str] = None
     skip_bad_images: bool = False
+    palette_is_labels: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,11 +74,13 @@ class Outcome:
       counts: pixels of each label, int64 [256].
       unknown: {packed colour: pixels} that became void, see `fcn.data.colour_masks.read_mask`.
       turned: whether the image was turned upright, and its size stayed.
+      palette: of the mask whose values are the labels, see `fcn.data.annotations.read_palette`.
     """
     problem: Optional[str] = None
     counts: Optional[np.ndarray] = None
     unknown: Optional[Dict[Optional[int], int]] = None
     turned: Optional[bool] = None
+    palette: Optional[np.ndarray] = None
 
 
 class ColourMask(Exception):
@@ -98,6 +104,7 @@ def convert(config: ConversionConfig) -> None:
             os.makedirs(os.path.join(root, folder))
         outcomes = convert_pairs(pairs, root, table, names, config)
         counts = sum(outcome.counts for outcome in outcomes.values())
+        check_palettes(pairs, splits, outcomes, names, config)
         if table is None and np.flatnonzero(counts).tolist() == [0, VOID]:
             raise ask_for_table(pairs, config, 'The masks hold the values 0, 255, which are hardly labels: they are '
                                 'black-and-white pictures, and 255 would be void. Their colours')
@@ -142,11 +149,12 @@ def convert_pairs(pairs: List[Pair], root: str, table: Optional[Table], names: O
             if labels is None:
                 raise ColourMask(pair.mask)
             counts = annotations.count_labels(pair.mask, labels, dataset)
+            palette = None if table else annotations.read_palette(pair.mask)
             turned = place_image(pair, labels.shape[::-1], os.path.join(root, 'JPEGImages', pair.name))
         except InputError as error:
             return Outcome(problem=str(error))
         save_labels(os.path.join(root, 'SegmentationClass', pair.name + '.png'), labels, dataset.palette)
-        return Outcome(counts=counts, unknown=unknown, turned=turned)
+        return Outcome(counts=counts, unknown=unknown, turned=turned, palette=palette)
 
     bar = tqdm(ordered_map(convert_pair, pairs, count_threads()), total=len(pairs), desc='converting', unit=' files',
                leave=False, disable=None)
@@ -193,6 +201,21 @@ def link(source: str, target: str) -> None:
         os.link(os.path.realpath(source), target)
     except OSError:
         shutil.copyfile(source, target)
+
+
+def check_palettes(pairs: List[Pair], splits: Splits, outcomes: Dict[str, Outcome], names: Optional[List[str]],
+                   config: ConversionConfig) -> None:
+    """Raises InputError where indices that were taken as labels have other colours in other masks."""
+    dataset = make_dataset(names or [''] * MOST_CLASSES)
+    survey = LabelSurvey(dataclasses.replace(dataset, palette_is_labels=config.palette_is_labels))
+    for pair in pairs:
+        if pair.key in outcomes:
+            outcome = outcomes[pair.key]
+            survey.add('validation' if pair.key in splits['val'] else 'training', pair.mask, outcome.counts > 0,
+                       outcome.palette)
+    for problem in survey.problems():
+        if problem.kind == 'palettes':
+            raise ask_for_table(pairs, config, f'{problem.message} The colours of all masks')
 
 
 def number_classes(counts: np.ndarray, pairs: List[Pair], config: ConversionConfig) -> List[str]:

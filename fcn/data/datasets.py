@@ -33,6 +33,9 @@ class Dataset:
       label_map: uint8 [256], from the pixel values of annotation files to labels, 255 = void; None: the values are the
         labels. See `fcn.data.annotations`.
       allow_one_class: whether a training split that shows one class alone is meant, see `fcn.data.label_survey`.
+      has_voc_colours: whether the classes are VOC's own, so that palettes of annotations must not give one of them the
+        colour of another.
+      palette_is_labels: whether pixel values of palette pictures are labels, whatever their colours say.
     """
     name: str
     training: List[Record]
@@ -43,6 +46,8 @@ class Dataset:
     palette: Optional[np.ndarray] = field(compare=False)  # arrays have no single truth value
     label_map: Optional[np.ndarray] = field(default=None, compare=False)
     allow_one_class: bool = False
+    has_voc_colours: bool = False
+    palette_is_labels: bool = False
 
 
 class Reader:

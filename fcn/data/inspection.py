@@ -52,10 +52,14 @@ class InspectionReport:
 
 
 class _Finding(NamedTuple):
-    """What reading one record found; digest and counts are None where a file is bad."""
+    """What reading one record found; digest and counts are None where a file is bad.
+
+    palette: see `fcn.data.annotations.read_palette`.
+    """
     problems: List[Problem]
     digest: Optional[bytes]
     counts: Optional[np.ndarray]
+    palette: Optional[np.ndarray]
 
 
 def inspect(dataset: Dataset, found: Iterable[Problem] = (), threads: Optional[int] = None,
@@ -87,7 +91,7 @@ def inspect(dataset: Dataset, found: Iterable[Problem] = (), threads: Optional[i
         elif finding.counts is not None:
             counts[split].pixels[:] += finding.counts
             counts[split].appearances[:] += finding.counts > 0
-            survey.add(split, record['annotation'], finding.counts)
+            survey.add(split, record['annotation'], finding.counts > 0, finding.palette)
     problems += _empty_splits(dataset, problems) + survey.problems()
     return InspectionReport(counts['training'], counts['validation'], problems, bad, survey.notes())
 
@@ -185,7 +189,7 @@ def _noting(problems, split, what, path):
 
 def _inspect_record(split, record, dataset):
     """Reads one record's files in full. Returns a _Finding."""
-    problems, digest, counts, image_size, annotation_size = [], None, None, None, None
+    problems, digest, counts, palette, image_size, annotation_size = [], None, None, None, None, None
     image, annotation = _paths(record)
     with _noting(problems, split, 'image', image):
         data = read_verified(image, 'image')
@@ -196,7 +200,9 @@ def _inspect_record(split, record, dataset):
         digest = hashlib.blake2b(data).digest()
     if annotation:
         with _noting(problems, split, 'annotation', annotation):
-            values = annotations.open_annotation(annotation, read_verified(annotation, 'annotation'))
+            data = read_verified(annotation, 'annotation')
+            values = annotations.open_annotation(annotation, data)
+            palette = annotations.read_palette(annotation, data)
             annotation_size = values.shape[::-1]
             counts = annotations.count_labels(annotation, values, dataset)
         if image_size and annotation_size:
@@ -205,7 +211,7 @@ def _inspect_record(split, record, dataset):
     if counts is not None and counts.sum() == (0 if dataset.ignore_label is None else counts[dataset.ignore_label]):
         problems.append(Problem('no labelled pixel', split, annotation, f'{annotation} is void all over: none of its '
                                 'pixels has a label to learn or to score.'))
-    return _Finding(problems, digest, counts)
+    return _Finding(problems, digest, counts, palette)
 
 
 def _decode(path, data):

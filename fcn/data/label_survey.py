@@ -1,13 +1,14 @@
-"""Finds what is wrong with a data set's annotations together, though each file is well: labels that are no labels.
+"""Finds what is wrong with a data set's annotations together, though each file is well: values that are no labels.
 
 Check, the check before a training and the conversion of a data set share it. Each adds the annotations that it reads
 anyway.
 """
-from typing import Dict, List, Optional
+from typing import Dict, List, Optional, Tuple
 
 import numpy as np
 
 from fcn.data.datasets import Dataset
+from fcn.data.palettes import voc_palette
 from fcn.data.problems import SPLITS, Problem
 from fcn.utils.errors import printable
 
@@ -16,7 +17,7 @@ CONVERT = ('`python -m fcn.own_data` with --colours converts the masks by a tabl
 
 
 class LabelSurvey:
-    """Gathers the labels of annotations, a split at a time.
+    """Gathers the labels and palettes of annotations, a split at a time.
 
     Args:
       dataset: the `fcn.data.datasets.Dataset` that the annotations belong to.
@@ -28,18 +29,47 @@ class LabelSurvey:
         self._examples: Dict[str, str] = {}  # of each split, the first annotation that shows most labels
         self._most: Dict[str, int] = dict.fromkeys(SPLITS, 0)
         self._number: Dict[str, int] = dict.fromkeys(SPLITS, 0)
+        self._colours = np.full(256, -1)  # packed, of each label where it was met first, in one of _files
+        self._files: Dict[int, str] = {}
+        self._differing: Optional[Tuple[str, str, int, int]] = None  # split, file, label, packed colour
+        self._misnamed: Optional[Tuple[str, str, int, int]] = None  # split, file, label, label of its colour
 
-    def add(self, split: str, path: str, counts: np.ndarray) -> None:
-        """Adds an annotation. counts: pixels of each label, int64 [256], as `annotations.count_labels` gives them."""
-        present = counts > 0
+    def add(self, split: str, path: str, present: np.ndarray, palette: Optional[np.ndarray] = None) -> None:
+        """Adds an annotation.
+
+        Args:
+          split: of SPLITS.
+          path: of its file.
+          present: whether the annotation shows each label, bool [256].
+          palette: as `fcn.data.annotations.read_palette` gives it.
+        """
         self._found[split] |= present
         self._number[split] += 1
         if present.sum() > self._most[split]:
             self._most[split], self._examples[split] = present.sum(), path
+        if palette is not None and self._dataset.label_map is None:
+            self._add_palette(split, path, present, palette)
+
+    def _add_palette(self, split, path, present, palette):
+        labels = np.flatnonzero(present[:min(len(palette), 255)])
+        labels = labels[labels != self._dataset.void_label]  # whose pixels may be 255 in the file
+        colours = _pack(palette)
+        known = self._colours[labels]
+        for label in labels[(known >= 0) & (known != colours[labels])][:1].tolist():
+            self._differing = self._differing or (split, path, label, int(colours[label]))
+        for label in labels[known < 0].tolist():
+            self._colours[label], self._files[label] = colours[label], path
+        if self._dataset.has_voc_colours and self._misnamed is None:
+            for label in labels.tolist():
+                other = VOC_LABELS.get(int(colours[label]), label)
+                is_padding = other == 0 and not colours[0]  # entries that a writer left black
+                if other != label and not is_padding:
+                    self._misnamed = split, path, label, other
+                    break
 
     def problems(self) -> List[Problem]:
         """Returns what must not be trained on, a Problem each; nothing about a split without annotations."""
-        return self._few_classes()
+        return self._few_classes() + self._wrong_palettes()
 
     def notes(self) -> List[str]:
         """Returns what is worth a remark, a line each."""
@@ -77,6 +107,26 @@ class LabelSurvey:
                        '--allow_one_class says so.')
         return [Problem('too few classes', 'training', example, message)]
 
+    def _wrong_palettes(self):
+        if self._dataset.palette_is_labels:
+            return []
+        convert = (f'{CONVERT.format(what="colour")}. (Where the values of the pixels are the labels after all, '
+                   '--palette_is_labels says so.)')
+        if self._differing:
+            split, path, label, colour = self._differing
+            message = (f'{path} shows the value {label} in the colour {describe(colour)}, but {self._files[label]} in '
+                       f'{describe(int(self._colours[label]))}: each file has a palette in an order of its own, and '
+                       f'one value is several classes. {convert}')
+        elif self._misnamed:
+            split, path, label, other = self._misnamed
+            name = 'void' if other == 255 else self._name(other)
+            message = (f'{path} holds the value {label} in the colour {describe(int(_pack(voc_palette())[other]))}, '
+                       f'which in VOC\'s palette is that of {name}, not of {self._name(label)}: its palette is in an '
+                       f'order of its own, so that its values are no labels. {convert}')
+        else:
+            return []
+        return [Problem('palettes', split, path, message)]
+
     def _is_black_and_white(self):
         """Returns whether all annotations hold 0 and 255 alone, as their files have them."""
         dataset = self._dataset
@@ -88,3 +138,17 @@ class LabelSurvey:
     def _name(self, label):
         names = self._dataset.class_names
         return f'{label} ({printable(names[label])})' if label < len(names) and names[label] else str(label)
+
+
+def describe(colour: int) -> str:
+    """Returns a packed colour in words: 'R G B'."""
+    return f'{colour >> 16} {colour >> 8 & 255} {colour & 255}'
+
+
+def _pack(palette):
+    """Returns uint8 RGB [K, 3] as numbers, int64 [K]."""
+    return palette.astype('int64') @ np.array([1 << 16, 1 << 8, 1])
+
+
+# {packed colour: label} of VOC's classes and void.
+VOC_LABELS = {int(colour): label for label, colour in enumerate(_pack(voc_palette())) if label < 21 or label == 255}

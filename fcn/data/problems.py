@@ -11,10 +11,11 @@ KINDS = UNUSABLE + (
     'duplicate record',   # listed twice in a split, or under another name with the same bytes
     'overlap',            # a validation image that is a training image too, by file or bytes
     'too few classes',    # the training split shows one class, or none: values that mean void stand for objects
+    'palettes',           # one pixel value has several colours, or another label's: the values are no labels
     'empty split')
 
 
-OF_LABELS = ('too few classes',)  # kinds that a training must not begin with, see `fcn.data.label_survey`
+OF_LABELS = ('too few classes', 'palettes')  # kinds that a training must not begin with, see `fcn.data.label_survey`
 
 
 class Problem(NamedTuple):

@@ -106,3 +106,12 @@ def test_ids_that_a_label_map_gives_no_class_are_refused(tmp_path):
             check(path, annotations.open_annotation(path), mapped)
     with raises(path, 'the value 9'):
         annotations.read_labels(path, mapped)
+
+
+@pytest.mark.parametrize('changes', [{}, {'ignore_label': None, 'void_label': 2}, {'label_map': np.arange(256) % 2}])
+def test_labels_that_are_found_are_those_that_are_counted(changes):
+    changed = dataclasses.replace(dataset(), **changes)
+    for values in ([[0, 0], [0, 0]], [[1, 255], [0, 1]], [[0, 0], [0, 1]], [[1, 0], [0, 0]]):
+        values = np.array(values, 'uint8')
+        np.testing.assert_array_equal(annotations.find_labels('x', values, changed),
+                                      annotations.count_labels('x', values, changed) > 0)

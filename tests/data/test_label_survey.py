@@ -1,13 +1,15 @@
 """fcn/data/label_survey.py: annotations that are well each, but no data set together; correct ones that look alike."""
 import dataclasses
+import io
 import os
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import read_PascalVocData
 from conftest import run
-from fcn.data import annotation_check, datasets, inspection
+from fcn.data import annotation_check, annotations, datasets, inspection
 from fcn.data.palettes import voc_palette
 from fcn.distributed.workers import SingleWorker
 from fcn.utils.errors import EXIT_INPUT, InputError
@@ -181,4 +183,121 @@ def test_commands_refuse_black_and_white_masks(folder, tmp_path):
     done = run('--mode=check', *flags)
     assert done.returncode == EXIT_INPUT and 'too few classes: 1' in done.stdout, done.stdout
     done = run('--mode=check', '--allow_one_class', *flags)
+    assert done.returncode == 0, done.stdout
+
+
+# ---- palettes in an order of their own
+
+def in_order(labels):
+    """The labels' VOC colours as a palette picture whose indices count the colours that it shows."""
+    present = np.unique(labels)
+    image = Image.fromarray(np.searchsorted(present, labels).astype('uint8'))
+    image.putpalette(voc_palette()[present].tobytes())
+    return image
+
+
+def quantized(labels):
+    return Image.fromarray(voc_palette()[labels]).quantize(4)
+
+
+def adaptive(labels):
+    return Image.fromarray(voc_palette()[labels]).convert('P', palette=Image.Palette.ADAPTIVE)
+
+
+def as_gif(labels):
+    file = io.BytesIO()
+    Image.fromarray(voc_palette()[labels]).save(file, 'GIF')
+    return Image.open(file)
+
+
+def padded(labels):
+    """A palette picture whose palette ends with the last label that it shows, filled up in black."""
+    image = Image.fromarray(labels)
+    image.putpalette((voc_palette() * (np.arange(256) <= 1)[:, None]).tobytes())
+    return image
+
+
+VOC = {'class_names': read_PascalVocData.CLASS_NAMES, 'has_voc_colours': True}
+SHOWN = [[0, 15], [0, 7], [0, 8, 15]]
+
+
+@pytest.mark.parametrize('form', [in_order, quantized, adaptive])
+@pytest.mark.parametrize('changes', [VOC, {'class_names': list('abcdefgh')}], ids=['VOC', 'names of one\'s own'])
+def test_palettes_that_differ(folder, capsys, form, changes):
+    for values in SHOWN:
+        folder.add('train', form(stripes(values)))
+    folder.add('val', form(stripes(SHOWN[0])))
+    dataset = folder.dataset(**changes)
+    problem, = inspected(dataset).problems
+    assert problem.kind == 'palettes' and problem.message.startswith(problem.file) and '\n' not in problem.message
+    assert '`python -m fcn.own_data` with --colours' in problem.message
+    assert check_to_train(dataset, capsys)[0] == problem.message
+    error, said = check_to_train(dataset, capsys, resumed=True)
+    assert error is None and said.startswith('note: ')
+    meant = dataclasses.replace(dataset, palette_is_labels=True)
+    assert inspected(meant).problems == [] and check_to_train(meant, capsys) == (None, '')
+
+
+@pytest.mark.parametrize('values', [[0, 15], [0, 255], [0, 3, 255], [15]])
+def test_one_order_that_is_not_vocs(folder, values):
+    """All files agree, but a value has the colour of another class, or void's."""
+    for split in ('train', 'val'):
+        folder.add(split, in_order(stripes(values)))
+    kinds = [problem.kind for problem in inspected(folder.dataset(allow_one_class=True, **VOC)).problems]
+    assert kinds == ['palettes']
+    names = folder.dataset(allow_one_class=True)
+    assert inspected(names).problems == [], 'with names of one\'s own the palette is nobody\'s business'
+
+
+@pytest.mark.parametrize('form', [voc, padded, Image.fromarray, lambda labels: Image.fromarray(labels).convert('P')])
+@pytest.mark.parametrize('changes', [VOC, {'class_names': list(map(str, range(16)))}])
+def test_correct_palettes(folder, capsys, form, changes):
+    for values in ([0, 15], [0, 7, 255], [0, 8, 15]):
+        folder.add('train', form(stripes(values)))
+    folder.add('val', voc(stripes([0, 15, 255])) if form is Image.fromarray else form(stripes([0, 15, 255])))
+    dataset = folder.dataset(**changes)
+    assert inspected(dataset).problems == [] and check_to_train(dataset, capsys) == (None, '')
+
+
+def test_void_may_have_any_colour(folder):
+    for split, colour in (('train', 255), ('val', 0)):
+        image = voc(stripes([0, 15, 255]))
+        image.putpalette(np.concatenate([voc_palette()[:255], np.full((1, 3), colour, 'uint8')]).tobytes())
+        folder.add(split, image)
+    assert inspected(folder.dataset(**VOC)).problems == []
+
+
+def test_palettes_of_files_that_are_labels_of_another_kind(folder):
+    """With a label map the values of a file are ids, which a palette may colour as it likes."""
+    for values in SHOWN:
+        folder.add('train', in_order(stripes(values)))
+    folder.add('val', in_order(stripes(SHOWN[0])))
+    mapped = folder.dataset(label_map=np.arange(256, dtype='uint8'), **VOC)
+    assert inspected(mapped).problems == []
+
+
+def test_gif_palettes_are_read(folder):
+    palettes = [annotations.read_palette('x', picture_bytes(as_gif(stripes(values)), 'GIF')) for values in SHOWN[:2]]
+    assert {tuple(colour) for colour in palettes[0].tolist()} >= {(0, 0, 0), tuple(voc_palette()[15])}
+    bmp = annotations.read_palette('x', picture_bytes(voc(stripes([0, 15])), 'BMP'))
+    assert bmp[15].tolist() == voc_palette()[15].tolist()
+
+
+def picture_bytes(image, form):
+    file = io.BytesIO()
+    image.save(file, form)
+    return file.getvalue()
+
+
+def test_commands_refuse_palettes_that_differ(folder, tmp_path):
+    for values in SHOWN:
+        folder.add('train', in_order(stripes(values)))
+    folder.add('val', in_order(stripes(SHOWN[0])))
+    flags = ('--data_dir=' + folder.path, '--checkpoint_path=', '--logs_dir=%s' % (tmp_path / 'logs'),
+             '--results_dir=%s' % (tmp_path / 'results'))
+    done = run('--mode=train', *flags)
+    assert done.returncode == EXIT_INPUT and 'a palette in an order of its own' in done.stderr, done.stderr
+    done = run('--mode=check', *flags)
+    assert done.returncode == EXIT_INPUT and 'palettes: 1' in done.stdout, done.stdout
+    done = run('--mode=check', '--palette_is_labels', *flags)
     assert done.returncode == 0, done.stdout
