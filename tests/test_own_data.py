@@ -3,7 +3,7 @@ import os
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFilter
 
 import read_PascalVocData
 from fcn import own_data
@@ -481,3 +481,57 @@ def test_palettes_that_differ_may_be_labels_all_the_same(folder):
     status, said = folder.run('--palette_is_labels')
     assert status == 0, said
     np.testing.assert_array_equal(folder.labels()['p3'], labels_of(3))
+
+
+def disks(number, values, size=(160, 120)):
+    """A grey picture of a value, and of disks in the others."""
+    random, image = np.random.RandomState(number), Image.new('L', size, values[0])
+    for value in values[1:]:
+        left, top, side = (int(random.randint(*span)) for span in ((0, 100), (0, 60), (30, 90)))
+        ImageDraw.Draw(image).ellipse([left, top, left + side, top + side], fill=value)
+    return image
+
+
+def smooth(number, values=(0, 255), radius=2.0):
+    return disks(number, values).filter(ImageFilter.GaussianBlur(radius))
+
+
+SOFT = {
+    'blurred': smooth, 'very soft': lambda number: smooth(number, radius=12),
+    'hardly': lambda number: smooth(number, radius=0.7), 'black on white': lambda number: smooth(number, (255, 0)),
+    'dark grey': lambda number: smooth(number, (0, 120)), 'three levels': lambda number: smooth(number, (0, 90, 255)),
+    'made smaller': lambda number: disks(number, (0, 255), (640, 480)).resize((160, 120), Image.BICUBIC)}
+
+
+@pytest.mark.parametrize('by_name', [False, True], ids=['without names', 'with names'])
+@pytest.mark.parametrize('kind', sorted(SOFT))
+def test_soft_edges_are_no_classes(folder, kind, by_name):
+    for number in range(5):
+        folder.save(Image.fromarray(pixels_of(number, 120, 160)), 'photos', 'p%d.png' % number)
+        folder.save(SOFT[kind](number), 'masks', 'p%d.png' % number)
+    names = ['--class_names=' + folder.text('names.txt', 'background\nobject\n')] if by_name else []
+    said = folder.refused(*names)
+    assert 'are now listed in' in said and '--colours=' in said
+    if 'hardly labels' not in said:
+        assert 'soft edges' in said and '--unknown=void' in said
+    table = folder.text('colours.txt', '0 0 0 background\n255 255 255 object\n')
+    if kind in ('blurred', 'hardly'):
+        status, said = folder.run('--colours=' + table, '--unknown=void')
+        assert status == 0, said
+        mask = np.asarray(SOFT[kind](0))
+        np.testing.assert_array_equal(folder.labels()['p0'], np.select([mask == 0, mask == 255], [0, 1], 255))
+
+
+@pytest.mark.parametrize('values', [range(60), [0, 1, 2], list(range(30)) + [255]])
+def test_many_labels_are_no_shades(folder, values):
+    """Disks, and thin lines of each label, in front of all others."""
+    for number in range(6):
+        image = disks(number, list(values))
+        for value in values:
+            ends = np.random.RandomState(1000 * number + value).randint(0, 120, 4).tolist()
+            ImageDraw.Draw(image).line(ends, fill=value, width=1 + value % 3)
+        folder.save(Image.fromarray(pixels_of(number, 120, 160)), 'photos', 'p%d.png' % number)
+        path = folder.save(image, 'masks', 'p%d.png' % number)
+    status, said = folder.run()
+    assert status == 0, said
+    np.testing.assert_array_equal(folder.labels()['p5'], np.asarray(Image.open(path)))

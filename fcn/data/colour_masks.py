@@ -26,6 +26,7 @@ VOID = 255
 MOST_COLOURS = 1024  # that a mask is believed to have; photos and JPEG-compressed masks have more
 MOST_REMEMBERED = 20  # unknown colours of each mask: thousands of blurred masks would fill the memory
 MOST_CLASSES = 255
+FEW_VALUES = 8  # of all masks, that are no shades
 NUMBER_MODES = ('P', 'L', '1', 'I', 'I;16')  # Pillow's, of pictures that hold a number a pixel
 
 _COLOUR = r'(\d{1,3})[\s,;]+(\d{1,3})[\s,;]+(\d{1,3})'
@@ -110,6 +111,34 @@ def read_mask(path: str, table: Optional[Table] = None, unknown: str = 'error',
     if len(found) > len(often):
         often[None] = sum(found.values()) - sum(often.values())
     return np.repeat(labels[inverse], lengths).reshape(packed.shape), often
+
+
+def count_slopes(values: np.ndarray) -> np.ndarray:
+    """Counts, for each pixel value of a mask, uint8 [H, W], the pixels that lie on a slope, int64 [256].
+
+    There the value is between those of the two neighbours at its left and right, or above and below, as in a soft edge;
+    or it equals one of them and is next to the other, as in a very soft one. Of a label such pixels are few.
+    """
+    slopes = np.zeros(values.shape, bool)
+    for rotated, found in ((values, slopes), (values.T, slopes.T)):
+        rotated = rotated.astype('int16')
+        steps = np.diff(rotated, axis=0)
+        before, after = steps[:-1], steps[1:]
+        found[1:-1] |= ((before > 0) & (after > 0)) | ((before < 0) & (after < 0)) | (abs(before) + abs(after) == 1)
+    return np.bincount(values[slopes], minlength=256)
+
+
+def are_shades(pixels: np.ndarray, slopes: np.ndarray) -> bool:
+    """Returns whether masks hold grey shades, as soft edges do, and no labels.
+
+    Of many values most are then found on slopes rather than in regions.
+
+    Args:
+      pixels: of each value, int64 [256], in all masks.
+      slopes: those of them that are on a slope, see `count_slopes`.
+    """
+    present = pixels > 0
+    return present.sum() > FEW_VALUES and (2 * slopes > pixels)[present].mean() > 0.5
 
 
 def count_colours(paths: List[str], threads: int, progress: Optional[str] = None,

@@ -75,12 +75,15 @@ class Outcome:
       unknown: {packed colour: pixels} that became void, see `fcn.data.colour_masks.read_mask`.
       turned: whether the image was turned upright, and its size stayed.
       palette: of the mask whose values are the labels, see `fcn.data.annotations.read_palette`.
+      values: None, or of a mask whose values are to be labels (pixels of each value; those of them on a slope, see
+        `fcn.data.colour_masks.count_slopes`), int64 [256]; of problems, too.
     """
     problem: Optional[str] = None
     counts: Optional[np.ndarray] = None
     unknown: Optional[Dict[Optional[int], int]] = None
     turned: Optional[bool] = None
     palette: Optional[np.ndarray] = None
+    values: Optional[Tuple[np.ndarray, np.ndarray]] = None
 
 
 class ColourMask(Exception):
@@ -144,22 +147,30 @@ def convert_pairs(pairs: List[Pair], root: str, table: Optional[Table], names: O
     dataset = make_dataset(names or [''] * MOST_CLASSES)
 
     def convert_pair(pair):
+        values = None
         try:
             labels, unknown = colour_masks.read_mask(pair.mask, table, config.unknown)
             if labels is None:
                 raise ColourMask(pair.mask)
+            if table is None:
+                values = np.bincount(labels.ravel(), minlength=256), colour_masks.count_slopes(labels)
             counts = annotations.count_labels(pair.mask, labels, dataset)
             palette = None if table else annotations.read_palette(pair.mask)
             turned = place_image(pair, labels.shape[::-1], os.path.join(root, 'JPEGImages', pair.name))
         except InputError as error:
-            return Outcome(problem=str(error))
+            return Outcome(problem=str(error), values=values)
         save_labels(os.path.join(root, 'SegmentationClass', pair.name + '.png'), labels, dataset.palette)
-        return Outcome(counts=counts, unknown=unknown, turned=turned, palette=palette)
+        return Outcome(counts=counts, unknown=unknown, turned=turned, palette=palette, values=values)
 
     bar = tqdm(ordered_map(convert_pair, pairs, count_threads()), total=len(pairs), desc='converting', unit=' files',
                leave=False, disable=None)
     outcomes = {pair.key: outcome for outcome, pair in zip(bar, pairs)}
     faults = [outcome.problem for outcome in outcomes.values() if outcome.problem]
+    values = [outcome.values for outcome in outcomes.values() if outcome.values]
+    if (faults or not names) and values and colour_masks.are_shades(*(sum(counts) for counts in zip(*values))):
+        raise ask_for_table(pairs, config, 'The masks hold many grey shades, most of them in soft edges alone, which '
+                            'are no labels. Their colours', 'the lines of the shades between classes deleted and '
+                            '--unknown=void, which makes those void')
     if len(faults) == len(pairs) or not config.skip_bad_images:
         raise_faults(f'of {len(pairs)} images cannot be converted; --skip_bad_images leaves such ones out', faults)
     for fault in faults:
@@ -229,8 +240,12 @@ def number_classes(counts: np.ndarray, pairs: List[Pair], config: ConversionConf
     return [f'class {label}' for label in range(found.max() + 1)]
 
 
-def ask_for_table(pairs: List[Pair], config: ConversionConfig, why: str) -> InputError:
-    """Writes a table of the masks' colours to fill in. Returns the InputError that says so."""
+def ask_for_table(pairs: List[Pair], config: ConversionConfig, why: str, further: str = '') -> InputError:
+    """Writes a table of the masks' colours to fill in. Returns the InputError that says so.
+
+    why: begins the message. further: what the next command needs beside the table.
+    """
+    further = further and ', ' + further
     found, errors = colour_masks.count_colours([pair.mask for pair in pairs], count_threads(), 'counting colours')
     print_list([f'not counted: {error}' for error in errors.values()])
     if not found:
@@ -242,9 +257,10 @@ def ask_for_table(pairs: List[Pair], config: ConversionConfig, why: str) -> Inpu
             file.write('\n'.join(lines) + '\n')
     except FileExistsError:
         return InputError(f'{why} are listed in {path} already: write the name of a class after each, and run the same '
-                          f'command with --colours={shlex.quote(path)}; or delete that file to have it made anew.')
+                          f'command with --colours={shlex.quote(path)}{further}; or delete that file to have it made '
+                          'anew.')
     return InputError(f'{why}, {len(found)} in all, are now listed in {path}: write the name of a class after each, '
-                      f'and run the same command with --colours={shlex.quote(path)}.')
+                      f'and run the same command with --colours={shlex.quote(path)}{further}.')
 
 
 def write_lists(root: str, pairs: List[Pair], splits: Splits, outcomes: Dict[str, Outcome], names: List[str]
