@@ -42,6 +42,8 @@ def parser() -> command_line.Parser:
     add('--seed', type=int, default=0, help='Of that chance.')
     add('--split_train', metavar='FILE', help='With --split_val: file of the training images\' names, one a line.')
     add('--split_val', metavar='FILE', help='The same of the validation images.')
+    add('--split_by_chance', action='store_true', help='Mix the images of folders train, val and test, which are the '
+        'splits otherwise.')
     add('--skip_bad_images', action='store_true', help='Leave out images that are bad or have no mask.')
     add('--debug', action='store_true', help='Stack traces.')
     return flags
@@ -53,6 +55,8 @@ def main(argv: Optional[List[str]] = None) -> int:
     debug, config = flags.pop('debug'), ConversionConfig(**flags)
     if bool(config.split_train) != bool(config.split_val):
         parser().error('--split_train and --split_val go together')
+    if config.split_train and config.split_by_chance:
+        parser().error('--split_by_chance does not go with --split_train')
     return command_line.run('fcn.own_data', lambda: convert(config), debug)
 
 

@@ -535,3 +535,67 @@ def test_many_labels_are_no_shades(folder, values):
     status, said = folder.run()
     assert status == 0, said
     np.testing.assert_array_equal(folder.labels()['p5'], np.asarray(Image.open(path)))
+
+
+# ---- splits that are ready-made
+
+def listed(folder, split):
+    with open(os.path.join(folder.out, 'ImageSets', 'Segmentation', split + '.txt'), encoding='utf-8') as file:
+        return sorted(file.read().split())
+
+
+@pytest.mark.parametrize('validation', ['val', 'valid', 'Validation', 'test'])
+@pytest.mark.parametrize('around, within', [('', ''), ('', 'city/'), ('a/', '')])
+def test_folders_are_the_splits(folder, validation, around, within):
+    for number in range(8):
+        folder.add('%s%s/%s%d' % (around, ('train', validation)[number % 4 == 0], within, number), number)
+    status, said = folder.run()
+    assert status == 0, said
+    prefix = around.replace('/', '__') + '%s__' + within.replace('/', '__')
+    assert listed(folder, 'val') == [prefix % validation + name for name in '04']
+    assert listed(folder, 'train') == [prefix % 'train' + name for name in '123567']
+    assert 'train (6 images) for training, %s%s (2) for validation' % (around, validation) in said
+    assert '--split_by_chance' in said
+
+
+def test_test_images_and_other_folders_are_left_out_and_counted(folder):
+    for number in range(9):
+        folder.add('%s/%d' % (('train', 'val', 'test', 'extra')[number % 4], number), number)
+    os.remove(os.path.join(folder.path, 'masks', 'test', '2.png'))  # as of a benchmark, whose test masks are secret
+    status, said = folder.run()
+    assert status == 0, said
+    assert (listed(folder, 'train'), listed(folder, 'val')) == (['train__0', 'train__4', 'train__8'],
+                                                               ['val__1', 'val__5'])
+    assert 'left out: 1 images of test' in said and 'left out: 2 images of other folders (extra)' in said
+    assert '--split_val' in said
+
+
+def test_a_mask_that_a_split_lacks_is_an_error_all_the_same(folder):
+    for number in range(8):
+        folder.add('%s/%d' % (('train', 'val')[number % 2], number), number)
+    os.remove(os.path.join(folder.path, 'masks', 'val', '3.png'))
+    assert '1 of 8 images have no mask' in folder.refused()
+
+
+@pytest.mark.parametrize('names, flags', [
+    (('train', 'car'), ()), (('train_1', 'val_1'), ()), (('val', 'test'), ()), (('train', 'test'), ('by_chance',))])
+def test_folders_that_are_no_splits(folder, names, flags):
+    """Train is also a class; and --split_by_chance mixes what is."""
+    for number in range(20):
+        folder.add('%s/%02d' % (names[number % 2], number), number)
+    status, said = folder.run('--validation=0.5', *['--split_' + flag for flag in flags])
+    assert status == 0 and 'are the splits' not in said, said
+    for split in ('train', 'val'):
+        assert {name.split('__')[0] for name in listed(folder, split)} == set(names)
+
+
+def test_split_files_go_before_folders(folder):
+    for number in range(6):
+        folder.add('%s/%d' % (('train', 'val', 'test')[number % 3], number), number)
+    files = ['--split_train=' + folder.text('t.txt', 'train/0\n'), '--split_val=' + folder.text('v.txt', 'test/5\n')]
+    status, said = folder.run(*files)
+    assert status == 0 and 'are the splits' not in said, said
+    assert (listed(folder, 'train'), listed(folder, 'val')) == (['train__0'], ['test__5'])
+    with pytest.raises(SystemExit) as caught:
+        folder.run('--split_by_chance', *files)
+    assert caught.value.code == EXIT_FLAG

@@ -47,6 +47,7 @@ class ConversionConfig:
       mask_suffix: what ends the masks' names, None: common suffixes are tried. image_suffix: what ends the images'.
       validation: share of the validation split, which `seed` draws.
       split_train, split_val: paths of files that list the splits, or both None.
+      split_by_chance: mix the images of folders that are splits, see `fcn.data.image_pairs.find_split_folders`.
       skip_bad_images: leave out images that are bad or have no mask.
     """
     images: str
@@ -63,6 +64,7 @@ class ConversionConfig:
     split_val: Optional[str] = None
     skip_bad_images: bool = False
     palette_is_labels: bool = False
+    split_by_chance: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,6 +130,9 @@ def choose_pairs(config: ConversionConfig) -> Tuple[List[Pair], Splits]:
     if config.split_train:
         splits = image_pairs.split_by_files(pairs, config.split_train, config.split_val)
         return [pair for pair in pairs if any(pair.key in splits[split] for split in SPLITS)], splits
+    folders = None if config.split_by_chance else image_pairs.find_split_folders(pairs)
+    if folders:
+        pairs, without_mask, splits = take_split_folders(pairs, without_mask, folders)
     if without_mask and not config.skip_bad_images:
         of_suffix = f' (suffix {suffix})' if suffix else ''
         raise_faults(f'of {len(without_mask) + len(pairs)} images have no mask{of_suffix} in --masks={config.masks}; '
@@ -135,7 +140,38 @@ def choose_pairs(config: ConversionConfig) -> Tuple[List[Pair], Splits]:
     of_suffix = f', which end in {suffix}' if suffix else ''
     left_out = f'; {len(without_mask)} without are left out' if without_mask else ''
     print(f'{len(pairs)} images with masks{of_suffix}{left_out}')
-    return pairs, image_pairs.split_by_chance(pairs, config.validation, config.seed)
+    return pairs, splits if folders else image_pairs.split_by_chance(pairs, config.validation, config.seed)
+
+
+def take_split_folders(pairs: List[Pair], without_mask: List[str], folders: Dict[str, str]
+                       ) -> Tuple[List[Pair], List[str], Splits]:
+    """Takes the splits from folders, and says so.
+
+    Args:
+      pairs: list of all Pairs.
+      without_mask: keys of images without a mask.
+      folders: of `fcn.data.image_pairs.find_split_folders`.
+
+    Returns:
+      (pairs of the splits, keys of the splits' images without a mask, splits).
+    """
+    by_kind = image_pairs.split_by_folders([pair.key for pair in pairs], folders)
+    validation = 'val' if by_kind['val'] else 'test'
+
+    def names_of(kind):
+        return ', '.join(sorted(printable(name or '.') for name, other in folders.items() if other == kind))
+    print(f'the folders are the splits: {names_of("train")} ({len(by_kind["train"])} images) for training, '
+          f'{names_of(validation)} ({len(by_kind[validation])}) for validation; --split_by_chance mixes them')
+    if validation == 'val' and by_kind['test']:
+        print(f'left out: {len(by_kind["test"])} images of {names_of("test")}, which are for neither; to score on them '
+              'in place of the validation images, list them in --split_val')
+    if by_kind['']:
+        print(f'left out: {len(by_kind[""])} images of other folders ({names_of("")}), which are of neither split; '
+              '--split_by_chance takes them')
+    splits = {'train': set(by_kind['train']), 'val': set(by_kind[validation])}
+    taken = splits['train'] | splits['val']
+    lacking = image_pairs.split_by_folders(without_mask, folders)
+    return [pair for pair in pairs if pair.key in taken], sorted(lacking['train'] + lacking[validation]), splits
 
 
 def convert_pairs(pairs: List[Pair], root: str, table: Optional[Table], names: Optional[List[str]],

@@ -14,6 +14,9 @@ EXTENSIONS = IMAGE_EXTENSIONS + ('.bmp', '.gif', '.pgm', '.ppm', '.tga', '.tif',
 SUFFIXES = ('', '_mask', '_masks', '_gt', '_GT', '_label', '_labels', '_L', '_seg', '_segmentation', '_annotation',
             '-mask', '-gt', '-label', '-labels', '.jpg', '.jpeg', '.png')
 SPLITS = ('train', 'val')
+# Folders of ready-made splits, in lower case, and what they hold.
+SPLIT_FOLDERS = {'train': 'train', 'training': 'train', 'val': 'val', 'valid': 'val', 'validation': 'val',
+                 'test': 'test', 'testing': 'test'}
 MOST_LINES = 50  # of a list of faults
 
 
@@ -111,6 +114,32 @@ def split_by_chance(pairs: List[Pair], share: float, seed: int) -> Dict[str, Set
         count = min(max(count, 1), len(keys) - 1)
         print('note: with so few images, chance left a split empty; one image was moved to it')
     return {'train': set(keys[count:]), 'val': set(keys[:count])}
+
+
+def find_split_folders(pairs: List[Pair]) -> Optional[Dict[str, str]]:
+    """Finds ready-made splits: folders called train beside val (validation, valid) or test, at one depth.
+
+    Returns:
+      {folder at that depth, with those around it: 'train', 'val', 'test', or '' for a folder of another name}; or None:
+      there are none. Masks lie in the same folders as their images, or they would not be pairs.
+    """
+    folders = [pair.key.split(os.sep)[:-1] for pair in pairs]
+    for depth in range(max(map(len, folders), default=0)):
+        found = {os.sep.join(parts[:depth + 1]): SPLIT_FOLDERS.get(parts[depth].lower(), '') if depth < len(parts)
+                 else '' for parts in folders}
+        if 'train' in found.values() and {'val', 'test'} & set(found.values()):
+            return found
+    return None
+
+
+def split_by_folders(keys: List[str], folders: Dict[str, str]) -> Dict[str, List[str]]:
+    """Returns {'train', 'val', 'test', '': list of the keys in folders of that kind}; see `find_split_folders`."""
+    found = {kind: [] for kind in ('train', 'val', 'test', '')}
+    for key in keys:
+        parts = key.split(os.sep)[:-1]
+        around = (os.sep.join(parts[:length]) for length in range(len(parts), -1, -1))
+        found[next((folders[folder] for folder in around if folder in folders), '')].append(key)
+    return found
 
 
 def split_by_files(pairs: List[Pair], train_file: str, val_file: str) -> Dict[str, Set[str]]:
