@@ -15,7 +15,7 @@ from tqdm import tqdm
 import fcn
 from fcn.data.annotations import find_labels, open_annotation, read_palette
 from fcn.data.datasets import Dataset, Record
-from fcn.data.image_files import BadFile, open_image, opened, read_verified
+from fcn.data.image_files import BadFile, decoded_size, open_image, opened, read_orientation, read_verified
 from fcn.data.label_survey import LabelSurvey
 from fcn.utils.errors import InputError, printable
 from fcn.utils.threads import ordered_map
@@ -31,7 +31,19 @@ def check_sizes(record: Record, image_size: Tuple[int, int], annotation_size: Tu
         image, annotation = (f'{width}×{height}' for width, height in (image_size, annotation_size))
         raise BadFile('size mismatch', record['image'], f'{record["image"]} is {image} pixels, but its annotation '
                       f'{record["annotation"]} is {annotation}. An annotation has one label for each pixel of its '
-                      'image.')
+                      f'image.{_orientations(record)}')
+
+
+def _orientations(record):
+    """Returns what EXIF data say of a record's files, for the message about their sizes, or ''."""
+    turned = []
+    for what in ('image', 'annotation'):
+        with contextlib.suppress(InputError):
+            orientation, _ = read_orientation(record[what], what)
+            turned += [f'{record[what]} (orientation {orientation})'] * (orientation > 1)
+    return '' if not turned else (
+        f' EXIF data turn {" and ".join(turned)}: viewers show such a file turned, while training takes pixels as they '
+        'are stored. Store both upright, as python -m fcn.own_data does where their sizes agree then.')
 
 
 def check_record(record: Record, dataset: Dataset) -> Tuple[np.ndarray, Optional[np.ndarray]]:
@@ -50,7 +62,7 @@ def check_record(record: Record, dataset: Dataset) -> Tuple[np.ndarray, Optional
     values = open_annotation(path, data)
     present = find_labels(path, values, dataset)
     with opened(record['image'], 'image') as image:
-        size = image.size
+        size = decoded_size(image)
     check_sizes(record, size, values.shape[::-1])
     return present, read_palette(path, data)
 

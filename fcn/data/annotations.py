@@ -2,6 +2,7 @@
 
 The values are labels as they are, or by `Dataset.label_map`; then 255 becomes `Dataset.void_label` where there is one.
 """
+import re
 from typing import Optional
 
 import numpy as np
@@ -14,6 +15,8 @@ from fcn.data.image_files import BadFile, opened
 def open_annotation(path: str, data: Optional[bytes] = None) -> np.ndarray:
     """Opens an annotation as pixel values, uint8 [H, W]: the indices of a palette PNG, or grey values.
 
+    Grey values are the numbers that the file holds: 0 to 3 of 2 bits, where viewers show 0, 85, 170 and 255.
+
     Arguments and errors are those of `fcn.data.image_files.opened`; colour pictures and values above 255 raise BadFile
     too.
     """
@@ -22,8 +25,11 @@ def open_annotation(path: str, data: Optional[bytes] = None) -> np.ndarray:
             raise BadFile('colour annotation', path, f'{path} is a colour picture (mode {image.mode}), but an '
                           'annotation holds one label a pixel: save it as a palette or grey PNG whose pixel values are '
                           'the labels.')
+        shades = _shades(image)
         image.load()  # older versions of Pillow hide an error of this step from NumPy
         values = np.asarray(image)
+    if shades:
+        values = np.rint(values * (shades / 255)).astype('uint8')
     for value in values.min(), values.max():
         if not 0 <= value <= 255:
             raise BadFile('label out of range', path, f'{path} holds the label {value}; labels are 0 to 255.')
@@ -44,6 +50,18 @@ def read_palette(path: str, data: Optional[bytes] = None) -> Optional[np.ndarray
     palette = np.frombuffer(colours[:len(colours) // 3 * 3], 'uint8').reshape(-1, 3)[:256]
     is_ramp = len(palette) > 1 and (palette == np.arange(len(palette))[:, None]).all()
     return None if is_ramp else palette
+
+
+def _shades(image):
+    """Returns the largest grey value that a file can hold where Pillow scales it to 255, or None.
+
+    image: PIL.Image whose pixels are not decoded yet.
+    """
+    if not image.tile:
+        return None
+    arguments = image.tile[0][3]  # of the decoder: its mode, alone or first of a tuple, such as L;4 of 4 bits
+    bits = re.match('L;([24])', arguments if isinstance(arguments, str) else str((arguments or [''])[0]))
+    return 2 ** int(bits.group(1)) - 1 if bits else None
 
 
 def read_labels(path: str, dataset: Dataset) -> np.ndarray:
@@ -72,12 +90,18 @@ def find_labels(path: str, values: np.ndarray, dataset: Dataset) -> np.ndarray:
     return _counts_of_labels(counts, dataset) > 0
 
 
-def count_labels(path: str, values: np.ndarray, dataset: Dataset) -> np.ndarray:
+def count_values(values: np.ndarray) -> np.ndarray:
+    """Counts the pixels of each value, int64 [256]. values: uint8 [H, W]."""
+    return np.array(Image.fromarray(values).histogram())  # twice as fast as np.bincount
+
+
+def count_labels(path: str, values: np.ndarray, dataset: Dataset, counts: Optional[np.ndarray] = None) -> np.ndarray:
     """Counts the pixels of each label, int64 [256], void as the data set has it. Raises BadFile for an unknown label.
 
-    path: for the message. values: uint8 [H, W], as `open_annotation` returns them.
+    path: for the message. values: uint8 [H, W], as `open_annotation` returns them. counts: what `count_values` returned
+    of them, or None.
     """
-    counts = np.array(Image.fromarray(values).histogram())  # twice as fast as np.bincount
+    counts = count_values(values) if counts is None else counts.copy()
     unknown = np.flatnonzero((counts > 0) & _are_unknown(np.arange(256), dataset))
     if len(unknown):
         raise BadFile('label out of range', path, _unknown_label(path, unknown[0], dataset))

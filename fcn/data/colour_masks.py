@@ -91,11 +91,10 @@ def read_mask(path: str, table: Optional[Table] = None, unknown: str = 'error',
       together under None); or (None, {}) for a colour picture when there is no table.
 
     Raises:
-      fcn.data.image_files.BadFile: unreadable, a JPEG, labels above 255, or an unknown colour.
+      fcn.data.image_files.BadFile: unreadable, of lossy compression, labels above 255, or an unknown colour.
     """
     data = read_verified(path, 'annotation')
     with opened(path, 'annotation', data) as image:
-        _refuse_jpeg(path, image)
         is_colour = image.mode not in NUMBER_MODES
     if table is None:
         return (None if is_colour else open_annotation(path, data)), {}
@@ -147,8 +146,6 @@ def count_colours(paths: List[str], threads: int, progress: Optional[str] = None
     def count(path):
         try:
             data = read_verified(path, 'annotation')
-            with opened(path, 'annotation', data) as image:
-                _refuse_jpeg(path, image)
             colours, pixels, _, _ = _runs(_read_packed(path, data))
         except InputError as error:
             return error
@@ -258,12 +255,6 @@ def _parse(line):
     if not name:
         raise ValueError(f'the colour {describe(_pack(rgb))} has no class yet; write its name, or void')
     return _pack(rgb), name
-
-
-def _refuse_jpeg(path, image):
-    if image.format in ('JPEG', 'MPO'):
-        raise BadFile('unreadable annotation', path, f'{path} is a JPEG, and its compression changes colours, so that '
-                      'they no longer say which class a pixel has. Export the masks as PNG.')
 
 
 def _read_packed(path, data):

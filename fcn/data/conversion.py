@@ -20,7 +20,7 @@ from fcn.data import annotations, colour_masks, image_pairs, inspection
 from fcn.data.annotation_check import check_sizes
 from fcn.data.colour_masks import MOST_CLASSES, VOID, Table
 from fcn.data.datasets import Dataset, read_class_names, record
-from fcn.data.image_files import open_image, opened, read_verified
+from fcn.data.image_files import open_image, opened, read_orientation, read_verified, turn_upright
 from fcn.data.image_pairs import SPLITS, Pair, print_list, raise_faults
 from fcn.data.label_survey import LabelSurvey
 from fcn.data.palettes import save_labels, voc_palette
@@ -28,7 +28,6 @@ from fcn.utils.errors import InputError, printable
 from fcn.utils.files import make_folder
 from fcn.utils.threads import ordered_map
 
-ORIENTATION = 0x0112  # EXIF tag: 1 is upright, 2 to 8 are turned or mirrored
 # Formats and modes that TensorFlow, in training, decodes to the same pixels as Pillow; all else is decoded here.
 PLAIN = {'JPEG': ('RGB', 'L'), 'MPO': ('RGB', 'L'), 'PNG': ('RGB', 'RGBA', 'L', 'LA', 'P', '1')}
 
@@ -75,7 +74,7 @@ class Outcome:
       problem: text, or None; the others are None where there is one.
       counts: pixels of each label, int64 [256].
       unknown: {packed colour: pixels} that became void, see `fcn.data.colour_masks.read_mask`.
-      turned: whether the image was turned upright, and its size stayed.
+      turned: 'image' or 'mask', the one that was turned upright though nothing says how the other lies, or None.
       palette: of the mask whose values are the labels, see `fcn.data.annotations.read_palette`.
       values: None, or of a mask whose values are to be labels (pixels of each value; those of them on a slope, see
         `fcn.data.colour_masks.count_slopes`), int64 [256]; of problems, too.
@@ -83,7 +82,7 @@ class Outcome:
     problem: Optional[str] = None
     counts: Optional[np.ndarray] = None
     unknown: Optional[Dict[Optional[int], int]] = None
-    turned: Optional[bool] = None
+    turned: Optional[str] = None
     palette: Optional[np.ndarray] = None
     values: Optional[Tuple[np.ndarray, np.ndarray]] = None
 
@@ -192,7 +191,7 @@ def convert_pairs(pairs: List[Pair], root: str, table: Optional[Table], names: O
                 values = np.bincount(labels.ravel(), minlength=256), colour_masks.count_slopes(labels)
             counts = annotations.count_labels(pair.mask, labels, dataset)
             palette = None if table else annotations.read_palette(pair.mask)
-            turned = place_image(pair, labels.shape[::-1], os.path.join(root, 'JPEGImages', pair.name))
+            labels, turned = place_image(pair, labels, os.path.join(root, 'JPEGImages', pair.name))
         except InputError as error:
             return Outcome(problem=str(error), values=values)
         save_labels(os.path.join(root, 'SegmentationClass', pair.name + '.png'), labels, dataset.palette)
@@ -214,32 +213,45 @@ def convert_pairs(pairs: List[Pair], root: str, table: Optional[Table], names: O
     return {key: outcome for key, outcome in outcomes.items() if not outcome.problem}
 
 
-def place_image(pair: Pair, mask_size: Tuple[int, int], target: str) -> bool:
-    """Links, copies or converts an image to the path `target` and an extension. mask_size: (width, height).
+def place_image(pair: Pair, labels: np.ndarray, target: str) -> Tuple[np.ndarray, Optional[str]]:
+    """Links, copies or converts an image to the path `target` and an extension.
 
-    Training takes pixels as they are stored. So an image that EXIF data turn is stored upright, as viewers show it,
-    unless its mask fits it only as it lies.
+    Training takes pixels as they are stored. So what EXIF data turn is stored upright, as viewers show it: the image,
+    and its mask where that has such data too, unless their sizes fit only as the mask, or both, are stored.
+
+    Args:
+      pair: Pair.
+      labels: of its mask, uint8 [H, W], as they are stored.
+      target: path.
 
     Returns:
-      whether it was turned without a change of its size, so that nothing says how its mask lies. Raises BadFile.
+      (labels as they belong to the image; 'image' or 'mask', which of the two EXIF data turn without a change of size,
+      while the other has no such data, so that nothing says how that one lies; or None). Raises BadFile.
     """
     data = read_verified(pair.image, 'image')
     with opened(pair.image, 'image', data) as image:
         form, mode, stored_size = image.format, image.mode, image.size
-        turned = image.getexif().get(ORIENTATION, 1) in range(2, 9)
+    orientation, left = read_orientation(pair.image, 'image', data)
+    of_mask, left_of_mask = read_orientation(pair.mask, 'annotation')
     pixels = open_image(pair.image, data)
-    shown_size = pixels.shape[1::-1]
+    shown_size, upright = pixels.shape[1::-1], turn_upright(labels, left_of_mask)
+    for candidate in (upright, labels):
+        if shown_size == candidate.shape[::-1]:
+            labels = candidate
+            break
     plain = mode in PLAIN.get(form, ())
-    if plain and (not turned or stored_size == mask_size != shown_size):
-        check_sizes(record(pair.image, pair.mask), stored_size, mask_size)
+    if plain and (left == 1 or stored_size == labels.shape[::-1] != shown_size):
+        check_sizes(record(pair.image, pair.mask), stored_size, labels.shape[::-1])
         link(pair.image, target + ('.png' if form == 'PNG' else '.jpg'))
-        return False
-    check_sizes(record(pair.image, pair.mask), shown_size, mask_size)
-    if plain and form != 'PNG':
-        Image.fromarray(pixels).save(target + '.jpg', quality=95)
     else:
-        Image.fromarray(pixels).save(target + '.png')
-    return turned and shown_size == stored_size
+        check_sizes(record(pair.image, pair.mask), shown_size, labels.shape[::-1])
+        if plain and form != 'PNG':
+            Image.fromarray(pixels).save(target + '.jpg', quality=95)
+        else:
+            Image.fromarray(pixels).save(target + '.png')
+    turned = 'image' if of_mask == 1 < orientation else 'mask' if orientation == 1 < of_mask else None
+    keeps_size = max(orientation, of_mask) < 5 or pixels.shape[0] == pixels.shape[1]
+    return labels, turned if keeps_size else None
 
 
 def link(source: str, target: str) -> None:
@@ -330,10 +342,12 @@ def summary_lines(pairs: List[Pair], splits: Splits, outcomes: Dict[str, Outcome
         unknown.pop(None, None)
         often = ', '.join(f'{colour_masks.describe(colour)} ({count})' for colour, count in unknown.most_common(5))
         lines.append(f'of these, {total} pixels of colours that the table lacks; most often {often}')
-    turned = [printable(pair.image) for pair in pairs if pair.key in outcomes and outcomes[pair.key].turned]
-    if turned:
-        lines.append(f'note: {len(turned)} images were turned upright as their EXIF data say; make sure that their '
-                     f'masks are upright, too: {", ".join(turned[:5])}{" ..." if turned[5:] else ""}')
+    for what, others in (('image', 'masks'), ('mask', 'images')):
+        turned = [printable(getattr(pair, what)) for pair in pairs
+                  if pair.key in outcomes and outcomes[pair.key].turned == what]
+        if turned:
+            lines.append(f'note: {len(turned)} {what}s were turned upright as their EXIF data say; make sure that '
+                         f'their {others} are upright, too: {", ".join(turned[:5])}{" ..." if turned[5:] else ""}')
     return lines
 
 

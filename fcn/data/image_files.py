@@ -5,7 +5,7 @@ import logging
 import os
 import re
 import warnings
-from typing import Iterator, Optional
+from typing import Iterator, Optional, Tuple
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -13,6 +13,16 @@ from PIL import Image, UnidentifiedImageError
 from fcn.utils.errors import InputError
 
 FORMATS = ('JPEG', 'PNG', 'BMP', 'GIF', 'TIFF', 'WEBP')  # Pillow's; for EPS, say, it runs another program
+
+# Pillow's names of the compressions of TIFF files that change pixels.
+LOSSY_TIFF = {'jpeg': 'JPEG', 'tiff_jpeg': 'JPEG', 'webp': 'WebP', 'tiff_sgilog': 'SGI log', 'tiff_sgilog24': 'SGI log'}
+NEW_SUBFILE_TYPE = 254  # TIFF tag
+ORIENTATION = 0x0112  # EXIF tag: 1 is upright, 2 to 8 are turned or mirrored
+EXIF_OF_PNG = (b'eXIf', b'XML:com.adobe.xmp', b'Raw profile type')  # what a PNG with EXIF data has in it
+_TURNS = {  # by orientation, what makes stored pixels upright
+    2: lambda pixels: pixels[:, ::-1], 3: lambda pixels: pixels[::-1, ::-1], 4: lambda pixels: pixels[::-1],
+    5: lambda pixels: np.swapaxes(pixels, 0, 1), 6: lambda pixels: np.rot90(pixels, -1),
+    7: lambda pixels: np.swapaxes(pixels[::-1, ::-1], 0, 1), 8: np.rot90}
 
 # `opened` refuses what Pillow only warns of or logs. A filter for one call (warnings.catch_warnings) is not safe among
 # threads.
@@ -61,7 +71,8 @@ def opened(path: str, what: str, data: Optional[bytes] = None) -> Iterator[Image
       data: the file's bytes, where they have been read already.
 
     Raises:
-      BadFile: no picture, one above Pillow's limit of pixels, a floating-point one; any error of the block within.
+      BadFile: no picture, one above Pillow's limit of pixels, a floating-point one; an annotation of several pages, or
+        whose compression changes pixels; any error of the block within.
     """
     with reading(path, what), Image.open(
             path if data is None else io.BytesIO(data), formats=FORMATS) as image:
@@ -73,6 +84,9 @@ def opened(path: str, what: str, data: Optional[bytes] = None) -> Iterator[Image
                       'a palette or grey PNG whose pixel values are the labels')
             raise BadFile('floating-point picture', path, f'{path} is a floating-point picture{damage}, and nothing '
                           f'says which values are black and white. Save it as {advice}.')
+        if what == 'annotation':
+            _refuse_lossy(path, image, data)
+            _refuse_pages(path, image)
         yield image
 
 
@@ -94,18 +108,100 @@ def open_image(path: str, data: Optional[bytes] = None, upright: bool = True) ->
 
     upright: honour the camera's EXIF orientation; the annotations of a data set do not.
     """
-    from PIL import ImageOps
     with opened(path, 'image', data) as image:
-        image = ImageOps.exif_transpose(image) if upright else image
         if image.mode.startswith('I'):  # 16 bits a pixel: Pillow would clip, not scale
             grey = np.asarray(image, 'float32')
             if grey.min() < 0 or grey.max() > 65535:
                 raise BadFile('unreadable image', path, f'{path} is a picture of 32 bits a pixel, and nothing says '
                               'which values are black and white. Save it as 8-bit RGB.')
-            image = Image.fromarray((grey / (257 if grey.max() > 255 else 1)).astype('uint8'))
-        return np.asarray(image.convert('RGB'))
+            rgb = Image.fromarray((grey / (257 if grey.max() > 255 else 1)).astype('uint8')).convert('RGB')
+        else:
+            rgb = image.convert('RGB')
+        pixels = np.asarray(rgb)
+        return turn_upright(pixels, left_to_turn(image)) if upright else pixels
+
+
+def left_to_turn(image: Image.Image) -> int:
+    """Returns the EXIF orientation, 1 to 8, of a picture's decoded pixels: Pillow turns those of a TIFF itself."""
+    return 1 if image.format == 'TIFF' else _orientation(image)
+
+
+def turn_upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Returns pixels [H, W, ...] of an EXIF orientation upright, as viewers show them."""
+    return np.ascontiguousarray(_TURNS[orientation](pixels)) if orientation > 1 else pixels
+
+
+def read_orientation(path: str, what: str, data: Optional[bytes] = None) -> Tuple[int, int]:
+    """Reads a picture's EXIF orientation. Arguments and errors are those of `opened`.
+
+    Returns:
+      (orientation that the file has, 1 to 8; what is left of it when the pixels are decoded, see `left_to_turn`).
+    """
+    if data is not None and data.startswith(b'\x89PNG') and not any(mark in data for mark in EXIF_OF_PNG):
+        return 1, 1  # else Pillow would decode all pixels to see what is behind them
+    with opened(path, what, data) as image:
+        orientation = _orientation(image)  # before Pillow turns the pixels, and forgets it
+        return orientation, left_to_turn(image)
+
+
+def decoded_size(image: Image.Image) -> Tuple[int, int]:
+    """Returns (width, height) of a picture's pixels once they are decoded. Pillow 9 turns a TIFF only then."""
+    if image.format == 'TIFF' and _orientation(image) > 4:
+        image.load()
+    return image.size
+
+
+def _orientation(image):
+    """Returns the EXIF orientation that a picture has, 1 where it has none, or none that is known."""
+    orientation = image.getexif().get(ORIENTATION, 1)
+    return orientation if orientation in _TURNS else 1
 
 
 def _too_large(path, pixels):
     return BadFile('too large a picture', path, f'{path} is too large a picture: it has {pixels} pixels, and '
                    f'{Image.MAX_IMAGE_PIXELS} are the most. Scale it down.')
+
+
+def _refuse_lossy(path, image, data):
+    """Raises BadFile for an annotation whose compression changes pixels, whatever its name. Arguments: of `opened`."""
+    compression = None
+    if image.format in ('JPEG', 'MPO'):
+        compression = f'is a JPEG{" of several pictures (MPO)" if image.format == "MPO" else ""}'
+    elif image.format == 'TIFF' and image.info.get('compression') in LOSSY_TIFF:
+        compression = f'is a TIFF with {LOSSY_TIFF[image.info["compression"]]} compression inside'
+    elif image.format == 'WEBP' and _is_lossy_webp(path, data):
+        compression = 'is a WebP with lossy compression'
+    if compression:
+        raise BadFile('lossy annotation', path, f'{path} {compression}, which changes colours and labels, so that they '
+                      'no longer say which class a pixel has. Export the annotations anew as PNG from where they were '
+                      'made; saving this file as PNG would keep the wrong labels.')
+
+
+def _refuse_pages(path, image):
+    """Raises BadFile for an annotation of several pages or frames, of which a reader would take the first alone."""
+    pages = getattr(image, 'n_frames', 1)
+    if pages > 1 and image.format == 'TIFF':
+        pages = 0
+        for number in range(image.n_frames):
+            image.seek(number)  # a smaller copy (bit 0) or a transparency mask (bit 2) of another page is none
+            pages += not image.tag_v2.get(NEW_SUBFILE_TYPE, 0) & 5
+        image.seek(0)
+    if pages > 1:
+        raise BadFile('annotation of several pages', path, f'{path} holds {pages} pages or frames, and an annotation '
+                      'is one picture with one label a pixel. If each page is a class, put them together: one '
+                      'palette or grey PNG whose pixel values are the labels.')
+
+
+def _is_lossy_webp(path, data):
+    """Returns whether a WebP file holds a lossy picture: a chunk VP8, where a lossless one is VP8L."""
+    if data is None:
+        with open(path, 'rb') as file:
+            data = file.read()
+    position = 12  # behind RIFF, the length, WEBP
+    while position + 8 <= len(data):
+        kind, length = data[position:position + 4], int.from_bytes(data[position + 4:position + 8], 'little')
+        if kind == b'VP8 ':
+            return True
+        # A frame of an animation holds chunks itself, behind 16 bytes; lengths are padded to even ones.
+        position += 24 if kind == b'ANMF' else 8 + length + length % 2
+    return False

@@ -9,10 +9,10 @@ from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Set, Tuple
 import numpy as np
 from tqdm import tqdm
 
-from fcn.data import annotations
+from fcn.data import annotations, seams
 from fcn.data.annotation_check import check_sizes
 from fcn.data.datasets import Dataset
-from fcn.data.image_files import BadFile, open_image, opened, read_verified
+from fcn.data.image_files import BadFile, left_to_turn, open_image, opened, read_orientation, read_verified
 from fcn.data.label_survey import LabelSurvey
 from fcn.data.problems import KINDS, OF_LABELS, SPLITS, UNUSABLE, Problem
 from fcn.utils.errors import InputError, printable
@@ -52,14 +52,17 @@ class InspectionReport:
 
 
 class _Finding(NamedTuple):
-    """What reading one record found; digest and counts are None where a file is bad.
+    """What reading one record found; digest, counts and seams are None where a file is bad.
 
-    palette: see `fcn.data.annotations.read_palette`.
+    palette: see `fcn.data.annotations.read_palette`. turned: whether EXIF data turn the image in another way than its
+    annotation.
     """
     problems: List[Problem]
     digest: Optional[bytes]
     counts: Optional[np.ndarray]
     palette: Optional[np.ndarray]
+    seams: Optional[seams.SeamCounts]
+    turned: bool
 
 
 def inspect(dataset: Dataset, found: Iterable[Problem] = (), threads: Optional[int] = None,
@@ -84,7 +87,10 @@ def inspect(dataset: Dataset, found: Iterable[Problem] = (), threads: Optional[i
     survey = LabelSurvey(dataset)
     bar = tqdm(findings, desc=progress, total=len(tasks), unit=' files', leave=False,
                disable=None if progress else True)
+    smoothing, turned = _Smoothing(), []
     for finding, (split, record) in zip(bar, tasks):  # the bar first: its end closes it
+        smoothing.add(split, record['annotation'], finding.seams)
+        turned += [record['image']] * finding.turned
         problems += finding.problems + _repetitions(split, record, finding.digest, seen)
         if any(problem.kind in UNUSABLE for problem in finding.problems):
             bad.add(_paths(record))
@@ -92,8 +98,14 @@ def inspect(dataset: Dataset, found: Iterable[Problem] = (), threads: Optional[i
             counts[split].pixels[:] += finding.counts
             counts[split].appearances[:] += finding.counts > 0
             survey.add(split, record['annotation'], finding.counts > 0, finding.palette)
-    problems += _empty_splits(dataset, problems) + survey.problems()
-    return InspectionReport(counts['training'], counts['validation'], problems, bad, survey.notes())
+    found_seams, notes = smoothing.report()
+    if turned:
+        notes.append(f'note: EXIF data turn {len(turned)} images, such as {turned[0]}, in another way than their '
+                     'annotations. Viewers show such images turned, while training takes pixels as they are stored: '
+                     'make sure that the annotations lie as the stored images do, or convert the data set with python '
+                     '-m fcn.own_data')
+    problems += found_seams + _empty_splits(dataset, problems) + survey.problems()
+    return InspectionReport(counts['training'], counts['validation'], problems, bad, survey.notes() + notes)
 
 
 def without_bad(dataset: Dataset, found: Iterable[Problem] = (), progress: Optional[str] = 'checking',
@@ -187,14 +199,47 @@ def _noting(problems, split, what, path):
                                 f'{path} cannot be examined: {type(error).__name__}: {error}'))
 
 
+class _Smoothing:
+    """Collects what the annotations of both splits say of smoothing."""
+
+    def __init__(self):
+        self._counts = seams.SeamCounts(np.zeros(256, 'int64'), np.zeros(256, 'int64'))
+        self._first = {}  # {label: (split, annotation)} that holds it first
+
+    def add(self, split, annotation, counts):
+        """Adds a record's SeamCounts, or None."""
+        if counts:
+            for total, part in zip(self._counts, counts):
+                total += part
+            for label in np.flatnonzero(counts.seams).tolist():
+                self._first.setdefault(label, (split, annotation))
+
+    def report(self):
+        """Returns (list of one Problem or none, list of one note or none)."""
+        labels = seams.seam_labels(self._counts).tolist()
+        if not labels:
+            return [], []
+        split, annotation = self._first[labels[0]]
+        listed = ', '.join(map(str, labels[:20])) + (' ...' if labels[20:] else '')
+        if len(labels) == 1:
+            return [], [f'note: the label {listed} occurs only as a seam one pixel wide between a smaller and a larger '
+                        f'label, first in {annotation}. That is right of a class of boundaries; if it is none, the '
+                        'annotations were resized with smoothing: resize them by nearest neighbour']
+        message = (f'{annotation} and perhaps others were resized with smoothing: the labels {listed} occur only as '
+                   'seams one pixel wide between a smaller and a larger label. Make the annotations anew, resized by '
+                   'nearest neighbour.')
+        return [Problem('smoothed annotations', split, annotation, message)], []
+
+
 def _inspect_record(split, record, dataset):
     """Reads one record's files in full. Returns a _Finding."""
     problems, digest, counts, palette, image_size, annotation_size = [], None, None, None, None, None
+    seam_counts, orientation, turned = None, 1, False
     image, annotation = _paths(record)
     with _noting(problems, split, 'image', image):
         data = read_verified(image, 'image')
         if annotation:
-            image_size = _decode(image, data)
+            image_size, orientation = _decode(image, data)
         else:
             open_image(image, data)
         digest = hashlib.blake2b(data).digest()
@@ -204,21 +249,24 @@ def _inspect_record(split, record, dataset):
             values = annotations.open_annotation(annotation, data)
             palette = annotations.read_palette(annotation, data)
             annotation_size = values.shape[::-1]
-            counts = annotations.count_labels(annotation, values, dataset)
+            pixels = annotations.count_values(values)
+            seam_counts = seams.count_seams(values, pixels)
+            counts = annotations.count_labels(annotation, values, dataset, pixels)
+            turned = orientation != read_orientation(annotation, 'annotation', data)[1]
         if image_size and annotation_size:
             with _noting(problems, split, 'image', image):
                 check_sizes(record, image_size, annotation_size)
     if counts is not None and counts.sum() == (0 if dataset.ignore_label is None else counts[dataset.ignore_label]):
         problems.append(Problem('no labelled pixel', split, annotation, f'{annotation} is void all over: none of its '
                                 'pixels has a label to learn or to score.'))
-    return _Finding(problems, digest, counts, palette)
+    return _Finding(problems, digest, counts, palette, seam_counts, turned and image_size == annotation_size)
 
 
 def _decode(path, data):
-    """Decodes an image, and returns (width, height) as training sees it: without the camera's EXIF orientation."""
+    """Decodes an image. Returns ((width, height) as training sees it, the EXIF orientation that it leaves as it is)."""
     with opened(path, 'image', data) as image:
         image.load()
-        return image.size
+        return image.size, left_to_turn(image)
 
 
 def _repetitions(split, record, digest, seen: Dict[str, dict]):

@@ -5,8 +5,10 @@ from fcn.utils.errors import InputError
 
 SPLITS = ('training', 'validation')
 UNUSABLE = ('missing file', 'unreadable image', 'unreadable annotation', 'too large a picture',
-            'floating-point picture', 'colour annotation', 'label out of range', 'size mismatch')
+            'floating-point picture', 'lossy annotation', 'annotation of several pages', 'colour annotation',
+            'label out of range', 'size mismatch')
 KINDS = UNUSABLE + (
+    'smoothed annotations',  # several labels occur only as one-pixel seams between two others
     'no labelled pixel',  # the annotation is void all over
     'duplicate record',   # listed twice in a split, or under another name with the same bytes
     'overlap',            # a validation image that is a training image too, by file or bytes

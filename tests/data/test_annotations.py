@@ -1,13 +1,16 @@
 """fcn/data/annotations.py: what annotations of every kind are read as, and which file an error names."""
 import dataclasses
+import struct
+import zlib
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from fcn.data import annotations, datasets
+from fcn.data import annotations, colour_masks, datasets, image_files
 from fcn.data.palettes import voc_palette
-from small_files import raises, save
+from picture_files import ADAM7, build_png
+from small_files import raises, save, write
 
 LABELS = np.array([[0, 1, 2], [2, 255, 0]], 'uint8')
 NAMES = ['background', 'cat', 'dog']
@@ -35,6 +38,60 @@ def test_annotation_of_few_bits_a_pixel(tmp_path):
         np.testing.assert_array_equal(annotations.open_annotation(str(tmp_path / 'a.png')), LABELS % colours)
     Image.fromarray(LABELS > 0).save(str(tmp_path / 'b.png'))
     np.testing.assert_array_equal(annotations.open_annotation(str(tmp_path / 'b.png')), LABELS > 0)
+
+
+def pack(labels, bits):
+    """Bytes of rows of labels, uint8 [H, W], of so many bits each."""
+    return np.packbits(np.unpackbits(labels[..., None], -1)[..., 8 - bits:].reshape(len(labels), -1), -1)
+
+
+def grey_png(labels, bits, interlaced=False):
+    passes = ADAM7 if interlaced else [(0, 0, 1, 1)]
+    parts = [labels[y::down, x::right] for x, y, right, down in passes]
+    rows = b''.join(b'\0' + row.tobytes() for part in parts if part.size for row in pack(part, bits))
+    header = struct.pack('>2I5B', labels.shape[1], len(labels), bits, 0, 0, 0, interlaced)
+    return build_png([(b'IHDR', header), (b'IDAT', zlib.compress(rows)), (b'IEND', b'')])
+
+
+def grey_tiff(labels, bits, white=0):
+    """A TIFF without compression; white: 1 where 0 is black, 0 where it is white."""
+    rows = pack(labels, bits).tobytes()
+    tags = [(256, labels.shape[1]), (257, len(labels)), (258, bits), (259, 1), (262, white), (273, 8), (277, 1),
+            (278, len(labels)), (279, len(rows))]
+    return (struct.pack('<2sHI', b'II', 42, 8 + len(rows)) + rows + struct.pack('<H', len(tags)) +
+            b''.join(struct.pack('<HHII', tag, 4, 1, value) for tag, value in tags) + b'\0' * 4)
+
+
+@pytest.mark.parametrize('make', [grey_png, lambda *labels: grey_png(*labels, interlaced=True),
+                                  lambda *labels: grey_tiff(*labels, white=1)], ids=['PNG', 'interlaced', 'TIFF'])
+@pytest.mark.parametrize('bits', [1, 2, 4, 8])
+def test_grey_of_few_bits_holds_labels(tmp_path, make, bits):
+    """Pillow scales {0, 3} of 2 bits to {0, 255}, which is void."""
+    labels = (np.arange(6 * 16) % 2 ** bits).reshape(6, 16).astype('uint8')
+    path = str(tmp_path / 'a.png')
+    write(path, make(labels, bits))
+    np.testing.assert_array_equal(annotations.open_annotation(path), labels)
+    names = [f'class {label}' for label in range(2 ** bits if bits < 8 else 96)]
+    np.testing.assert_array_equal(annotations.read_labels(path, dataset(names=names)), labels)
+    np.testing.assert_array_equal(colour_masks.read_mask(path)[0], labels)
+
+
+@pytest.mark.parametrize('bits, greys', [(1, [0, 255]), (2, [0, 85, 170, 255]), (4, [17 * n for n in range(16)])])
+def test_grey_of_few_bits_by_a_table(tmp_path, bits, greys):
+    """A table has the greys that are shown, since people pick them from the screen."""
+    labels = np.arange(6 * 16, dtype='uint8').reshape(6, 16) % 2 ** bits
+    colours = np.array([colour_masks._pack((grey, grey, grey)) for grey in greys], 'uint32')
+    table = colour_masks.Table('t', [str(grey) for grey in greys], colours, np.arange(len(greys), dtype='uint8')[::-1])
+    path = str(tmp_path / 'a.png')
+    write(path, grey_png(labels, bits))
+    read, unknown = colour_masks.read_mask(path, table)
+    np.testing.assert_array_equal(read, 2 ** bits - 1 - labels)
+    assert not unknown and sorted(colour_masks.count_colours([path], 1)[0]) == sorted(colours.tolist())
+
+
+def test_photos_of_few_bits_are_shown_as_ever(tmp_path):
+    write(str(tmp_path / 'a.png'), grey_png(LABELS % 4, 2))
+    np.testing.assert_array_equal(image_files.open_image(str(tmp_path / 'a.png'))[..., 0], LABELS % 4 * 85)
 
 
 @pytest.mark.parametrize('mode', ['RGB', 'RGBA', 'LA'])

@@ -4,12 +4,12 @@ import sys
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, TiffImagePlugin, features
 
 from conftest import ROOT
-from fcn.data import annotation_check, annotations, datasets, image_files
+from fcn.data import annotation_check, annotations, colour_masks, datasets, image_files, inspection
 from fcn.data.palettes import voc_palette
-from small_files import noise, raises, save
+from small_files import noise, raises, save, write
 
 LABELS = np.array([[0, 1, 2], [2, 255, 0]], 'uint8')
 NAMES = ['background', 'cat', 'dog']
@@ -68,6 +68,20 @@ def test_open_image_honours_the_cameras_orientation(tmp_path, orientation, turne
     assert np.abs(read.astype(int) - expected).mean() < 3
 
 
+@pytest.mark.parametrize('orientation', [3, 6])
+def test_turned_tiff_is_turned_once(tmp_path, orientation):
+    """Pillow turns a TIFF when it decodes its pixels, unlike other formats, and Pillow 9 keeps the tag."""
+    colours, exif = colour_ramp(), Image.Exif()
+    exif[image_files.ORIENTATION] = orientation
+    path = save(tmp_path / 'x.jpg', colours, format='TIFF', exif=exif.tobytes())
+    expected = np.rot90(colours, 2 if orientation == 3 else -1)
+    for upright in (True, False):
+        np.testing.assert_array_equal(image_files.open_image(path, upright=upright), expected)
+    assert image_files.read_orientation(path, 'image')[1] == 1
+    labels = save(tmp_path / 'x.png', np.zeros(expected.shape[:2], 'uint8'))
+    annotation_check.check_record(datasets.record(path, labels), dataset())
+
+
 @pytest.mark.parametrize('kind', ['EPS', 'PPM', 'TGA'])
 def test_only_the_usual_formats_are_opened(tmp_path, kind):
     """Pillow would look for other programs to read some of the others."""
@@ -108,3 +122,111 @@ def test_floating_point_picture_is_refused(tmp_path, value, words):
         image_files.open_image(path)
     with raises(path, words, 'palette or grey PNG'):
         annotations.open_annotation(path)
+
+
+# ---- annotations, by what they are
+
+LARGE = np.kron(LABELS % 3, np.ones((16, 20), 'uint8'))  # 32 × 60
+SEVERAL = {'save_all': True, 'append_images': [Image.new('RGB', (60, 32))]}
+LOSSY = {'JPEG': {'format': 'JPEG'}, 'MPO': dict(SEVERAL, format='MPO'),
+         'TIFF with JPEG': {'format': 'TIFF', 'compression': 'jpeg'}, 'WebP': {'format': 'WEBP', 'quality': 80},
+         'animated WebP': dict(SEVERAL, format='WEBP')}
+LOSSLESS = {'PNG': {'format': 'PNG'}, 'GIF': {'format': 'GIF'}, 'TIFF': {'format': 'TIFF'},
+            'TIFF with LZW': {'format': 'TIFF', 'compression': 'tiff_lzw'},
+            'TIFF with Deflate': {'format': 'TIFF', 'compression': 'tiff_adobe_deflate'}, 'BMP': {'format': 'BMP'}}
+
+
+def readers(path, tmp_path):
+    """The ways to read an annotation of LARGE's size: training and test, its check, and own_data with and without a
+    table."""
+    image = save(tmp_path / 'image.jpg', noise(32, 60, (3,)))
+    table = colour_masks.Table('t', NAMES, np.array([colour_masks._pack((n, n, n)) for n in range(3)]), np.arange(3))
+    return [lambda: annotations.read_labels(path, dataset()),
+            lambda: annotation_check.check_record(datasets.record(image, path), dataset()),
+            lambda: colour_masks.read_mask(path), lambda: colour_masks.read_mask(path, table, 'void')]
+
+
+def problems(path, tmp_path):
+    """What --mode=check says of a data set with this annotation."""
+    record = datasets.record(save(tmp_path / 'image.jpg', noise(32, 60, (3,))), path)
+    other = datasets.record(save(tmp_path / 'other.jpg', noise(33, 60, (3,))), save(tmp_path / 'other.png', np.zeros(
+        (33, 60), 'uint8')))
+    checked = datasets.Dataset('test', [other], [record], NAMES, 255, None, voc_palette())
+    return inspection.inspect(checked, progress=None).problems
+
+
+@pytest.mark.parametrize('name', ['mask.png', 'mask.tif', 'mask.jpg'])
+@pytest.mark.parametrize('kind', sorted(LOSSY))
+def test_lossy_annotation_is_refused_whatever_its_name(tmp_path, kind, name):
+    if not features.check('webp' if 'WebP' in kind else 'libtiff'):
+        pytest.skip('Pillow was built without')
+    path = str(tmp_path / name)
+    Image.fromarray(LARGE).convert('L' if kind in ('JPEG', 'TIFF with JPEG') else 'RGB').save(path, **LOSSY[kind])
+    for read in readers(path, tmp_path):
+        with raises(path, kind.split()[-1], 'changes colours and labels', 'Export the annotations anew as PNG'):
+            read()
+    assert [problem[:3] for problem in problems(path, tmp_path)] == [('lossy annotation', 'validation', path)]
+    assert image_files.open_image(path).shape == (32, 60, 3), 'images may be of any compression'
+
+
+@pytest.mark.parametrize('name', ['mask.png', 'mask.jpg'])
+@pytest.mark.parametrize('kind', sorted(LOSSLESS))
+def test_lossless_annotation_is_read(tmp_path, kind, name):
+    path = str(tmp_path / name)
+    Image.fromarray(LARGE).save(path, **LOSSLESS[kind])
+    for read in readers(path, tmp_path)[:3]:
+        read()
+    np.testing.assert_array_equal(annotations.read_labels(path, dataset()), LARGE)
+    assert problems(path, tmp_path) == []
+
+
+@pytest.mark.skipif(not features.check('webp'), reason='Pillow was built without WebP')
+def test_lossless_webp_is_read_by_a_table(tmp_path):
+    path = str(tmp_path / 'mask.webp')
+    Image.fromarray(LARGE).convert('RGB').save(path, lossless=True)
+    np.testing.assert_array_equal(readers(path, tmp_path)[3]()[0], LARGE)
+    with open(path, 'rb') as file:
+        write(path + '2', file.read() + b'ABCD\x05\0\0\0VP8 xx')  # bytes in a chunk that is none of pixels
+    np.testing.assert_array_equal(readers(path + '2', tmp_path)[3]()[0], LARGE)
+
+
+def save_pages(path, pages, kind, **arguments):
+    """Saves arrays uint8 [H, W] as the pages of one file. Returns its path."""
+    first, *others = [Image.fromarray(page).convert('RGB' if kind == 'WEBP' else 'L') for page in pages]
+    first.save(path, kind, save_all=True, append_images=others, **arguments)
+    return path
+
+
+@pytest.mark.parametrize('name', ['mask.png', 'mask.tif'])
+@pytest.mark.parametrize('kind, arguments', [('TIFF', {}), ('TIFF', {'compression': 'tiff_lzw'}), ('GIF', {}),
+                                             ('PNG', {}), ('WEBP', {'lossless': True})])
+def test_annotation_of_several_pages_is_refused(tmp_path, name, kind, arguments):
+    if kind == 'WEBP' and not features.check('webp'):
+        pytest.skip('Pillow was built without')
+    path = save_pages(str(tmp_path / name), [LARGE, (LARGE + 1) % 3, LARGE // 2], kind, **arguments)
+    for read in readers(path, tmp_path):
+        with raises(path, 'holds 3 pages or frames', 'put them together'):
+            read()
+    assert [problem[:3] for problem in problems(path, tmp_path)] == [
+        ('annotation of several pages', 'validation', path)]
+    assert image_files.open_image(path).shape == (32, 60, 3), 'of an image the first is taken'
+    one = save_pages(path, [LARGE], kind, **arguments)
+    assert [problem.kind for problem in problems(one, tmp_path)] == ['colour annotation'] * (kind == 'WEBP')
+
+
+@pytest.mark.parametrize('kinds, pages', [((0, 1, 1), 1), ((0, 4), 1), ((0, 1, 0), 2), ((0, 2), 2)])
+def test_smaller_copies_are_no_pages(tmp_path, kinds, pages):
+    path = str(tmp_path / 'mask.tif')
+    with TiffImagePlugin.AppendingTiffWriter(path, True) as writer:
+        for kind in kinds:
+            tags = TiffImagePlugin.ImageFileDirectory_v2()
+            tags[254] = kind
+            page = Image.fromarray(LARGE)
+            (page.resize((30, 16), Image.NEAREST) if kind else page).save(writer, 'TIFF', tiffinfo=tags)
+            writer.newFrame()
+    if pages == 1:
+        np.testing.assert_array_equal(annotations.read_labels(path, dataset()), LARGE)
+        assert problems(path, tmp_path) == []
+    else:
+        with raises(path, 'holds 2 pages'):
+            annotations.read_labels(path, dataset())

@@ -4,6 +4,7 @@ import dataclasses
 import io
 import json
 import os
+import re
 import time
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from PIL import Image
 
 import read_ShapesData
-from fcn.data import annotations, datasets, inspection
+from fcn.data import annotation_check, annotations, datasets, image_files, inspection
 from fcn.data.palettes import voc_palette
 from fcn.utils.errors import InputError
 
@@ -249,6 +250,85 @@ def test_unreadable_files_are_not_called_equal(good):
     for one in good.training[:2]:
         cut(one['image'], 0)
     assert [kind for kind, _, _ in found(good)] == ['unreadable image'] * 2
+
+
+# ---- smoothing
+
+def squares(low, high):
+    labels = np.full((HEIGHT, WIDTH), low, 'uint8')
+    labels[10:31, 10:31] = high
+    return labels
+
+
+def blur(labels):
+    """Where two labels meet, bilinear weights of 1/3 and 2/3 as from scaling up."""
+    image = Image.fromarray(labels).resize((3 * WIDTH, 3 * HEIGHT), Image.BILINEAR)
+    return np.asarray(image)[:HEIGHT, :WIDTH].copy()
+
+
+def test_smoothed_annotations_are_a_problem(good):
+    for one in good.training + good.validation:
+        save_labels(one['annotation'], blur(squares(0, 3)))
+    report = inspect(good)
+    assert [problem[:3] for problem in report.problems] == [
+        ('smoothed annotations', 'training', good.training[0]['annotation'])]
+    assert 'the labels 1, 2 occur only as seams' in report.problems[0].message and report.bad == set()
+    assert report.notes == []
+    for one in good.validation:  # where they are classes
+        save_labels(one['annotation'], squares(1, 2))
+    assert inspect(good).problems == []
+
+
+def test_one_seam_label_is_a_note(good):
+    for one in good.training + good.validation:
+        save_labels(one['annotation'], np.minimum(blur(squares(0, 3)), 2))
+    report = inspect(good)
+    assert report.problems == [] and len(report.notes) == 1 and 'the label 1 occurs only as a seam' in report.notes[0]
+    lines = inspection.report_lines(report, good)
+    assert lines[-1] == 'nothing is wrong' and [line for line in lines if line.startswith('note: the label 1 ')]
+
+
+# ---- orientation
+
+def turn(path, orientation):
+    """Writes the EXIF orientation into a JPEG or PNG, whose pixels stay."""
+    exif = Image.Exif()
+    exif[image_files.ORIENTATION] = orientation
+    with Image.open(path) as image:
+        image.load()
+        image.save(path, exif=exif.tobytes())
+
+
+@pytest.mark.parametrize('orientation', [3, 6])
+def test_turned_images_are_remarked_on(good, orientation):
+    assert inspect(good).notes == []
+    one, other = good.training[1], good.validation[0]
+    turn(one['image'], orientation)
+    report = inspect(good)
+    assert report.problems == [] and len(report.notes) == 1
+    assert f'EXIF data turn 1 images, such as {one["image"]}, in another way' in report.notes[0]
+    assert inspection.report_lines(report, good)[-1] == 'nothing is wrong'
+    turn(one['annotation'], orientation)  # both lie alike
+    assert inspect(good).notes == []
+    turn(other['annotation'], orientation)
+    assert f'turn 1 images, such as {other["image"]}' in inspect(good).notes[0]
+
+
+@pytest.mark.parametrize('which', ['image', 'annotation'])
+def test_sizes_that_differ_by_exif_data(good, which):
+    one = good.training[0]
+    save_labels(one['annotation'], labels_of(0).T)
+    turn(one[which], 6)
+    report = inspect(good)
+    assert [problem[:3] for problem in report.problems] == [('size mismatch', 'training', one['image'])]
+    words = f'EXIF data turn {one[which]} (orientation 6): .* Store both upright, as python -m fcn.own_data'
+    assert re.search(words.replace('(', '[(]').replace('6)', '6[)]'), report.problems[0].message)
+    assert report.notes == []
+    with pytest.raises(InputError, match='EXIF data turn'):
+        annotation_check.check_record(one, good)
+    save_labels(one['annotation'], labels_of(0)[:-1])
+    turn(one['image'], 1)
+    assert 'EXIF' not in inspect(good).problems[0].message
 
 
 # ---- splits
