@@ -149,8 +149,8 @@ def readers(path, tmp_path):
 def problems(path, tmp_path):
     """What --mode=check says of a data set with this annotation."""
     record = datasets.record(save(tmp_path / 'image.jpg', noise(32, 60, (3,))), path)
-    other = datasets.record(save(tmp_path / 'other.jpg', noise(33, 60, (3,))), save(tmp_path / 'other.png', np.zeros(
-        (33, 60), 'uint8')))
+    other = datasets.record(save(tmp_path / 'other.jpg', noise(33, 60, (3,))), save(
+        tmp_path / 'other.png', np.repeat(np.uint8([[0], [1]]), [13, 20], 0).repeat(60, 1)))
     checked = datasets.Dataset('test', [other], [record], NAMES, 255, None, voc_palette())
     return inspection.inspect(checked, progress=None).problems
 
