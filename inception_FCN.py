@@ -48,6 +48,11 @@ flags.DEFINE_enum('dataset', 'pascal_voc', sorted(READERS), 'Data set. pascal_vo
 flags.DEFINE_string('data_dir', None, 'Folder of the data set. Default: one in Data_zoo/, downloaded to when absent.')
 flags.DEFINE_string('data_url', None, 'Download the data set from here, not from its own host.')
 flags.DEFINE_string('class_names', None, 'Text file, a class name a line, line number = label from 0 (pascal_voc).')
+flags.DEFINE_list('ignore_label', None, 'Labels that neither loss nor scores count, beside 255; none: all classes '
+                  'count. Default: the classes that --class_names calls void, unlabelled, ignore, 255 or -1.')
+flags.register_validator('ignore_label', lambda texts: texts in (None, ['none']) or texts and all(
+    text.isdecimal() and text.isascii() and int(text) <= 255 for text in texts),
+                         'must be none, or numbers from 0 to 255')
 flags.DEFINE_string('logs_dir', 'logs/all', 'Folder of checkpoints, progress.jsonl and TensorBoard events.')
 flags.DEFINE_string('train_dir', None, 'Folder or checkpoint that test and visualize take the model from. '
                     'Default: --logs_dir.')
@@ -420,6 +425,7 @@ def load_dataset(config: Config, run: RunConfig, mode: Mode,
     elif run.class_names:
         class_names = run.class_names
     has_voc_colours = data.dataset == 'pascal_voc' and not data.class_names and class_names == reader.CLASS_NAMES
+    ignored = ignored_classes(config, run, class_names)
     ignore_label, void_label = reader.IGNORE_LABEL, None
     if data.void_class:
         if ignore_label != 255:
@@ -430,9 +436,33 @@ def load_dataset(config: Config, run: RunConfig, mode: Mode,
         training, validation = [], photos.list_photos(data.image_dir)
     else:
         training, validation = reader.read_dataset(data.data_dir or reader.DATA_DIR, data.data_url, on_problem)
-    return datasets.Dataset(data.dataset, training, validation, class_names, ignore_label, void_label, reader.PALETTE,
-                            getattr(reader, 'LABEL_MAP', None), data.allow_one_class,
-                            has_voc_colours, data.palette_is_labels)
+    dataset = datasets.Dataset(data.dataset, training, validation, class_names, ignore_label, void_label,
+                               reader.PALETTE, getattr(reader, 'LABEL_MAP', None), data.allow_one_class,
+                               has_voc_colours, data.palette_is_labels)
+    return datasets.ignoring(dataset, ignored)
+
+
+def ignored_classes(config: Config, run: RunConfig, class_names: List[str]) -> List[int]:
+    """Returns the labels of the classes that do not count, and says which; a run keeps those that it began with.
+
+    class_names: list, without void's. Raises InputError.
+    """
+    data, folder = config.data, config.folders.run_dir
+    called_void = data.class_names and not data.void_class
+    ignored = run.ignored_labels or []
+    if data.ignore_label or not run.exists:
+        wanted = datasets.find_ignored(class_names if data.ignore_label or called_void else [], data.ignore_label)
+        if run.exists and wanted != ignored:
+            kept = ','.join(map(str, ignored)) or 'none'
+            raise InputError(f'--ignore_label={",".join(data.ignore_label)} goes with a new run: the run in {folder} '
+                             f'was trained with {kept}. Leave the flag out to go on with it, or name another '
+                             '--logs_dir.')
+        ignored = wanted
+    if ignored:
+        names = ', '.join(f'{printable(class_names[label])} (label {label})' for label in ignored)
+        advice = f', as {folder} was trained' if run.exists else '; --ignore_label=none makes all of them classes'
+        print(f'note: pixels of {names} count neither in the loss nor in scores{advice}')
+    return ignored
 
 
 def configure(mode: Mode) -> Tuple[Config, RunConfig]:

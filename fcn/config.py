@@ -60,6 +60,7 @@ class DataConfig:
     data_dir: Optional[str]
     data_url: Optional[str]
     class_names: Optional[str]
+    ignore_label: Optional[Tuple[str, ...]]
     void_class: bool
     skip_bad_images: bool
     allow_one_class: bool
@@ -229,7 +230,8 @@ class RunConfig:
     flags: {name: value} of the last training command. class_names: list, index = label, without void's. void_label: of
     `fcn.data.datasets.Dataset`. batches: list of [step, images a step from there on, of all replicas], from step 0.
     class_weights: factors of the classes in the loss, or None. started_from: path of the weights that the run began
-    from, '' for random ones, None where it is not known.
+    from, '' for random ones, None where it is not known. ignored_labels: of the classes that neither loss nor scores
+    count, None in runs that knew of none.
     """
     flags: Flags = dataclasses.field(default_factory=dict)
     class_names: Optional[List[str]] = None
@@ -237,6 +239,12 @@ class RunConfig:
     batches: List[List[int]] = dataclasses.field(default_factory=list)
     class_weights: Optional[List[float]] = None
     started_from: Optional[str] = None
+    ignored_labels: Optional[List[int]] = None
+
+    @property
+    def exists(self) -> bool:
+        """Returns whether there is a run, which keeps its classes and what they mean."""
+        return bool(self.flags or self.class_names)
 
     def samples_before(self, step: int, batch_size: int) -> Tuple[int, List[List[int]]]:
         """Counts the images that the run has seen before the end of `step`, whatever its batches were.
@@ -298,6 +306,10 @@ def _check_saved(saved: Any) -> None:
     names = saved.get('class_names', ['', ''])
     if not isinstance(names, list) or len(names) < 2 or not all(isinstance(name, str) for name in names):
         raise ValueError('its class_names are no list of names')
+    ignored = saved.get('ignored_labels')
+    if ignored is not None and not (isinstance(ignored, list) and all(
+            type(label) is int and 0 <= label < len(names) for label in ignored)):
+        raise ValueError('its ignored_labels are no list of labels')
     batches = saved.get('batches', [])
     if not (isinstance(batches, list) and all(isinstance(pair, list) and [type(number) for number in pair] == [int, int]
                                               and 0 <= pair[0] < 1e12 and 0 < pair[1] < 1e9 for pair in batches)

@@ -39,6 +39,13 @@ def test_damaged_start(tmp_path, start):
         read_run_config(str(tmp_path))
 
 
+@pytest.mark.parametrize('labels', ['7', '["a"]', '[-1]', '[2]', '[true]', '[0.5]', '{}'])
+def test_damaged_ignored_labels(tmp_path, labels):
+    (tmp_path / 'config.json').write_text('{"flags": {}, "class_names": ["a", "b"], "ignored_labels": %s}' % labels)
+    with pytest.raises(InputError, match='config.json is damaged: its ignored_labels'):
+        read_run_config(str(tmp_path))
+
+
 def test_flags_of_the_stream_that_are_left_out_are_remarked_on(capsys):
     flags = {'seed': 0, 'augment': False, 'image_size': 224, 'color_jitter': 0.0}
     run = RunConfig(flags={'seed': 5, 'augment': True, 'image_size': 300, 'color_jitter': 0.0})

@@ -258,6 +258,58 @@ def test_check_is_of_a_data_set_whatever_run_there_is(shapes, tmp_path):
     refused(run(*flags + ('--logs_dir=logs/all',), cwd=str(tmp_path)), 'dataset is shapes here')
 
 
+def void_data(folder):
+    """A data set in VOC layout whose annotations hold 0, 1, 2 and 255; names.txt calls 1 void."""
+    for part in ('JPEGImages', 'SegmentationClass', 'ImageSets/Segmentation'):
+        os.makedirs(os.path.join(folder, part))
+    labels = np.repeat(np.array([0, 1, 2, 255], 'uint8'), 24)[None].repeat(80, axis=0)
+    for number, split in enumerate(('train', 'val')):
+        pixels = np.random.RandomState(number).randint(0, 256, labels.shape + (3,)).astype('uint8')
+        Image.fromarray(pixels).save(os.path.join(folder, 'JPEGImages', split + '.jpg'))
+        Image.fromarray(labels).save(os.path.join(folder, 'SegmentationClass', split + '.png'))
+        with open(os.path.join(folder, 'ImageSets', 'Segmentation', split + '.txt'), 'w') as file:
+            file.write(split + '\n')
+    with open(os.path.join(folder, 'names.txt'), 'w') as file:
+        file.write('road\nvoid\nsky\n')
+    return '--data_dir=' + folder, '--class_names=%s/names.txt' % folder
+
+
+def test_class_called_void(tmp_path):
+    """A new run ignores it; a run that counted it goes on so, and --ignore_label contradicts neither."""
+    data, logs = void_data(str(tmp_path / 'data')), str(tmp_path / 'logs')
+    out = run_well('--mode=train', *data, *[flag for flag in SMALL if 'dataset' not in flag], STEP_ONE,
+                   '--checkpoint_path=', '--max_iterations=2', '--logs_dir=' + logs)
+    assert 'note: pixels of void (label 1) count neither in the loss nor in scores; --ignore_label=none' in out
+
+    def classes(*more):
+        said = run_well('--mode=test', '--logs_dir=' + logs, '--results_dir=%s' % tmp_path, *more)
+        with open(str(tmp_path / 'metrics.json')) as file:
+            return [(one['name'], one['pixels']) for one in json.load(file)['classes']], said
+    counted, said = classes()
+    assert counted == [('road', 1920), ('sky', 1920)] and 'void (label 1)' in said and 'was trained' in said
+    assert classes('--ignore_label=1', data[1])[0] == counted
+    refused(run('--mode=train', '--logs_dir=' + logs, '--ignore_label=none'), '--ignore_label=none', 'trained with 1')
+    path = os.path.join(logs, 'config.json')
+    with open(path) as file:
+        config = json.load(file)
+    del config['ignored_labels'], config['flags']['ignore_label']  # as runs of before are
+    with open(path, 'w') as file:
+        json.dump(config, file)
+    assert classes(data[1])[0] == [('road', 1920), ('void', 1920), ('sky', 1920)]
+    refused(run('--mode=test', '--logs_dir=' + logs, '--ignore_label=1'), '--ignore_label=1', 'trained with none')
+
+
+@pytest.mark.parametrize('flags, names', [
+    ((), ['road', 'sky']), (('--ignore_label=none',), ['road', 'void', 'sky']), (('--ignore_label=255',), [
+        'road', 'void', 'sky']), (('--ignore_label=0',), ['void', 'sky']), (('--void_class',), [
+            'road', 'void', 'sky', 'ambiguous'])])
+def test_check_counts_the_classes_that_training_would(flags, names, tmp_path):
+    out = run_well('--mode=check', '--results_dir=%s' % tmp_path, *void_data(str(tmp_path / 'data')), *flags)
+    with open(str(tmp_path / 'check.json')) as file:
+        assert [one['name'] for one in json.load(file)['classes']] == names
+    assert 'nothing is wrong' in out and ('note: pixels of' in out) == (len(names) == 2)
+
+
 def test_comparison_of_runs(two_steps, shapes, tmp_path):
     one, other = two_steps[0], str(tmp_path / '32s')
     run_well('--mode=train', '--data_dir=' + shapes, '--max_iterations=1', '--skip_layers=32s', '--checkpoint_path=',

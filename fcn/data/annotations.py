@@ -127,7 +127,7 @@ def _are_unknown(values, dataset):
 
 def _unknown_label(path, value, dataset):
     """Returns the message about a pixel value that is no label."""
-    if dataset.label_map is not None:
+    if dataset.label_map is not None and dataset.label_map[value] != value:
         return (f'{path} holds the value {value}, which the label map of the data set maps to '
                 f'{dataset.label_map[value]}, no class. Mend the annotation.')
     classes = len(dataset.class_names)

@@ -5,7 +5,8 @@ a reader module and its records, see `Dataset`.
 """
 import inspect
 import os
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, replace
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
@@ -14,6 +15,10 @@ from fcn.utils.errors import InputError
 
 IMAGE_EXTENSIONS = ('.jpg', '.jpeg', '.png')
 LONGEST_TEXT = 1 << 20  # most characters of a file of class names
+# How lists of classes call the pixels that have none: letters alone, in lower case; and as numbers.
+VOID_NAMES = {'void', 'unlabelled', 'unlabeled', 'notlabelled', 'notlabeled', 'unannotated', 'ignore', 'ignored',
+              'ignorelabel', 'dontcare', 'donotcare'}
+VOID_NUMBERS = {'255', '-1'}
 
 Record = Dict[str, Optional[str]]
 
@@ -36,6 +41,7 @@ class Dataset:
       has_voc_colours: whether the classes are VOC's own, so that palettes of annotations must not give one of them the
         colour of another.
       palette_is_labels: whether pixel values of palette pictures are labels, whatever their colours say.
+      ignored_classes: labels of the classes that count as little as void does, see `ignoring`.
     """
     name: str
     training: List[Record]
@@ -48,6 +54,14 @@ class Dataset:
     allow_one_class: bool = False
     has_voc_colours: bool = False
     palette_is_labels: bool = False
+    ignored_classes: Sequence[int] = ()
+
+    @property
+    def values_are_labels(self) -> bool:
+        """Returns whether annotation files hold the labels themselves, all but those of ignored classes."""
+        values = np.arange(256)
+        return self.label_map is None or bool(self.ignored_classes) and bool(
+            np.all((self.label_map == values) | np.isin(values, list(self.ignored_classes) + [255])))
 
 
 class Reader:
@@ -168,6 +182,56 @@ def read_class_names(path: str) -> List[str]:
         if not name:
             raise InputError(f'--class_names={path}: line {number} is empty; each line names the class of its number.')
     return names
+
+
+def is_void_name(name: str) -> bool:
+    """Returns whether a class's name says that its pixels have no class: void, unlabelled, ignore, 255, -1."""
+    return name.strip() in VOID_NUMBERS or re.sub(r'[\W_]', '', name.casefold()) in VOID_NAMES
+
+
+def find_ignored(class_names: Sequence[str], flag: Optional[Sequence[str]]) -> List[int]:
+    """Returns the labels of the classes that neither loss nor scores shall count, sorted.
+
+    Args:
+      class_names: list, index = label.
+      flag: None: the classes whose names say so (`is_void_name`); ['none']: no class; else numbers of labels, of which
+        255 is no class.
+
+    Raises:
+      InputError: there is no such label, or fewer than two classes are left.
+    """
+    if flag is None:
+        ignored = [label for label, name in enumerate(class_names) if is_void_name(name)]
+    else:
+        ignored = sorted({int(text) for text in flag if text != 'none'} - {255})
+    for label in ignored:
+        if label >= len(class_names):
+            raise InputError(f'--ignore_label={label} is no label of the data set, which has {len(class_names)} classes, 0 '
+                             f'to {len(class_names) - 1}; 255 never counts.')
+    left = [name for label, name in enumerate(class_names) if label not in ignored]
+    if ignored and len(left) < 2:
+        names = ', '.join(class_names[label] for label in ignored)
+        raise InputError(f'Beside {names}, whose pixels count neither in training nor in scores, there is '
+                         f'{f"one class, {left[0]}" if left else "no class"}, and two at least are needed. If it is a '
+                         f'class as others are, give --ignore_label=none, or call it background.')
+    return ignored
+
+
+def ignoring(dataset: Dataset, ignored: Sequence[int]) -> Dataset:
+    """Returns the data set with classes that count as little as void does: their pixels, and those of 255, become one.
+
+    That one is the ignored class of the data set or, where void is 255, the first of the classes. So all keep their
+    labels, and the network has a score for each.
+    """
+    if not ignored:
+        return dataset
+    ignore_label = dataset.ignore_label
+    if ignore_label is None or ignore_label >= len(dataset.class_names):
+        ignore_label = min(ignored)
+    label_map = np.arange(256, dtype='uint8') if dataset.label_map is None else dataset.label_map
+    without_score = list(ignored) + ([255] if dataset.void_label is None else [])
+    label_map = np.where(np.isin(label_map, without_score), np.uint8(ignore_label), label_map)
+    return replace(dataset, ignore_label=ignore_label, label_map=label_map, ignored_classes=list(ignored))
 
 
 def choose(records: List[Record], names: Optional[Sequence[str]] = None, count: int = 5, seed: int = 0) -> List[Record]:

@@ -47,12 +47,13 @@ class LabelSurvey:
         self._number[split] += 1
         if present.sum() > self._most[split]:
             self._most[split], self._examples[split] = present.sum(), path
-        if palette is not None and self._dataset.label_map is None:
+        if palette is not None and self._dataset.values_are_labels:
             self._add_palette(split, path, present, palette)
 
     def _add_palette(self, split, path, present, palette):
         labels = np.flatnonzero(present[:min(len(palette), 255)])
-        labels = labels[labels != self._dataset.void_label]  # whose pixels may be 255 in the file
+        others = [self._dataset.void_label] + [self._dataset.ignore_label] * bool(self._dataset.ignored_classes)
+        labels = labels[[label not in others for label in labels.tolist()]]  # of others pixels may be 255 in the file
         colours = _pack(palette)
         known = self._colours[labels]
         for label in labels[(known >= 0) & (known != colours[labels])][:1].tolist():

@@ -79,7 +79,8 @@ class Trainer:
         self._run = RunConfig(
             flags=config.flags, class_names=dataset.class_names[:dataset.void_label], void_label=dataset.void_label,
             batches=batches, class_weights=class_weights,
-            started_from=run.started_from if start.resumed else config.training.checkpoint_path)
+            started_from=run.started_from if start.resumed else config.training.checkpoint_path,
+            ignored_labels=list(dataset.ignored_classes))
         self._schedule = Schedule(config.optimizer.max_iterations, config.training.log_every,
                                   config.training.checkpoint_every, config.training.validate_every)
         self._lower_precision = lower_precision(config.precision)

@@ -1,6 +1,7 @@
 """fcn/data/datasets.py: records, folders, class names, and the interface of readers."""
 import os
 import types
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,9 +9,9 @@ import pytest
 import read_MITSceneParsingData
 import read_PascalVocData
 import read_ShapesData
-from fcn.data import datasets
+from fcn.data import annotation_check, annotations, datasets
 from fcn.data.palettes import voc_palette
-from small_files import raises, write
+from small_files import raises, save, write
 
 # ---- records and folders
 
@@ -102,3 +103,56 @@ def test_a_reader_needs_no_label_map_and_no_ignored_label():
     module = reader_with()
     module.IGNORE_LABEL = None
     datasets.check_reader(module)
+
+
+# ---- classes that are none
+
+@pytest.mark.parametrize('name', ['void', 'Void', 'VOID ', '_void_', 'unlabelled', 'Unlabeled', 'un-labelled', 'ignore',
+                                  '__ignore__', 'ignored', "don't care", '255', '-1'])
+def test_names_of_void(name):
+    assert datasets.is_void_name(name)
+    assert datasets.find_ignored(['road', name, 'sky'], None) == [1]
+
+
+@pytest.mark.parametrize('name', ['voids', 'avoid', 'background', 'other', 'unknown', 'ignoramus', '1', '25', '-10', ''])
+def test_names_that_only_look_like_void(name):
+    assert not datasets.is_void_name(name)
+
+
+def test_ignored_labels_by_number():
+    names = ['void', 'road', 'sky', 'ignore']
+    assert datasets.find_ignored(names, None) == [0, 3]
+    assert datasets.find_ignored(names, ['none']) == datasets.find_ignored(names, ['255']) == []
+    assert datasets.find_ignored(names, ['2', '0', '255']) == [0, 2]
+    with raises('--ignore_label=4', '4 classes, 0 to 3'):
+        datasets.find_ignored(names, ['4'])
+    with raises('Beside void, whose pixels', 'one class, object', '--ignore_label=none'):
+        datasets.find_ignored(['void', 'object'], None)
+
+
+@pytest.mark.parametrize('void_label', [None, 4])
+def test_ignored_classes_count_as_void_does(tmp_path, void_label):
+    """Their pixels and those of 255 are one label, which loss and scores leave out; the other labels stay."""
+    names = ['road', 'void', 'sky', 'ignore'] + ['ambiguous'] * (void_label is not None)
+    dataset = datasets.Dataset('own', [], [], names, 255 if void_label is None else None, void_label, voc_palette())
+    path = save(tmp_path / 'a.png', np.array([[0, 1, 2, 3, 255]], 'uint8'))
+    assert datasets.ignoring(dataset, []) is dataset
+    ignoring = datasets.ignoring(dataset, [1, 3])
+    void = 1 if void_label is None else void_label
+    assert dataset.values_are_labels and ignoring.values_are_labels
+    assert ignoring.ignore_label == 1 and ignoring.ignored_classes == [1, 3]
+    assert annotations.read_labels(path, ignoring).tolist() == [[0, 1, 2, 1, void]]
+    asked = annotation_check.decode_question(annotation_check.encode_question([], ignoring))[1]
+    assert annotations.read_labels(path, asked).tolist() == [[0, 1, 2, 1, void]]
+    counts = annotations.count_labels(path, annotations.open_annotation(path), ignoring)
+    assert counts[0] == counts[2] == 1 and counts[1] + counts[void] * (void != 1) == 3 and counts.sum() == 5
+    with raises(save(tmp_path / 'b.png', np.array([[0, 9]], 'uint8')), 'holds the label 9, but the data set has'):
+        annotations.read_labels(str(tmp_path / 'b.png'), ignoring)
+
+
+def test_an_ignored_class_beside_that_of_the_data_set():
+    dataset = datasets.Dataset('mit', [], [], ['other', 'wall', 'sky'], 0, None, voc_palette())
+    ignoring = datasets.ignoring(dataset, [2])
+    other = datasets.ignoring(replace(dataset, label_map=np.array([1, 0] * 128, 'uint8')), [2])
+    assert not other.values_are_labels and other.label_map[:2].tolist() == [1, 0]
+    assert ignoring.ignore_label == 0 and ignoring.label_map[[0, 1, 2, 255]].tolist() == [0, 1, 0, 0]

@@ -238,6 +238,17 @@ def test_palettes_that_differ(folder, capsys, form, changes):
     assert inspected(meant).problems == [] and check_to_train(meant, capsys) == (None, '')
 
 
+def test_palettes_and_one_class_beside_an_ignored_class(folder, capsys):
+    for values in SHOWN:
+        folder.add('train', in_order(stripes(values)))
+    folder.add('val', in_order(stripes(SHOWN[0])))
+    ignoring = datasets.ignoring(folder.dataset(class_names=list('abcdefgh')), [3])
+    assert [problem.kind for problem in inspected(ignoring).problems] == ['palettes']
+    correct = folder.dataset(class_names=list('abcdefgh'), palette_is_labels=True)
+    assert check_to_train(datasets.ignoring(correct, [2]), capsys) == (None, '')
+    assert '0 (a): a network learns' in check_to_train(datasets.ignoring(correct, [1, 2]), capsys)[0]
+
+
 @pytest.mark.parametrize('values', [[0, 15], [0, 255], [0, 3, 255], [15]])
 def test_one_order_that_is_not_vocs(folder, values):
     """All files agree, but a value has the colour of another class, or void's."""
