@@ -418,7 +418,10 @@ def load_dataset(config: Config, run: RunConfig, mode: Mode,
     if data.class_names:
         if data.dataset != 'pascal_voc':
             raise InputError(f'--class_names goes with --dataset=pascal_voc; {data.dataset} has its own classes.')
-        class_names = datasets.read_class_names(data.class_names)
+        if run.class_names and datasets.are_lines_of(data.class_names, run.class_names):
+            class_names = run.class_names  # of before numbers and comments were understood
+        else:
+            class_names = datasets.read_class_names(data.class_names)
         if run.class_names not in (None, class_names):
             raise InputError(f'--class_names={data.class_names} names other classes than {config.folders.run_dir} was '
                              f'trained with: {", ".join(run.class_names)}.')

@@ -310,6 +310,26 @@ def test_check_counts_the_classes_that_training_would(flags, names, tmp_path):
     assert 'nothing is wrong' in out and ('note: pixels of' in out) == (len(names) == 2)
 
 
+def test_names_that_a_run_has_stored_stay(tmp_path):
+    """A list whose lines a run took for names is read in another way today; the run's names are what they were."""
+    data, logs = void_data(str(tmp_path / 'data'))[0], tmp_path / 'logs'
+    logs.mkdir()
+    (logs / 'model.ckpt-1.index').write_bytes(b'')
+    lists = {'0: road\n2: sky\n1: car\n': ['road', 'car', 'sky'],
+             '__ignore__\nroad\nsky\ncar\n': ['road', 'sky', 'car']}
+    for text, new in lists.items():
+        (tmp_path / 'names.txt').write_text(text)
+        for stored, expected in ((text.split('\n')[:-1], text.split('\n')[:-1]), (new, new)):
+            (logs / 'config.json').write_text(json.dumps({'flags': {}, 'class_names': stored}))
+            run_well('--mode=check', data, '--class_names=%s/names.txt' % tmp_path, '--logs_dir=%s' % logs,
+                     '--results_dir=%s' % tmp_path)
+            with open(str(tmp_path / 'check.json')) as file:
+                assert [one['name'] for one in json.load(file)['classes']] == expected
+        (logs / 'config.json').write_text(json.dumps({'flags': {}, 'class_names': ['a', 'b', 'c']}))
+        refused(run('--mode=check', data, '--class_names=%s/names.txt' % tmp_path, '--logs_dir=%s' % logs),
+                'names.txt names other classes', 'a, b, c')
+
+
 def test_comparison_of_runs(two_steps, shapes, tmp_path):
     one, other = two_steps[0], str(tmp_path / '32s')
     run_well('--mode=train', '--data_dir=' + shapes, '--max_iterations=1', '--skip_layers=32s', '--checkpoint_path=',

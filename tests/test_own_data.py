@@ -238,6 +238,17 @@ def test_masks_that_cannot_be_used(folder):
     assert status == 0 and said.count('left out: ') == 3 and sorted(folder.labels()) == ['p3', 'p4', 'p5']
 
 
+def test_names_that_a_list_would_read_otherwise(folder):
+    """labels.txt says the names of the table, though '# 1' in a line of its own would be a comment."""
+    for number in range(4):
+        folder.add('p%d' % number, number, as_colours)
+    table = TABLE.replace('road', '# 1').replace('tree', '2 wheeler').replace('car', '3 wheeler')
+    assert folder.run('--colours=' + folder.text('colours.txt', table))[0] == 0
+    np.testing.assert_array_equal(folder.labels()['p1'], labels_of(1))
+    names = datasets.read_class_names(os.path.join(folder.out, 'labels.txt'))
+    assert names == ['# 1', '2 wheeler', '3 wheeler']
+
+
 def test_labels_beyond_the_class_names(folder):
     for number in range(3):
         folder.add('p%d' % number, number)

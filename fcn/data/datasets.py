@@ -5,20 +5,17 @@ a reader module and its records, see `Dataset`.
 """
 import inspect
 import os
-import re
 from dataclasses import dataclass, field, replace
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from fcn.utils.errors import InputError
+from fcn.data.class_lists import is_void_name, parse_class_names, parse_plain
+from fcn.utils.errors import InputError, printable
+from fcn.utils.files import read_text
 
 IMAGE_EXTENSIONS = ('.jpg', '.jpeg', '.png')
 LONGEST_TEXT = 1 << 20  # most characters of a file of class names
-# How lists of classes call the pixels that have none: letters alone, in lower case; and as numbers.
-VOID_NAMES = {'void', 'unlabelled', 'unlabeled', 'notlabelled', 'notlabeled', 'unannotated', 'ignore', 'ignored',
-              'ignorelabel', 'dontcare', 'donotcare'}
-VOID_NUMBERS = {'255', '-1'}
 
 Record = Dict[str, Optional[str]]
 
@@ -163,30 +160,32 @@ def list_stems(folder: str, extensions: Sequence[str]) -> Dict[str, str]:
 
 
 def read_class_names(path: str) -> List[str]:
-    """Reads the class names of a text file, one a line, line number = label (from 0). Raises InputError."""
+    """Reads the class names of a text file, index = label: plain, or as other tools write it. Raises InputError.
+
+    A plain list has a name a line, line number = label from 0; see `fcn.data.class_lists` for the others.
+    """
     try:
-        with open(path, encoding='utf-8-sig') as file:
-            text = file.read(LONGEST_TEXT + 1)
-        if len(text) > LONGEST_TEXT:  # /dev/zero would fill the memory
-            raise ValueError(f'it is longer than {LONGEST_TEXT} characters')
-    except (OSError, ValueError) as error:
-        raise InputError(f'--class_names={path} cannot be read: {error}. Give a UTF-8 text file with one class name a '
-                         'line.') from None
-    names = [line.strip() for line in text.rstrip().splitlines()]
-    if len(names) < 2:
-        raise InputError(f'--class_names={path} names {len(names)} classes; two at least are needed, one a line.')
-    if len(names) > 255:
-        raise InputError(f'--class_names={path} names {len(names)} classes; annotations are 8-bit pictures in which '
-                         '255 means void, so that 255 is the most.')
-    for number, name in enumerate(names, 1):
-        if not name:
-            raise InputError(f'--class_names={path}: line {number} is empty; each line names the class of its number.')
+        names, unnamed = parse_class_names(_read_list(path))
+    except ValueError as error:
+        raise InputError(f'--class_names={path} {printable(str(error))}.') from None
+    if unnamed:
+        print(f'note: {printable(path)} names no class of the labels {", ".join(map(str, unnamed))}, which are called '
+              f'class {unnamed[0]}{" and so on" if unnamed[1:] else ""}')
     return names
 
 
-def is_void_name(name: str) -> bool:
-    """Returns whether a class's name says that its pixels have no class: void, unlabelled, ignore, 255, -1."""
-    return name.strip() in VOID_NUMBERS or re.sub(r'[\W_]', '', name.casefold()) in VOID_NAMES
+def are_lines_of(path: str, names: Sequence[str]) -> bool:
+    """Returns whether the lines of a text file are these names, as they stand there. Raises InputError."""
+    return parse_plain(_read_list(path)) == list(names)
+
+
+def _read_list(path):
+    """Returns the text of a file of class names. Raises InputError."""
+    try:
+        return read_text(path, LONGEST_TEXT)
+    except (OSError, ValueError) as error:
+        raise InputError(f'--class_names={path} cannot be read: {error}. Give a UTF-8 text file with one class name a '
+                         'line.') from None
 
 
 def find_ignored(class_names: Sequence[str], flag: Optional[Sequence[str]]) -> List[int]:
@@ -206,8 +205,8 @@ def find_ignored(class_names: Sequence[str], flag: Optional[Sequence[str]]) -> L
         ignored = sorted({int(text) for text in flag if text != 'none'} - {255})
     for label in ignored:
         if label >= len(class_names):
-            raise InputError(f'--ignore_label={label} is no label of the data set, which has {len(class_names)} classes, 0 '
-                             f'to {len(class_names) - 1}; 255 never counts.')
+            raise InputError(f'--ignore_label={label} is no label of the data set, which has {len(class_names)} '
+                             f'classes, 0 to {len(class_names) - 1}; 255 never counts.')
     left = [name for label, name in enumerate(class_names) if label not in ignored]
     if ignored and len(left) < 2:
         names = ', '.join(class_names[label] for label in ignored)

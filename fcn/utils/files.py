@@ -1,4 +1,5 @@
 """Writing files whole or not at all, while other processes may write too, with errors in words."""
+import codecs
 import contextlib
 import csv
 import errno
@@ -16,6 +17,31 @@ def remove(path: str) -> None:
     """Removes a file if it is there."""
     with contextlib.suppress(FileNotFoundError):
         os.remove(path)
+
+
+def read_text(path: str, most: int) -> str:
+    """Reads a text file: UTF-8, or UTF-16 as PowerShell's > writes it; line ends become \\n.
+
+    Args:
+      path: of the file.
+      most: of its characters; /dev/zero would fill the memory.
+
+    Raises:
+      OSError, ValueError: it cannot be read, is no text or too long.
+    """
+    with open(path, 'rb') as file:
+        data = file.read(4 * most + 1)
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        text = data.decode('utf-16')
+    elif b'\0' in data[:2] and any(data[:2]):  # UTF-16 without its mark, of a letter whose other byte is 0
+        text = data.decode('utf-16-be' if data[0] == 0 else 'utf-16-le')
+    else:
+        text = data.decode('utf-8-sig')
+    if len(text) > most:
+        raise ValueError(f'it is longer than {most} characters')
+    if '\0' in text:
+        raise ValueError('it is no text: it holds bytes of value 0')
+    return text.replace('\r\n', '\n').replace('\r', '\n')
 
 
 def make_folder(path: str) -> str:

@@ -114,7 +114,8 @@ def test_names_of_void(name):
     assert datasets.find_ignored(['road', name, 'sky'], None) == [1]
 
 
-@pytest.mark.parametrize('name', ['voids', 'avoid', 'background', 'other', 'unknown', 'ignoramus', '1', '25', '-10', ''])
+@pytest.mark.parametrize('name', ['voids', 'avoid', 'background', 'other', 'unknown', 'ignoramus', '1', '25', '-10',
+                                  ''])
 def test_names_that_only_look_like_void(name):
     assert not datasets.is_void_name(name)
 

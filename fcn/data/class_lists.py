@@ -1,0 +1,197 @@
+"""Reads lists of class names: plain ones, and those of other tools, with comments, headers and numbered lines.
+
+A plain list has a name a line, line number = label from 0. A numbered list gives the label of each name, in any order:
+
+    0 background          0: background          Pixel Value, Class          background, 0
+    2 dog                 2: dog                 0, background               dog, 2
+    1 cat                 1: cat                 1, cat                      cat, 1
+
+It is one only where every line, but for a header, is numbered: "3 wheeler" is a name. Comments, and the '__ignore__'
+that labelme's lists begin with for its label -1, are no classes.
+"""
+import re
+from typing import List, NamedTuple, Optional, Tuple
+
+MOST_CLASSES = 255
+COMMENTS = ('#', '//', ';', '%')
+LABELME_VOID = '__ignore__'
+# How lists of classes call the pixels that have none: letters alone, in lower case; and as numbers.
+VOID_NAMES = {'void', 'unlabelled', 'unlabeled', 'notlabelled', 'notlabeled', 'unannotated', 'ignore', 'ignored',
+              'ignorelabel', 'dontcare', 'donotcare'}
+VOID_NUMBERS = {'255', '-1'}
+_WORDS_OF_255 = {'void', 'unlabelled', 'unlabeled', 'ignore', 'ignored', 'border', 'boundary', 'ambiguous', 'difficult',
+                 'unknown', 'undefined', 'none'}
+_HEADER_WORDS = {'id', 'ids', 'idx', 'index', 'label', 'labels', 'value', 'values', 'pixel', 'class', 'classes', 'name',
+                 'names', 'number', 'no', 'nr', 'category', 'categories', 'train', 'trainid', 'gray', 'grey', 'color',
+                 'colour', 'code', 'key', 'title', 'description'}
+_NAME_WORDS = {'name', 'names', 'class', 'title', 'category', 'description', 'label'}
+_COLOUR = r'\d{1,3}[\s,;:]+\d{1,3}[\s,;:]+\d{1,3}'
+_COLOUR_LINE = re.compile(rf'(?:{_COLOUR}[\s,;:]+\S.*|\D.*[\s,;:]{_COLOUR}(?:[\s,;:].*)?|#[0-9a-fA-F]{{6}}\b.*)$')
+
+
+class _Line(NamedTuple):
+    """A line of a list: its number from 1, its text without blanks around it."""
+    number: int
+    text: str
+
+
+def is_void_name(name: str) -> bool:
+    """Returns whether a class's name says that its pixels have no class: void, unlabelled, ignore, 255, -1."""
+    return name.strip() in VOID_NUMBERS or re.sub(r'[\W_]', '', name.casefold()) in VOID_NAMES
+
+
+def parse_class_names(text: str) -> Tuple[List[str], List[int]]:
+    """Reads the text of a list of class names.
+
+    Returns:
+      (the names, index = label; the labels that a numbered list leaves out, which are called 'class N').
+
+    Raises:
+      ValueError: says what is wrong with which lines, to follow the list's name.
+    """
+    lines = _content(text)
+    if lines and lines[0].text.lower() == LABELME_VOID:
+        lines = lines[1:]
+    if len(lines) > 1 and all(_COLOUR_LINE.match(line.text) for line in lines[1:] if line.text):
+        raise ValueError(f'is a table of colours: line {lines[1].number} is "{lines[1].text}". Give it to python -m '
+                         'fcn.own_data as --colours, which writes the list of the classes')
+    entries = _numbered(lines)
+    if entries is not None:
+        return _place(entries)
+    names = [line.text for line in lines]
+    if len(names) < 2:
+        raise ValueError(f'names {len(names)} classes; two at least are needed, one a line')
+    if len(names) > MOST_CLASSES:
+        raise ValueError(f'names {len(names)} classes; annotations are 8-bit pictures in which 255 means void, so that '
+                         f'{MOST_CLASSES} is the most')
+    for line in lines:
+        if not line.text:
+            raise ValueError(f'has no name in line {line.number}: line {line.number} is empty; each line names the '
+                             'class of its number')
+    return names, []
+
+
+def parse_plain(text: str) -> List[str]:
+    """Returns the lines of a list as they are, which is what runs of before took for class names."""
+    return [line.strip() for line in text.rstrip().splitlines()]
+
+
+def _content(text):
+    """Returns the _Lines of a list without comments, and without empty lines above, between and below comments."""
+    lines = [_Line(number, line) for number, line in enumerate(parse_plain(text), 1)]
+    kept = []
+    for index, line in enumerate(lines):
+        if line.text.startswith(COMMENTS):
+            continue
+        if not line.text:
+            above = next((other.text for other in reversed(lines[:index]) if other.text), '')
+            below = next((other.text for other in lines[index:] if other.text), '')
+            if above.startswith(COMMENTS) or below.startswith(COMMENTS):
+                continue
+        kept.append(line)
+    while kept and not kept[-1].text:
+        kept.pop()
+    return kept
+
+
+def _numbered(lines) -> Optional[List[Tuple[_Line, int, str]]]:
+    """Returns [(line, label, name), ...] of a numbered list, or None of a plain one. Raises ValueError."""
+    lines = [line for line in lines if line.text]
+    if len(lines) < 2:
+        return None
+    for first in (0, 1):
+        for parse in (_number_first, _number_last):
+            rows = [parse(line.text) for line in lines[first:]]
+            if len(rows) > 1 - first and all(rows) and (not first or _is_header(lines[0].text, lines[1:])):
+                return _entries(lines, first, rows, parse)
+    rows = [_number_first(line.text) for line in lines]
+    sure = [line for line, row in zip(lines, rows) if row and row[1] != ' ']
+    others = [line for line, row in zip(lines, rows) if not row]
+    if len(sure) > 1 and len(sure) >= len(others):
+        raise ValueError(f'numbers some of its classes and others not: line {sure[0].number} is "{sure[0].text}", but '
+                         f'line {others[0].number} is "{others[0].text}". Number all of them, or none')
+    return None
+
+
+def _entries(lines, first, rows, parse):
+    """Returns what `_numbered` does of the rows that `parse` gave, or None where the numbers belong to the names."""
+    names = [row[2] for row in rows]
+    if any(row[1] == ' ' for row in rows) and len(names) > 1 and len(set(names)) == 1:
+        return None  # 2 wheeler, 3 wheeler
+    if parse is _number_last and len({row[0] for row in rows}) < len(rows):
+        return None
+    entries = [(line, row[0], row[2]) for line, row in zip(lines[first:], rows)]
+    columns = [_split(line.text, row[1]) for line, row in zip(lines[first:], rows)]
+    if parse is _number_first and {len(row) for row in columns} == {len(columns[0])} and len(columns[0]) > 2:
+        header = [_words(cell) for cell in _split(lines[0].text, rows[0][1])] if first else []
+        place = next((index for index, words in enumerate(header) if index and words & _NAME_WORDS), None)
+        if len(header) == len(columns[0]) and place:
+            entries = [(line, label, row[place]) for (line, label, _), row in zip(entries, columns)]
+        elif all(re.match(r'-?[\d.]+$', cell) for row in columns for cell in row[2:]):  # such as a colour
+            entries = [(line, label, row[1]) for (line, label, _), row in zip(entries, columns)]
+    for line, _, name in entries:
+        if not name:
+            raise ValueError(f'has no name in line {line.number}, "{line.text}"')
+    return entries
+
+
+def _number_first(text):
+    """Returns (label, separator, name) of a line such as "2: dog", "2, dog", "2) dog" or "2 dog", or None."""
+    found = re.match(r'["\']?(-?\d{1,9})["\']?(?:\s*([:,;|=\t])\s*|([.)])\s+|()\s+)(.*)$', text)
+    if not found or not found.group(5) and not found.group(2):
+        return None
+    separator = found.group(2) or found.group(3) or ' '
+    if not found.group(2) and '\t' in text[found.end(1):found.start(5)]:
+        separator = '\t'
+    return int(found.group(1)), separator, _unquoted(found.group(5))
+
+
+def _number_last(text):
+    """Returns (label, separator, name) of a line such as "dog, 2" or "dog: 2", or None, as of the name "class 2"."""
+    found = re.match(r'(.*?\S)\s*([:,;|=\t])\s*["\']?(-?\d{1,9})["\']?,?$', text)
+    return found and (int(found.group(3)), found.group(2), _unquoted(found.group(1)))
+
+
+def _unquoted(text):
+    text = text.strip().rstrip(',').strip() if text.strip()[:1] in '"\'' else text.strip()
+    return text[1:-1].strip() if len(text) > 1 and text[0] == text[-1] and text[0] in '"\'' else text
+
+
+def _split(text, separator):
+    return [_unquoted(cell) for cell in text.split(separator)] if separator in ',;|\t' else [text]
+
+
+def _words(text):
+    return {word for word in re.split(r'[\W_\d]+', text.casefold()) if word}
+
+
+def _is_header(text, others):
+    """Returns whether a line without number is the header of numbered ones: by its words, or by as many columns."""
+    words = _words(text)
+    if words and words <= _HEADER_WORDS:
+        return True
+    return any(separator in text and not re.search(r'\d', text) and all(
+        text.count(separator) == line.text.count(separator) for line in others) for separator in ',;|\t')
+
+
+def _place(entries):
+    """Returns what `parse_class_names` does of a numbered list. Raises ValueError."""
+    by_label = {}
+    for line, label, name in entries:
+        if label in by_label and by_label[label][1] != name:
+            other = by_label[label][0]
+            raise ValueError(f'gives the label {label} two names: line {other.number} is "{other.text}", line '
+                             f'{line.number} is "{line.text}". Take one of them out')
+        by_label.setdefault(label, (line, name))
+    by_label.pop(-1, None)  # of void
+    if 255 in by_label and (is_void_name(by_label[255][1]) or _words(by_label[255][1]) & _WORDS_OF_255):
+        del by_label[255]
+    for label, (line, _) in by_label.items():
+        if not 0 <= label < MOST_CLASSES:
+            raise ValueError(f'gives the label {label} in line {line.number}, "{line.text}"; labels are 0 to '
+                             f'{MOST_CLASSES - 1}, and 255 is void')
+    if len(by_label) < 2:
+        raise ValueError(f'names {len(by_label)} classes; two at least are needed, one a line')
+    labels = range(max(by_label) + 1)
+    return ([by_label[label][1] if label in by_label else f'class {label}' for label in labels],
+            [label for label in labels if label not in by_label])
