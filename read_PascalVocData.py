@@ -14,11 +14,12 @@ import glob
 import os
 from typing import Callable, List, Optional, Tuple
 
+from fcn.data import split_files
 from fcn.data.datasets import IMAGE_EXTENSIONS, Record, list_stems, must_download, record
 from fcn.data.palettes import voc_palette
 from fcn.data.problems import Problem, report_problem
 from fcn.utils import download
-from fcn.utils.errors import InputError
+from fcn.utils.errors import InputError, printable
 
 DATA_DIR = 'Data_zoo/Pascal_Voc/'
 DATA_URL = 'http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar'  # the host has no https
@@ -95,32 +96,40 @@ def read_split(root: str, split: str, annotations: str,
     """
     path = os.path.join(root, 'ImageSets', 'Segmentation', split + '.txt')
     try:
-        with open(path, encoding='utf-8-sig') as file:
-            names = [line.strip() for line in file if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
+        lines = split_files.read_lines(path)
+    except (OSError, ValueError) as error:
         raise InputError(f'The split file {path} cannot be read: {error}. It lists one image name a line, without '
                          'extension.') from None
     part = 'validation' if split == 'val' else 'training'
-    if not names:
+    if not lines:
         report_problem(on_problem, 'empty split', part, path,
                        f'The split file {path} is empty. It lists one image name a line, without extension.')
     folder = os.path.join(root, 'JPEGImages')
     images = list_stems(folder, IMAGE_EXTENSIONS)
     labels = list_stems(annotations, ('.png',))
-    records, seen = [], set()
-    for name in names:
+    found, left_out = split_files.find_images(lines, {stem: stem for stem in list(labels) + list(images)})
+    if left_out:
+        print(f'note: {left_out} lines of {printable(path)} end in -1, and are left out')
+        if not found:
+            report_problem(on_problem, 'empty split', part, path,
+                           f'The split file {path} names no image: all its lines end in -1.')
+    records, seen = [], {}
+    for line in found:
+        name = split_files.name_of(line.text) if line.key is None else line.key
         image, annotation = os.path.join(folder, name + '.jpg'), os.path.join(annotations, name + '.png')
         if on_problem and name in seen:
             report_problem(on_problem, 'duplicate record', part, images.get(name, image),
-                           f'The split file {path} names {name} twice. Take one of them out.')
-        elif name not in images:
+                           f'The split file {path} names {name} twice, in lines {seen[name]} and {line.number}. Take '
+                           'one of them out.')
+        elif line.key is None or name not in images:
             report_problem(on_problem, 'missing file', part, image,
-                           f'The split file {path} names {name}, but there is no {name}.jpg in {folder}.')
+                           f'The split file {path} names {line.text} in line {line.number}, but there is no {name}.jpg '
+                           f'in {folder}.')
         elif name not in labels:
             report_problem(on_problem, 'missing file', part, annotation,
-                           f'The image {images[name]} of the split file {path} has no annotation: there is no '
-                           f'{name}.png in {annotations}.')
+                           f'The image {images[name]} in line {line.number} of the split file {path} has no '
+                           f'annotation: there is no {name}.png in {annotations}.')
         else:
             records.append(record(images[name], labels[name]))
-        seen.add(name)
+        seen.setdefault(name, line.number)
     return records

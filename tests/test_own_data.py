@@ -453,6 +453,16 @@ def test_split_files_of_all_kinds(folder):
     folder.text('v.txt', 'e\nx\ny.png\n')
     said = folder.refused(*flags)
     assert '2 names' in said and '  %s: x\n' % val in said and 'y.png' in said
+    assert '(lines 2, 3 of %s)' % val in said
+    with open(val, 'wb') as file:  # as PowerShell writes it
+        file.write('c\\d.jpg -1\r\n"e.jpg" 1\r\n'.encode('utf-16'))
+    status, said = folder.run('--split_train=' + folder.text('u.txt', 'a\nb\n'), flags[1])
+    assert status == 0 and 'note: 1 lines of %s end in -1' % val in said and sorted(folder.labels()) == ['a', 'b', 'e']
+    folder.out += '3'
+    folder.text('v.txt', 'b (2).jpg\n')
+    assert '1 names' in folder.refused(*flags), 'it is not b'
+    folder.text('v.txt', 'e -1\n')
+    assert 'names no image' in folder.refused(*flags)
     folder.text('v.txt', 'e\nb\n')
     assert '  b\nfcn.own_data: 1 images are in both split files' in folder.refused(*flags)
     folder.text('v.txt', '\n')

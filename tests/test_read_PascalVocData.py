@@ -152,6 +152,29 @@ def test_what_leaves_nothing_to_examine_is_raised_anyhow(root, tmp_path):
         voc.read_dataset(str(tmp_path / 'absent'), on_problem=print)
 
 
+@pytest.mark.parametrize('text, expected', [
+    (b'2007_000032.jpg\r\nJPEGImages\\with space.jpg\r\n', ['2007_000032', 'with space']),
+    ('2007_000032\r\n\u00e9_\u00fc\r\n'.encode('utf-16'), ['2007_000032', '\u00e9_\u00fc']),
+    (b'/JPEGImages/2007_000032.jpg /SegmentationClass/2007_000032.png\n', ['2007_000032']),
+    (b'2007_000032 -1\nwith space  1\n', ['with space'])])
+def test_split_files_as_other_programs_write_them(root, text, expected, capsys):
+    path = root / 'ImageSets/Segmentation/train.txt'
+    write(path, text)
+    assert stems(voc.read_dataset(str(root))[0]) == expected
+    left_out = 'note: 1 lines of %s end in -1, and are left out\n' % path
+    assert capsys.readouterr().out == (left_out if b'-1' in text else '')
+
+
+def test_names_of_no_image_are_refused_by_their_lines(root):
+    path = root / 'ImageSets/Segmentation/train.txt'
+    write(path, b'with space\n\nwith space (2).jpg\n')
+    with raises(path, 'names with space (2).jpg in line 3', 'no with space (2).jpg'):
+        voc.read_dataset(str(root))
+    write(path, b'with space -1\n2007_000032 -1\n')
+    with raises(path, 'names no image', '-1'):
+        voc.read_dataset(str(root))
+
+
 def test_name_listed_twice_is_kept_twice(root):
     write(root / 'ImageSets/Segmentation/train.txt', b'with space\nwith space\n')
     assert stems(voc.read_dataset(str(root))[0]) == ['with space'] * 2

@@ -6,6 +6,7 @@ import sys
 from dataclasses import dataclass
 from typing import Dict, List, Optional, Set, Tuple
 
+from fcn.data import split_files
 from fcn.data.datasets import IMAGE_EXTENSIONS
 from fcn.utils.errors import InputError, printable
 
@@ -145,21 +146,26 @@ def split_by_folders(keys: List[str], folders: Dict[str, str]) -> Dict[str, List
 def split_by_files(pairs: List[Pair], train_file: str, val_file: str) -> Dict[str, Set[str]]:
     """Returns what `split_by_chance` does, as two files list the images. Raises InputError with all absent names."""
     known = {pair.name: pair.key for pair in pairs}
-    known.update((pair.key, pair.key) for pair in pairs)
-    splits, wrong = {}, []
+    known.update((pair.key.replace(os.sep, '/'), pair.key) for pair in pairs)
+    splits, wrong, where = {}, [], []
     for split, path in zip(SPLITS, (train_file, val_file)):
         try:
-            with open(path, encoding='utf-8-sig') as file:
-                lines = [line.strip() for line in file if line.strip()]
-        except (OSError, UnicodeDecodeError) as error:
+            lines = split_files.read_lines(path)
+        except (OSError, ValueError) as error:
             raise InputError(f'--split_{split}={path} cannot be read: {error}. It lists one image name a '
                              'line.') from None
         if not lines:
             raise InputError(f'--split_{split}={path} is empty. It lists one image name a line.')
-        found = [_find_key(line, known) for line in lines]
-        wrong += [f'{path}: {line}' for line, key in zip(lines, found) if key is None]
-        splits[split] = set(found)
-    raise_faults('names of the split files are of no image that has a mask', wrong)
+        found, left_out = split_files.find_images(lines, known)
+        if left_out:
+            print(f'note: {left_out} lines of {printable(path)} end in -1, and are left out')
+        if not found:
+            raise InputError(f'--split_{split}={path} names no image: all its lines end in -1.')
+        absent = [line for line in found if line.key is None]
+        wrong += [f'{path}: {line.text}' for line in absent]
+        where += [f'{split_files.list_numbers(absent)} of {path}'] if absent else []
+        splits[split] = {line.key for line in found}
+    raise_faults(f'names of the split files are of no image that has a mask ({"; ".join(where)})', wrong)
     raise_faults('images are in both split files', sorted(splits['train'] & splits['val']))
     return splits
 
@@ -204,15 +210,3 @@ def _name_pairs(found):
         print(f'note: {len(renamed)} names that a list of names cannot hold were changed: {"; ".join(renamed[:5])}'
               f'{" ..." if renamed[5:] else ""}')
     return pairs
-
-
-def _find_key(line, known):
-    """Finds the key of a split file's line: a name, with or without folders and extension, perhaps a mask behind it."""
-    for text in (line, line.split()[0]):
-        parts = text.split('/')
-        for start in range(len(parts)):
-            path = '/'.join(parts[start:])
-            for candidate in (path, os.path.splitext(path)[0]):
-                if candidate in known:
-                    return known[candidate]
-    return None

@@ -33,8 +33,8 @@ def read_text(path: str, most: int) -> str:
         data = file.read(4 * most + 1)
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         text = data.decode('utf-16')
-    elif b'\0' in data[:2] and any(data[:2]):  # UTF-16 without its mark, of a letter whose other byte is 0
-        text = data.decode('utf-16-be' if data[0] == 0 else 'utf-16-le')
+    elif b'\0' in data and len(data) % 2 == 0:
+        text = _decode_unmarked(data)
     else:
         text = data.decode('utf-8-sig')
     if len(text) > most:
@@ -42,6 +42,14 @@ def read_text(path: str, most: int) -> str:
     if '\0' in text:
         raise ValueError('it is no text: it holds bytes of value 0')
     return text.replace('\r\n', '\n').replace('\r', '\n')
+
+
+def _decode_unmarked(data):
+    """Decodes UTF-16 without the mark of its order, most of whose letters have a byte of 0, always first or second."""
+    zeros = [half.count(0) for half in (data[::2], data[1::2])]
+    if min(zeros) or max(zeros) < len(data) / 3:
+        raise ValueError('it is no text: it holds bytes of value 0')
+    return data.decode('utf-16-be' if zeros[0] else 'utf-16-le')
 
 
 def make_folder(path: str) -> str:
