@@ -126,12 +126,39 @@ def test_every_kind_of_mask_becomes_the_same_labels(folder, make):
     'name,r,g,b\nroad,128,64,128\ntree,128,128,0\ncar,64,0,128\nVoid,0,0,0\n',
     'r,g,b,name\n128,64,128,road\n128,128,0,"tree"\n64,0,128,car\n0,0,0,-1\n',
     'name,r,g,b,class_11\r\nroad, 128, 64, 128, 1\r\ntree,128,128,0,1\r\ncar,64,0,128,1\r\nvoid,0,0,0,0\r\n',
-    '128 64 128 road\n128 128 0 tree\n64 0 128 car\n0 0 0 255\n1 1 1 road\n'])
+    '128 64 128 road\n128 128 0 tree\n64 0 128 car\n0 0 0 255\n1 1 1 road\n',
+    '# label:color_rgb:parts:actions\nroad:128,64,128::\ntree:128,128,0:leaf,stem:\ncar:64,0,128::\nvoid:0,0,0::\n',
+    'label:color_rgb:parts:actions\nroad:128, 64, 128\ntree:128,128,0\ncar:64,0,128\n__ignore__:0,0,0\n',  # CVAT
+    '128:64:128 road\n128:128:0:tree\n64:0:128\tcar\n0:0:0 void\n',
+    'road:128:64:128\ntree:128:128:0:\ncar:64:0:128\nvoid:0:0:0\n',
+    '// comment\nroad 128 64 128\ntree\t128\t128\t0\ncar\t64 0 128\nvoid 0 0 0\n',
+    'name,hex\nroad,#804080\ntree "#808000"\ncar: #400080\nvoid,#000000\n',
+    'id,name,r,g,b\n0,road,128,64,128\n1,tree,128,128,0\n2,car,64,0,128\n255,void,0,0,0\n',
+    'Name;ID;Red;Green;Blue\nroad;0;128;64;128\ntree;1;128;128;0\ncar;2;64;0;128\nvoid;3;0;0;0\n'])
 def test_forms_of_tables(folder, table):
     read = colour_masks.read_table(folder.text('colours.txt', table))
     assert read.class_names == NAMES
     assert dict(zip(map(colour_masks.describe, read.colours.tolist()), read.labels.tolist())).items() >= {
         '128 64 128': 0, '128 128 0': 1, '64 0 128': 2, '0 0 0': 255}.items()
+
+
+@pytest.mark.parametrize('line, name', [
+    ('class 1,128,64,128', 'class 1'), ('class:1,128,64,128', 'class:1'), ('128 64 128 3 wheeler', '3 wheeler'),
+    ('3 wheeler 128 64 128', '3 wheeler'), ('traffic light:128,64,128:red,green:', 'traffic light'),
+    ('road,128,64,128,255', 'road'), ('128,64,128,class 1', 'class 1'), ('128 64 128 road #804080', 'road #804080')])
+def test_names_with_numbers_in_tables(folder, line, name):
+    read = colour_masks.read_table(folder.text('colours.txt', line + '\n0 0 0 other\n'))
+    assert read.class_names == [name, 'other']
+    assert read.labels[read.colours == colour_masks._pack([128, 64, 128])].tolist() == [0]
+
+
+def test_tables_in_utf_16_and_void_beside_class_names(folder):
+    path = folder.text('colours.txt', '')
+    with open(path, 'wb') as file:  # as PowerShell writes it
+        file.write(TABLE.replace('\n', '\r\n').replace('Void', 'Unlabelled').encode('utf-16'))
+    assert colour_masks.read_table(path).class_names == NAMES + ['Unlabelled']
+    read = colour_masks.read_table(path, NAMES)
+    assert read.class_names == NAMES and read.labels[read.colours == colour_masks._pack([0, 0, 0])].tolist() == [255]
 
 
 def test_class_names_give_the_labels_of_a_table(folder):
@@ -144,7 +171,9 @@ def test_class_names_give_the_labels_of_a_table(folder):
     ('128 64 128 road\n1 2 3', 'line 2: the colour 1 2 3 has no class yet'),
     ('128 64 300 road', 'line 1: 300 is no part of a colour'),
     ('1 2 3 road\nrubbish', 'line 2: "rubbish" is no colour and class'),
-    ('1,2,3,4', 'four numbers'), ('1 2 3 road', 'names 1 classes'), ('', 'names 0 classes'),
+    ('1,2,3,4', 'four numbers'), ('1:2:3:4', 'four numbers'), ('road 128 64 128 255\n1 2 3 sky', 'line 1: "road 128'),
+    ('road,a,b\n1 2 3 sky\n3 4 5 car', 'line 1: "road,a,b" is no colour'),
+    ('1 2 3 road', 'names 1 classes'), ('', 'names 0 classes'),
     ('\n'.join('0 %d %d c%d' % (n // 16, n % 16, n) for n in range(256)), 'names 256 classes')])
 def test_bad_tables(folder, table, words):
     folder.add('a', 0, as_colours)

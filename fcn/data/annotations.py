@@ -24,7 +24,8 @@ def open_annotation(path: str, data: Optional[bytes] = None) -> np.ndarray:
         if image.mode not in ('P', 'L', '1', 'I', 'I;16'):
             raise BadFile('colour annotation', path, f'{path} is a colour picture (mode {image.mode}), but an '
                           'annotation holds one label a pixel: save it as a palette or grey PNG whose pixel values are '
-                          'the labels.')
+                          'the labels; or `python -m fcn.own_data` with --colours converts the masks by a table that '
+                          'says which colour is which class.')
         shades = _shades(image)
         image.load()  # older versions of Pillow hide an error of this step from NumPy
         values = np.asarray(image)

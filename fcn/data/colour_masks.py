@@ -1,11 +1,15 @@
 """Reads masks of any kind as labels: index, grey and palette pictures as they are, colours by a table.
 
-A table is a text file with a line a colour, in any of these forms; '#' and a blank begin a comment:
+A table is a text file with a line a colour, in any of these forms; '#' and a blank, or '//', begin a comment:
 
     128 64 128 road           128,64,128,road           #804080 road           road,128,64,128
+    128:64:128 road           road 128 64 128           road,#804080           road:128,64,128:parts:actions
 
-Several colours may have one class; the class 'void' (or -1, or 255) leaves pixels out of training and scores. A colour
-is packed as uint32: red | green << 8 | blue << 16 | alpha << 24.
+The last form is CVAT's. A header that names the columns, such as id,name,r,g,b, says where they are.
+
+Several colours may have one class; the class 'void' (or -1, or 255, or labelme's __ignore__) leaves pixels out of
+training and scores, and so does one called unlabelled or so that a given list of classes does not have. A colour is
+packed as uint32: red | green << 8 | blue << 16 | alpha << 24.
 """
 import collections
 import re
@@ -17,9 +21,11 @@ from PIL import Image
 from tqdm import tqdm
 
 from fcn.data.annotations import open_annotation
+from fcn.data.class_lists import LABELME_VOID, is_void_name
 from fcn.data.datasets import LONGEST_TEXT
 from fcn.data.image_files import BadFile, opened, read_verified
-from fcn.utils.errors import InputError
+from fcn.utils.errors import InputError, printable
+from fcn.utils.files import read_text
 from fcn.utils.threads import ordered_map
 
 VOID = 255
@@ -30,7 +36,15 @@ FEW_VALUES = 8  # of all masks, that are no shades
 NUMBER_MODES = ('P', 'L', '1', 'I', 'I;16')  # Pillow's, of pictures that hold a number a pixel
 
 _COLOUR = r'(\d{1,3})[\s,;]+(\d{1,3})[\s,;]+(\d{1,3})'
-_HEADER = re.compile(r'\br(ed)?[\s,;]+g(reen)?[\s,;]+b(lue)?\b', re.IGNORECASE)
+_COLOUR_FIRST = re.compile(_COLOUR.replace(',;', ',;:') + r'(?:([\s,;:]+)(.*))?$')
+_NAME_FIRST = [re.compile(r'(.+?)' + form) for form in (
+    r'\s*:\s*(\d{1,3})\s*,\s*(\d{1,3})\s*,\s*(\d{1,3})\s*(?::.*)?$',
+    r'\s*:\s*(\d{1,3}):(\d{1,3}):(\d{1,3})\s*(?::.*)?$',
+    r'\s*[,;\t]\s*' + _COLOUR + r'\s*(?:[,;\t].*)?$', r'(?<!\d)\s+(\d{1,3})\s+(\d{1,3})\s+(\d{1,3})$')]
+_HEXADECIMAL_LAST = re.compile(r'(\D+?)[\s,;:]+["\']?#([0-9a-fA-F]{6})["\']?(?:[\s,;:].*)?$')
+_HEADER = re.compile(r'\br(ed)?[\s,;:]+g(reen)?[\s,;:]+b(lue)?\b', re.IGNORECASE)
+_HEADER_WORDS = {'label', 'labels', 'class', 'classes', 'name', 'names', 'id', 'index', 'color', 'colour', 'rgb', 'hex',
+                 'parts', 'actions', 'value'}
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +79,8 @@ def read_table(path: str, class_names: Optional[List[str]] = None) -> Table:
     labels = {}
     for number, colour, name in entries:
         label = VOID if _is_void(name) else _label(name, names)
+        if label is None and is_void_name(name):
+            label = VOID
         if label is None:
             raise _table_error(path, number, f'there is no class \'{name}\' in the list of class names '
                                f'({", ".join(names)})')
@@ -194,7 +210,7 @@ def _pack(rgb):
 
 
 def _is_void(name):
-    return name.lower() in ('void', '-1', '255')
+    return name.lower() in ('void', '-1', '255', LABELME_VOID)
 
 
 def _label(name, names):
@@ -205,48 +221,75 @@ def _label(name, names):
 
 
 def _table_error(path, number, what):
-    return InputError(f'--colours={path}, line {number}: {what}. A line gives red, green and blue (0 to 255) and a '
-                      'class name, such as "128 64 128 road".')
+    return InputError(f'--colours={path}, line {number}: {printable(str(what))}. A line gives red, green and blue (0 '
+                      'to 255) and a class name, such as "128 64 128 road".')
 
 
 def _read_entries(path):
     """Returns [(line number, packed colour, class name), ...]."""
     try:
-        with open(path, encoding='utf-8-sig') as file:
-            text = file.read(LONGEST_TEXT + 1)
-        if len(text) > LONGEST_TEXT:
-            raise ValueError(f'it is longer than {LONGEST_TEXT} characters')
+        text = read_text(path, LONGEST_TEXT)
     except (OSError, ValueError) as error:
         raise InputError(f'--colours={path} cannot be read: {error}. Give a UTF-8 text file with a line a colour, such '
                          'as "128 64 128 road".') from None
-    entries = []
+    entries, columns = [], None
     for number, line in enumerate(text.split('\n'), 1):
         try:
-            entry = _parse(line.strip())
+            entry = _parse(line.strip(), columns)
         except ValueError as error:
-            if entries or not _HEADER.search(line):  # as in class_dict.csv: name,r,g,b
+            if entries or columns or not _is_header(line):  # as in class_dict.csv: name,r,g,b
                 raise _table_error(path, number, error) from None
+            columns = _read_columns(line)
             continue
         if entry:
             entries.append((number,) + entry)
     return entries
 
 
-def _parse(line):
-    """Returns (packed colour, class name) of a line, or None of an empty one or a comment. Raises ValueError."""
-    hexadecimal = re.match(r'#([0-9a-fA-F]{6})(?:[\s,;]+(.*))?$', line)
-    if not line or (line.startswith('#') and not hexadecimal):
+def _is_header(line):
+    words = set(re.findall('[a-z]+', line.lower()))
+    return bool(_HEADER.search(line)) or len(words) > 1 and words <= _HEADER_WORDS and not re.search(r'\d', line)
+
+
+def _read_columns(line):
+    """Returns (separator, their number, indices of red, green, blue and name) of a header, or None where it lacks some.
+
+    Names of columns that are there twice, or a name in an unknown language, leave the form of the lines to tell.
+    """
+    separator = next((letter for letter in ',;\t' if letter in line), None)
+    cells = [cell.strip().strip('"\'').lower() for cell in line.split(separator)] if separator else []
+    places = [[index for index, cell in enumerate(cells) if cell in names] for names in (
+        ('r', 'red'), ('g', 'green'), ('b', 'blue'), ('name', 'class', 'label', 'class name', 'class_name'))]
+    if any(len(place) != 1 for place in places):
         return None
-    plain = re.match(_COLOUR + r'(?:([\s,;]+)(.*))?$', line)
-    named = re.match(r'(.+?)\s*[,;]\s*' + _COLOUR + r'\s*(?:[,;].*)?$', line)
+    return separator, len(cells), [place for place, in places]
+
+
+def _parse(line, columns=None):
+    """Returns (packed colour, class name) of a line, or None of an empty one or a comment. Raises ValueError.
+
+    columns: as `_read_columns` gives them of the table's header.
+    """
+    hexadecimal = re.match(r'#([0-9a-fA-F]{6})(?:[\s,;:]+(.*))?$', line)
+    if not line or line.startswith('//') or (line.startswith('#') and not hexadecimal):
+        return None
+    cells = [cell.strip().strip('"\'').strip() for cell in line.split(columns[0])] if columns else []
+    by_header = [cells[place] for place in columns[2]] if columns and len(cells) == columns[1] else []
+    plain = _COLOUR_FIRST.match(line)
+    named = next(filter(None, (form.match(line) for form in _NAME_FIRST)), None)
+    named_hexadecimal = _HEXADECIMAL_LAST.match(line)
     if hexadecimal:
         rgb, name = bytes.fromhex(hexadecimal.group(1)), hexadecimal.group(2)
+    elif by_header and all(re.match(r'\d{1,3}$', number) for number in by_header[:3]):
+        rgb, name = [int(number) for number in by_header[:3]], by_header[3]
     elif plain:
         rgb, name = [int(number) for number in plain.groups()[:3]], plain.group(5)
-        if named and re.match('[,;]', plain.group(4).strip()) and re.match(r'\d', name):
+        if named and re.match('[,;:]', plain.group(4).strip()) and re.match(r'\d', name):
             raise ValueError('four numbers do not say which one is the class')
     elif named:
         rgb, name = [int(number) for number in named.groups()[1:]], named.group(1)
+    elif named_hexadecimal:
+        rgb, name = bytes.fromhex(named_hexadecimal.group(2)), named_hexadecimal.group(1)
     else:
         raise ValueError(f'"{line}" is no colour and class')
     name = (name or '').strip().strip('"\'').strip()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fcn.data import annotations, colour_masks, datasets, image_files
+from fcn.data import annotation_check, annotations, colour_masks, datasets, image_files, inspection
 from fcn.data.palettes import voc_palette
 from picture_files import ADAM7, build_png
 from small_files import raises, save, write
@@ -18,6 +18,15 @@ NAMES = ['background', 'cat', 'dog']
 
 def dataset(ignore_label=255, void_label=None, names=NAMES):
     return datasets.Dataset('test', [], [], names, ignore_label, void_label, voc_palette())
+
+
+def test_colour_annotation_names_own_data(tmp_path):
+    record = {'image': str(tmp_path / 'a.png'), 'filename': 'a',
+              'annotation': save(tmp_path / 'a.png', voc_palette()[LABELS])}
+    with raises(record['annotation'], 'colour picture', 'python -m fcn.own_data', '--colours'):
+        annotation_check.check_record(record, dataset())
+    problem = inspection.inspect(dataclasses.replace(dataset(), validation=[record]), progress=None).problems[0]
+    assert problem.kind == 'colour annotation' and '`python -m fcn.own_data` with --colours' in problem.message
 
 
 @pytest.mark.parametrize('array, mode', [(LABELS, 'P'), (LABELS, None), (LABELS.astype('uint16'), None)])
