@@ -34,7 +34,7 @@ from fcn.training import signals
 from fcn.training.notes import notes
 from fcn.utils import command_line
 from fcn.utils.errors import EXIT_INPUT, EXIT_STOPPED, InputError, printable
-from fcn.utils.files import make_folder
+from fcn.utils.files import expand_home, make_folder
 from fcn.utils.threads import SerialExecutor
 
 FLAGS = flags.FLAGS
@@ -166,6 +166,8 @@ flags.register_validator('tile_size', lambda size: size == 0 or (size >= 1024 an
 flags.DEFINE_boolean('save_probabilities', False, 'Write the probabilities of all classes too, compressed.')
 flags.DEFINE_string('export_dir', 'results/saved_model', 'New folder that export writes a SavedModel to.')
 
+PATH_FLAGS = ('data_dir', 'data_url', 'class_names', 'logs_dir', 'train_dir', 'results_dir', 'checkpoint_path',
+              'image_dir', 'compare', 'export_dir')  # ~ is the home folder in these
 HELP_GROUPS = {  # first flag: title
     'mode': 'What to do, with what, where', 'skip_layers': 'The network; all modes take it from a run\'s logs_dir',
     'checkpoint_path': 'Starting weights', 'trainable_scopes': 'Training', 'log_every': 'Log',
@@ -233,7 +235,7 @@ def test(context: Context) -> int:
     from fcn.inference.trained_model import find_checkpoint, trained_model
     from fcn.reporting import results
     make_folder(config.folders.results_dir)
-    prefix = context.workers.broadcast(lambda: find_checkpoint(config, named_checkpoint()))
+    prefix = context.workers.broadcast(lambda: find_checkpoint(config, named_checkpoint(config)))
     network_config = network_to_predict(context)
     with trained_model(config, network_config, dataset.validation, dataset, prefix, context.workers) as (
             session, predictor):
@@ -259,7 +261,7 @@ def visualize(context: Context) -> int:
         return compare(context)
     from fcn.inference.trained_model import find_checkpoint, trained_model
     from fcn.reporting import outputs
-    prefix, unreadable = find_checkpoint(config, named_checkpoint()), []
+    prefix, unreadable = find_checkpoint(config, named_checkpoint(config)), []
     uses_crf = crf.available() if prediction.crf is None else prediction.crf
     refine = refinement(config) if uses_crf else None
 
@@ -318,7 +320,7 @@ def export(context: Context) -> int:
     from fcn.inference import saved_model
     from fcn.inference.trained_model import find_checkpoint, trained_model
     config, dataset, export_dir = context.config, context.dataset, context.config.folders.export_dir
-    prefix, side = find_checkpoint(config, named_checkpoint()), config.data.squash_to
+    prefix, side = find_checkpoint(config, named_checkpoint(config)), config.data.squash_to
     if side:
         print(f'note: the run was trained on images squashed to {side}×{side} pixels, which the SavedModel does not '
               'do: squash them before they go in')
@@ -374,9 +376,9 @@ def network_to_predict(context: Context) -> fcn_config.NetworkConfig:
         config.prediction.undo_class_weights, classes, config.folders.run_dir))
 
 
-def named_checkpoint() -> Optional[str]:
+def named_checkpoint(config: Config) -> Optional[str]:
     """Returns the checkpoint of a whole model that the command line names, or None."""
-    return FLAGS.checkpoint_path if FLAGS['checkpoint_path'].present else None
+    return config.training.checkpoint_path if FLAGS['checkpoint_path'].present else None
 
 
 def refinement(config: Config) -> crf.Refinement:
@@ -468,13 +470,28 @@ def ignored_classes(config: Config, run: RunConfig, class_names: List[str]) -> L
     return ignored
 
 
+def expand_homes(name: str, value: Any) -> Any:
+    """Returns a flag's value, of paths with the home folder in place of ~. Raises InputError."""
+    if name not in PATH_FLAGS or not value:
+        return value
+    texts = value if isinstance(value, list) else [value]
+    try:
+        paths = [expand_home(text) for text in texts]
+    except ValueError as error:
+        raise InputError(f'--{name}: {error}.') from None
+    for text, path in zip(texts, paths):
+        if text != path and os.path.lexists(text) and not os.path.lexists(path):
+            print(f'note: --{name}={text} is {path}, which is not there; the folder called ~ here is ./{text}')
+    return paths if isinstance(value, list) else paths[0]
+
+
 def configure(mode: Mode) -> Tuple[Config, RunConfig]:
     """Reads the flags, once. Returns (Config, RunConfig of the run that the mode works on, empty where there is none).
 
     A flag that the command line leaves out and the run's config.json holds is taken from there. Raises InputError.
     """
     names = [flag.name for flag in FLAGS.get_key_flags_for_module(FLAGS.find_module_defining_flag('mode'))]
-    values = {name: FLAGS[name].value for name in names}
+    values = {name: expand_homes(name, FLAGS[name].value) for name in names}
     given = {name for name in names if FLAGS[name].present}
 
     def parse(name, value):

@@ -116,8 +116,10 @@ def _product(numbers):
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Runs the command. Returns its exit status."""
     parser = command_line.Parser('python -m fcn.backbone', allow_abbrev=False, description=__doc__.split('\n')[0])
-    parser.add_argument('--checkpoint', required=True, help="A run's folder, a checkpoint's prefix or a .tar.gz.")
-    parser.add_argument('--out', required=True, help='Prefix of the checkpoint to write: backbone/inception_v3.ckpt.')
+    parser.add_argument('--checkpoint', type=command_line.path, required=True,
+                        help="A run's folder, a checkpoint's prefix or a .tar.gz.")
+    parser.add_argument('--out', type=command_line.path, required=True,
+                        help='Prefix of the checkpoint to write: backbone/inception_v3.ckpt.')
     parser.add_argument('--debug', action='store_true', help='Stack traces.')
     options = parser.parse_args(argv)
 

@@ -8,6 +8,7 @@ fcn/data/conversion.py does the work.
 
 Exit status: 0 done; 1 unknown flag or value; 2 bad input, or a table of colours to fill in.
 """
+import functools
 import sys
 from typing import List, Optional
 
@@ -27,11 +28,13 @@ def parser() -> command_line.Parser:
     """Returns the command line's parser."""
     flags = command_line.Parser('python -m fcn.own_data', allow_abbrev=False, description=__doc__.split('\n')[0])
     add = flags.add_argument
-    add('--images', required=True, metavar='FOLDER', help='Images; sub-folders count.')
-    add('--masks', required=True, metavar='FOLDER', help='Masks; the same sub-folders and names.')
-    add('--out', required=True, metavar='FOLDER', help='New folder, for the data set.')
-    add('--colours', metavar='FILE', help='For colour masks: "R G B name" or "#rrggbb name" a line; void is no class.')
-    add('--class_names', metavar='FILE', help='A class name a line, line number = label from 0.')
+    add_path = functools.partial(add, type=command_line.path)
+    add_path('--images', required=True, metavar='FOLDER', help='Images; sub-folders count.')
+    add_path('--masks', required=True, metavar='FOLDER', help='Masks; the same sub-folders and names.')
+    add_path('--out', required=True, metavar='FOLDER', help='New folder, for the data set.')
+    add_path('--colours', metavar='FILE', help='For colour masks: "R G B name" or "#rrggbb name" a line; void is no '
+             'class.')
+    add_path('--class_names', metavar='FILE', help='A class name a line, line number = label from 0.')
     add('--unknown', choices=['error', 'void'], default='error', help='What becomes of colours not in --colours.')
     add('--palette_is_labels', action='store_true', help='Take the indices of palette masks as labels though their '
         'palettes differ.')
@@ -40,8 +43,8 @@ def parser() -> command_line.Parser:
     add('--image_suffix', metavar='TEXT', default='', help='What ends the images\' names and not the masks\'.')
     add('--validation', type=share, default=0.2, help='Share of the validation split (default 0.2), by chance.')
     add('--seed', type=int, default=0, help='Of that chance.')
-    add('--split_train', metavar='FILE', help='With --split_val: file of the training images\' names, one a line.')
-    add('--split_val', metavar='FILE', help='The same of the validation images.')
+    add_path('--split_train', metavar='FILE', help='With --split_val: file of the training images\' names, one a line.')
+    add_path('--split_val', metavar='FILE', help='The same of the validation images.')
     add('--split_by_chance', action='store_true', help='Mix the images of folders train, val and test, which are the '
         'splits otherwise.')
     add('--skip_bad_images', action='store_true', help='Leave out images that are bad or have no mask.')

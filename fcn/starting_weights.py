@@ -35,8 +35,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     """Runs the command. Returns its exit status."""
     parser = command_line.Parser('python -m fcn.starting_weights', allow_abbrev=False,
                                  description=__doc__.split('\n')[0])
-    parser.add_argument('--checkpoint_path', help='A prefix, a folder or a .tar.gz, which is unpacked. Default: the '
-                        'published weights in Data_zoo/inception_v3, downloaded when absent.')
+    parser.add_argument('--checkpoint_path', type=command_line.path, help='A prefix, a folder or a .tar.gz, which '
+                        'is unpacked. Default: the published weights in Data_zoo/inception_v3, downloaded when absent.')
     parser.add_argument('--debug', action='store_true', help='Stack traces.')
     options = parser.parse_args(argv)
 

@@ -86,6 +86,8 @@ def work_folder(tmp_path, monkeypatch):
     voc = folder / 'DATA' / 'SET' / 'VOC2012'
     for part in ('JPEGImages', 'SegmentationClass', 'ImageSets/Segmentation'):
         os.makedirs(str(voc / part))
+    os.mkdir('HOME')
+    monkeypatch.setenv('HOME', str(folder / 'HOME'))  # where --results_dir=~ writes
     os.mkdir('EMPTY')
     os.mkdir('LOOP')
     for number in range(3):  # followed blindly, they make 3 ** 40 folders

@@ -330,6 +330,31 @@ def test_names_that_a_run_has_stored_stay(tmp_path):
                 'names.txt names other classes', 'a, b, c')
 
 
+def test_home_folder_in_flags(tmp_path, monkeypatch):
+    """--flag=~/x, which shells leave alone, is in the home folder, for every flag of paths."""
+    home, work = tmp_path / 'home', tmp_path / 'work'
+    void_data(str(home / 'data'))
+    for folder in (work, home / 'logs', work / '~' / 'out'):
+        folder.mkdir(parents=True)
+    (home / 'logs' / 'model.ckpt-1.index').write_bytes(b'')
+    (home / 'logs' / 'config.json').write_text(json.dumps({'flags': {}, 'class_names': ['a', 'b', 'c']}))
+    monkeypatch.setenv('HOME', str(home))
+    monkeypatch.chdir(work)
+    data = ('--data_dir=~/data', '--class_names=~/data/names.txt')
+    out = run_well('--mode=check', '--results_dir=~/out', *data)
+    assert (home / 'out' / 'check.json').exists() and os.listdir(str(work / '~' / 'out')) == []
+    assert 'note: --results_dir=~/out is %s/out, which is not there; the folder called ~ here is ./~/out' % home in out
+    refused(run('--mode=check', '--logs_dir=~/logs', *data), '%s/data/names.txt' % home, '%s/logs was' % home)
+    refused(run('--mode=check', '--data_dir=~nobody-here/x'), '--data_dir: there is no user nobody-here')
+    Image.new('RGB', (80, 80)).save(str(home / 'a.png'))
+    for flags, words in ((('--image_dir=~/*.jpg',), '--image_dir=%s/*.jpg' % home),
+                         (('--image_dir=~/*.png', '--train_dir=~/gone'), 'no checkpoint in %s/gone' % home),
+                         (('--image_dir=~/a.png', '--compare=~/gone,logs', '--train_dir=~/logs'), '%s/gone' % home),
+                         (('--image_dir=~/a.png', '--train_dir=x', '--checkpoint_path=~/w.ckpt'), '%s/w.ckpt' % home)):
+        refused(run('--mode=visualize', '--results_dir=~/out', *flags), words)
+    assert sorted(os.listdir(str(work))) == ['~']
+
+
 def test_comparison_of_runs(two_steps, shapes, tmp_path):
     one, other = two_steps[0], str(tmp_path / '32s')
     run_well('--mode=train', '--data_dir=' + shapes, '--max_iterations=1', '--skip_layers=32s', '--checkpoint_path=',

@@ -515,6 +515,22 @@ def test_out_is_never_overwritten_and_nothing_is_left_of_a_failure(folder, monke
     assert status == EXIT_INPUT and 'is there already, and not empty' in said and len(folder.labels()) == 3
 
 
+def test_home_folder_in_paths(folder, monkeypatch):
+    for number in range(3):
+        folder.add('p%d' % number, number)
+    folder.text('names.txt', '\n'.join(NAMES))
+    folder.text('t.txt', 'p0\np1\n')
+    folder.text('v.txt', 'p2\n')
+    monkeypatch.setenv('HOME', folder.path)
+    monkeypatch.chdir(folder.path)
+    assert own_data.main(['--images=~/photos', '--masks=~/masks', '--out=~/out', '--class_names=~/names.txt',
+                          '--split_train=~/t.txt', '--split_val=~/v.txt']) == 0
+    assert len(folder.labels()) == 3 and not os.path.exists('~')
+    with pytest.raises(SystemExit) as ended:
+        own_data.main(['--images=~nobody-here/photos', '--masks=~/masks', '--out=~/out'])
+    assert ended.value.code == EXIT_FLAG and 'there is no user nobody-here' in folder.capsys.readouterr().err
+
+
 @pytest.mark.parametrize('flag', ['--nonsense', '--validation=1', '--split_train=a', '--unknown=guess', '--mask=x'])
 def test_unknown_flags_and_values(folder, flag):
     with pytest.raises(SystemExit) as ended:

@@ -10,6 +10,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence
 from absl import flags
 
 from fcn.utils.errors import EXIT_FLAG, explain, printable
+from fcn.utils.files import expand_home
 
 
 class Parser(argparse.ArgumentParser):
@@ -18,6 +19,14 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> None:
         """Prints the message in one line and exits with EXIT_FLAG."""
         self.exit(EXIT_FLAG, f'{self.prog.split()[-1]}: {printable(message)} (--help lists all flags.)\n')
+
+
+def path(text: str) -> str:
+    """Reads a path, of which ~ is the home folder: the `type` of arguments. Raises argparse.ArgumentTypeError."""
+    try:
+        return expand_home(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def run(name: str, work: Callable[[], Optional[int]], debug: bool) -> int:

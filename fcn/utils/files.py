@@ -19,6 +19,18 @@ def remove(path: str) -> None:
         os.remove(path)
 
 
+def expand_home(path: str) -> str:
+    """Returns a path with the home folder in place of ~ or ~USER at its beginning, as shells do.
+
+    They leave that of --flag=~/x alone. Raises ValueError for a user that is not known.
+    """
+    expanded = os.path.expanduser(path)
+    if expanded.startswith('~') and not os.path.lexists(path.split(os.sep)[0]):
+        raise ValueError(f'there is no user {path.split(os.sep)[0][1:]} whose home folder {path} could be in; '
+                         f'./{path} means a folder of that name')
+    return expanded
+
+
 def read_text(path: str, most: int) -> str:
     """Reads a text file: UTF-8, or UTF-16 as PowerShell's > writes it; line ends become \\n.
 
@@ -30,7 +42,9 @@ def read_text(path: str, most: int) -> str:
       OSError, ValueError: it cannot be read, is no text or too long.
     """
     with open(path, 'rb') as file:
-        data = file.read(4 * most + 1)
+        data = file.read(4 * most + 4)
+    if len(data) > 4 * most + 3:  # of letters of 4 bytes and a mark
+        raise ValueError(f'it is longer than {most} characters')
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         text = data.decode('utf-16')
     elif b'\0' in data and len(data) % 2 == 0:
