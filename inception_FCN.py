@@ -16,6 +16,7 @@ import contextlib
 import dataclasses
 import gc
 import os
+import re
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from absl import app, flags
@@ -25,7 +26,7 @@ import read_PascalVocData
 import read_ShapesData
 from fcn import config as fcn_config
 from fcn.config import Config, RunConfig
-from fcn.data import annotation_check, class_weights, datasets, inspection, photos
+from fcn.data import annotation_check, annotations, class_weights, datasets, inspection, palettes, photos
 from fcn.data.problems import Problem
 from fcn.distributed import workers as fcn_workers
 from fcn.inference import crf
@@ -195,7 +196,7 @@ def train(context: Context) -> int:
     """Trains from --logs_dir, or from --checkpoint_path when that is empty, to --max_iterations."""
     config, dataset, workers = context.config, context.dataset, context.workers
     records = [] if config.data.skip_bad_images else dataset.training + dataset.validation  # else all were read before
-    annotations = annotation_check.begin_check(  # before TensorFlow loads
+    started_check = annotation_check.begin_check(  # before TensorFlow loads
         records, dataset, workers, len(dataset.training), resumed=bool(context.run.flags))
     from fcn.training.trainer import Trainer, find_start
     start = find_start(config, workers)
@@ -213,7 +214,7 @@ def train(context: Context) -> int:
     if weights:
         print(class_weights.describe(weights, dataset.class_names))
 
-    trainer = Trainer(config, context.run, dataset, workers, start, weights, annotations)
+    trainer = Trainer(config, context.run, dataset, workers, start, weights, started_check)
     with trainer.built():  # readers, network, loss, optimizer
         trainer.restore_or_initialize()
         trainer.fit()
@@ -243,7 +244,7 @@ def test(context: Context) -> int:
         undone = ''
         if prediction.undo_class_weights:
             undone = f', class weights taken back by {prediction.undo_class_weights:g}'
-        print(f'testing {prefix} on {len(dataset.validation)} images of {dataset.name}{averaged}{undone}')
+        print(f'testing {prefix} on {len(dataset.validation)} images of {title(context)}{averaged}{undone}')
         found = predictor.evaluate(session, progress='testing' if context.workers.chief else None,
                                    refine=refinement(config) if prediction.crf else None)
     if not context.workers.chief:
@@ -273,6 +274,8 @@ def visualize(context: Context) -> int:
         writer.add(left[predicted.number], predicted, refined, prediction.save_probabilities)
     how = {'averaged over': prediction.averaged_over, 'crf': uses_crf and dataclasses.asdict(refine.parameters),
            'tile_size': prediction.tile_size, 'undo_class_weights': prediction.undo_class_weights}
+    if dataset.has_own_palette:
+        how['palette'] = palettes.to_texts(dataset.palette[:len(dataset.class_names)])
     with outputs.PictureWriter(config.folders.results_dir, dataset, prefix, bool(config.data.image_dir), how) as writer:
         records = records_to_show(context)
         left = [record for record in records if not writer.is_done(record, prediction.save_probabilities)]
@@ -401,11 +404,20 @@ def records_to_show(context: Context) -> List[Any]:
     return records
 
 
+def title(context: Context) -> str:
+    """Returns what to call the data set: of one in VOC layout with classes of its own, the folder's name."""
+    dataset, folder = context.dataset, context.config.data.data_dir
+    if context.config.data.dataset != 'pascal_voc' or dataset.has_voc_colours or not folder:
+        return dataset.name
+    parts = [part for part in os.path.abspath(folder).split(os.sep) if part and not re.match(r'VOC(devkit|\d)', part)]
+    return printable(parts[-1]) if parts else dataset.name
+
+
 def write_page(context: Context, thumbnails: Optional[Dict[str, Any]] = None) -> str:
     """Writes index.html over what --results_dir holds, and returns its path. thumbnails: see `page.write`."""
     from fcn.reporting import page
     folders, dataset = context.config.folders, context.dataset
-    return page.write(folders.results_dir, folders.log_dir, dataset.name, dataset.class_names, dataset.palette,
+    return page.write(folders.results_dir, folders.log_dir, title(context), dataset.class_names, dataset.palette,
                       context.run.flags or None, dataset.ignore_label, thumbnails)
 
 
@@ -441,9 +453,13 @@ def load_dataset(config: Config, run: RunConfig, mode: Mode,
         training, validation = [], photos.list_photos(data.image_dir)
     else:
         training, validation = reader.read_dataset(data.data_dir or reader.DATA_DIR, data.data_url, on_problem)
-    dataset = datasets.Dataset(data.dataset, training, validation, class_names, ignore_label, void_label,
-                               reader.PALETTE, getattr(reader, 'LABEL_MAP', None), data.allow_one_class,
-                               has_voc_colours, data.palette_is_labels)
+    palette = reader.PALETTE
+    if data.dataset == 'pascal_voc' and not has_voc_colours:
+        palette = (palettes.with_colours(palette, palettes.from_texts(run.palette)) if run.palette else
+                   annotations.find_palette(training + validation, len(class_names), palette))
+    dataset = datasets.Dataset(data.dataset, training, validation, class_names, ignore_label, void_label, palette,
+                               getattr(reader, 'LABEL_MAP', None), data.allow_one_class, has_voc_colours,
+                               data.palette_is_labels, has_own_palette=not (palette == reader.PALETTE).all())
     return datasets.ignoring(dataset, ignored)
 
 

@@ -8,6 +8,7 @@ TensorFlow.
 import dataclasses
 import json
 import os
+import re
 from typing import Any, Callable, Collection, Dict, List, Optional, Tuple
 
 from fcn.data import class_weights
@@ -231,7 +232,8 @@ class RunConfig:
     `fcn.data.datasets.Dataset`. batches: list of [step, images a step from there on, of all replicas], from step 0.
     class_weights: factors of the classes in the loss, or None. started_from: path of the weights that the run began
     from, '' for random ones, None where it is not known. ignored_labels: of the classes that neither loss nor scores
-    count, None in runs that knew of none.
+    count, None in runs that knew of none. palette: the colours of the classes, '#rrggbb' each, where the data set has
+    its own, or None.
     """
     flags: Flags = dataclasses.field(default_factory=dict)
     class_names: Optional[List[str]] = None
@@ -240,6 +242,7 @@ class RunConfig:
     class_weights: Optional[List[float]] = None
     started_from: Optional[str] = None
     ignored_labels: Optional[List[int]] = None
+    palette: Optional[List[str]] = None
 
     @property
     def exists(self) -> bool:
@@ -321,6 +324,10 @@ def _check_saved(saved: Any) -> None:
         raise ValueError('its class_weights are no list of positive numbers')
     if not isinstance(saved.get('started_from', ''), (str, type(None))):
         raise ValueError('its started_from is no path')
+    colours = saved.get('palette')
+    if colours is not None and not (isinstance(colours, list) and len(colours) <= 256 and all(
+            isinstance(colour, str) and re.fullmatch('#[0-9a-f]{6}', colour) for colour in colours)):
+        raise ValueError('its palette is no list of colours such as "#804080"')
 
 
 def restore_flags(flags: Flags, given: Collection[str], run: RunConfig, folder: str,

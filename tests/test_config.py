@@ -46,6 +46,14 @@ def test_damaged_ignored_labels(tmp_path, labels):
         read_run_config(str(tmp_path))
 
 
+@pytest.mark.parametrize('palette', ['7', '["red"]', '["#80408"]', '[[1, 2, 3]]', '["#804080\\n"]',
+                                     '[%s]' % ', '.join(['"#804080"'] * 257)])
+def test_damaged_palette(tmp_path, palette):
+    (tmp_path / 'config.json').write_text('{"flags": {}, "palette": %s}' % palette)
+    with pytest.raises(InputError, match='config.json is damaged: its palette'):
+        read_run_config(str(tmp_path))
+
+
 def test_flags_of_the_stream_that_are_left_out_are_remarked_on(capsys):
     flags = {'seed': 0, 'augment': False, 'image_size': 224, 'color_jitter': 0.0}
     run = RunConfig(flags={'seed': 5, 'augment': True, 'image_size': 300, 'color_jitter': 0.0})

@@ -542,3 +542,51 @@ def test_truncated_image_is_named_and_contradiction_refused(two_steps, shapes, t
     done = run('--mode=train', '--logs_dir=' + two_steps[0], '--trainable_scopes=InceptionV3/Upsmapling',
                '--max_iterations=9')
     assert done.returncode == 2 and 'InceptionV3/Upsmapling is no scope' in done.stderr
+
+
+@pytest.fixture(scope='module')
+def own_colours(tmp_path_factory, shapes):
+    """A run on a data set with its own classes and colours. Returns (folder of data set, run and results, colours)."""
+    folder = tmp_path_factory.mktemp('own_colours')
+    data, colours = str(folder / 'my streets' / 'VOCdevkit' / 'VOC2012'), np.zeros((256, 3), 'uint8')
+    root, = glob.glob(shapes + '/**/JPEGImages', recursive=True)
+    shutil.copytree(os.path.dirname(root), data)
+    (folder / 'names.txt').write_text('\n'.join(read_ShapesData.CLASS_NAMES))
+    colours[:len(read_ShapesData.CLASS_NAMES)] = [(200 - 10 * label, 7 * label, 99)
+                                                 for label in range(len(read_ShapesData.CLASS_NAMES))]
+    for path in glob.glob(data + '/SegmentationClass/*.png'):
+        labels = annotations.open_annotation(path)
+        palettes.save_labels(path, labels, colours)
+    run_well('--mode=train', '--dataset=pascal_voc', '--data_dir=%s' % (folder / 'my streets'),
+             '--class_names=%s' % (folder / 'names.txt'), '--checkpoint_path=', '--max_iterations=1', STEP_ONE,
+             '--logs_dir=%s' % (folder / 'run'), *SMALL[1:])
+    return folder, data, colours
+
+
+def test_a_data_set_is_shown_in_its_own_colours_and_by_its_own_name(own_colours):
+    folder, data, colours = own_colours
+    names = read_ShapesData.CLASS_NAMES
+    flags = ('--logs_dir=%s' % (folder / 'run'), '--results_dir=%s' % (folder / 'results'))
+    stored = json.loads((folder / 'run' / 'config.json').read_text())['palette']
+    assert stored == ['#%02x%02x%02x' % tuple(colour) for colour in colours[:len(names)].tolist()]
+    assert 'images of my streets' in run_well('--mode=test', *flags)
+    run_well('--mode=visualize', '--num_images=1', '--nocrf', *flags)
+    page = (folder / 'results' / 'index.html').read_text()
+    assert '<h1>my streets</h1>' in page and stored[0] in page and '#800000' not in page
+    assert_shown(folder / 'results', colours)
+    # Photos have no annotations: the run knows the colours.
+    photos = ('--image_dir=' + sorted(glob.glob(data + '/JPEGImages/*'))[0], '--results_dir=%s' % (folder / 'photos'))
+    run_well('--mode=visualize', '--nocrf', flags[0], *photos)
+    assert_shown(folder / 'photos', colours)
+
+
+def assert_shown(results, colours):
+    """Checks the label maps and what pictures.json says."""
+    names, paths = read_ShapesData.CLASS_NAMES, glob.glob(str(results / 'labels' / '*.png'))
+    assert paths
+    for path in paths:
+        with Image.open(path) as image:
+            assert image.getpalette()[:3 * len(names)] == colours[:len(names)].ravel().tolist()
+    for picture in json.loads((results / 'pictures.json').read_text())['pictures']:
+        for one in picture['classes']:
+            assert one['colour'] == colours[names.index(one['name'])].tolist()

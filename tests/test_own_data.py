@@ -706,3 +706,45 @@ def test_split_files_go_before_folders(folder):
     with pytest.raises(SystemExit) as caught:
         folder.run('--split_by_chance', *files)
     assert caught.value.code == EXIT_FLAG
+
+
+# ---- the palette
+
+def palette_of(folder):
+    """The palette of the first annotation of the data set that was written."""
+    place = os.path.join(folder.out, 'SegmentationClass')
+    with Image.open(os.path.join(place, min(os.listdir(place)))) as image:
+        return np.array(image.getpalette()).reshape(-1, 3)
+
+
+def test_a_data_set_keeps_the_colours_of_its_table(folder):
+    for number in range(4):
+        folder.add('p%d' % number, number, as_colours)
+    table = '128 64 128 road\n7 7 7 road\n128 128 0 tree\n64 0 128 car\n0 0 0 Void\n'
+    status, said = folder.run('--colours=' + folder.text('colours.txt', table))
+    assert status == 0, said
+    found = palette_of(folder)
+    assert found[[0, 1, 2, 255]].tolist() == COLOURS[:3].tolist() + [[0, 0, 0]]
+    assert len(np.unique(found, axis=0)) == 256
+    np.testing.assert_array_equal(folder.labels()['p0'], labels_of(0))
+
+
+@pytest.mark.parametrize('by_name', [False, True], ids=['without names', 'with names'])
+def test_a_data_set_keeps_the_palette_of_its_masks(folder, by_name):
+    own = np.concatenate([COLOURS[:3], voc_palette()[3:]])
+    for number in range(4):
+        image = as_palette(labels_of(number))
+        image.putpalette(own.tobytes())
+        folder.add('p%d' % number, number)
+        folder.save(image, 'masks', 'p%d.png' % number)
+    status, said = folder.run(*['--class_names=' + folder.text('names.txt', '\n'.join(NAMES))] * by_name)
+    assert status == 0, said
+    np.testing.assert_array_equal(palette_of(folder)[[0, 1, 2, 255]], own[[0, 1, 2, 255]])
+    np.testing.assert_array_equal(folder.labels()['p0'], labels_of(0))
+
+
+def test_grey_masks_have_vocs_palette(folder):
+    for number in range(4):
+        folder.add('p%d' % number, number)
+    assert folder.run()[0] == 0
+    np.testing.assert_array_equal(palette_of(folder), voc_palette())

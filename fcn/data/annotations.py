@@ -3,13 +3,17 @@
 The values are labels as they are, or by `Dataset.label_map`; then 255 becomes `Dataset.void_label` where there is one.
 """
 import re
-from typing import Optional
+from typing import List, Optional
 
 import numpy as np
 from PIL import Image
 
-from fcn.data.datasets import Dataset
+from fcn.data.datasets import Dataset, Record, evenly
 from fcn.data.image_files import BadFile, opened
+from fcn.data.palettes import with_colours
+from fcn.utils.errors import InputError
+
+MOST_PALETTES = 50  # files whose palettes are looked at, evenly spread
 
 
 def open_annotation(path: str, data: Optional[bytes] = None) -> np.ndarray:
@@ -51,6 +55,35 @@ def read_palette(path: str, data: Optional[bytes] = None) -> Optional[np.ndarray
     palette = np.frombuffer(colours[:len(colours) // 3 * 3], 'uint8').reshape(-1, 3)[:256]
     is_ramp = len(palette) > 1 and (palette == np.arange(len(palette))[:, None]).all()
     return None if is_ramp else palette
+
+
+def find_palette(records: List[Record], classes: int, default: np.ndarray) -> np.ndarray:
+    """Returns the palette of a data set, uint8 RGB [256, 3]: the colours that annotations' files give its labels.
+
+    Args:
+      records: of the data set.
+      classes: number of labels.
+      default: palette that other labels have: those whose colours files contradict, and all where files give none.
+    """
+    colours, contradicted = {}, set()
+    for record in evenly(records, MOST_PALETTES):
+        try:
+            palette = record['annotation'] and read_palette(record['annotation'])
+        except InputError:  # the check will name it
+            continue
+        if palette is None:
+            continue
+        given = dict(enumerate(map(tuple, palette[:classes].tolist())))
+        if len(palette) == 256 and palette[254:].any():  # else its end is black because nothing was said about it
+            given[255] = tuple(palette[255].tolist())
+        for label, colour in given.items():
+            known = colours.setdefault(label, colour)
+            if not any(known):  # it may be black because nothing was said about it
+                colours[label] = colour
+            elif any(colour) and colour != known:
+                contradicted.add(label)
+    colours = {label: colour for label, colour in colours.items() if label not in contradicted}
+    return with_colours(default, colours) if len(set(colours.values())) > 1 else default
 
 
 def _shades(image):

@@ -13,7 +13,7 @@ packed as uint32: red | green << 8 | blue << 16 | alpha << 24.
 """
 import collections
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Dict, List, Optional, Tuple
 
 import numpy as np
@@ -24,6 +24,7 @@ from fcn.data.annotations import open_annotation
 from fcn.data.class_lists import LABELME_VOID, is_void_name
 from fcn.data.datasets import LONGEST_TEXT
 from fcn.data.image_files import BadFile, opened, read_verified
+from fcn.data.palettes import voc_palette, with_colours
 from fcn.utils.errors import InputError, printable
 from fcn.utils.files import read_text
 from fcn.utils.threads import ordered_map
@@ -56,11 +57,13 @@ class Table:
       class_names: list, index = label.
       colours: packed, uint32 [K], sorted.
       labels: uint8 [K], the label of each colour, 255 = void.
+      palette: uint8 [256, 3], for each label the first of its colours in the file.
     """
     path: str
     class_names: List[str]
     colours: np.ndarray
     labels: np.ndarray
+    palette: np.ndarray = field(default_factory=voc_palette)
 
 
 def read_table(path: str, class_names: Optional[List[str]] = None) -> Table:
@@ -90,7 +93,9 @@ def read_table(path: str, class_names: Optional[List[str]] = None) -> Table:
         raise InputError(f'--colours={path} names {len(names)} classes besides void; 2 to {MOST_CLASSES} can be '
                          'learned.')
     colours = np.array(sorted(labels), 'uint32')
-    return Table(path, names, colours, np.array([labels[int(colour)] for colour in colours], 'uint8'))
+    first = {label: _rgb(colour) for colour, label in reversed(list(labels.items()))}
+    return Table(path, names, colours, np.array([labels[int(colour)] for colour in colours], 'uint8'),
+                 with_colours(voc_palette(), first))
 
 
 def read_mask(path: str, table: Optional[Table] = None, unknown: str = 'error',

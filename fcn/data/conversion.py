@@ -181,6 +181,8 @@ def convert_pairs(pairs: List[Pair], root: str, table: Optional[Table], names: O
     Raises ColourMask, or InputError with all faults at once.
     """
     dataset = make_dataset(names or [''] * MOST_CLASSES)
+    palette = table.palette if table else annotations.find_palette(
+        [record(pair.image, pair.mask) for pair in pairs], len(dataset.class_names), dataset.palette)
 
     def convert_pair(pair):
         values = None
@@ -191,12 +193,12 @@ def convert_pairs(pairs: List[Pair], root: str, table: Optional[Table], names: O
             if table is None:
                 values = np.bincount(labels.ravel(), minlength=256), colour_masks.count_slopes(labels)
             counts = annotations.count_labels(pair.mask, labels, dataset)
-            palette = None if table else annotations.read_palette(pair.mask)
+            of_mask = None if table else annotations.read_palette(pair.mask)
             labels, turned = place_image(pair, labels, os.path.join(root, 'JPEGImages', pair.name))
         except InputError as error:
             return Outcome(problem=str(error), values=values)
-        save_labels(os.path.join(root, 'SegmentationClass', pair.name + '.png'), labels, dataset.palette)
-        return Outcome(counts=counts, unknown=unknown, turned=turned, palette=palette, values=values)
+        save_labels(os.path.join(root, 'SegmentationClass', pair.name + '.png'), labels, palette)
+        return Outcome(counts=counts, unknown=unknown, turned=turned, palette=of_mask, values=values)
 
     bar = tqdm(ordered_map(convert_pair, pairs, count_threads()), total=len(pairs), desc='converting', unit=' files',
                leave=False, disable=None)

@@ -39,6 +39,7 @@ class Dataset:
         colour of another.
       palette_is_labels: whether pixel values of palette pictures are labels, whatever their colours say.
       ignored_classes: labels of the classes that count as little as void does, see `ignoring`.
+      has_own_palette: whether the palette is that of the annotations, not the reader's.
     """
     name: str
     training: List[Record]
@@ -52,6 +53,7 @@ class Dataset:
     has_voc_colours: bool = False
     palette_is_labels: bool = False
     ignored_classes: Sequence[int] = ()
+    has_own_palette: bool = False
 
     @property
     def values_are_labels(self) -> bool:

@@ -5,7 +5,7 @@ from typing import Any, Iterator, List, Optional
 
 import BatchDatSetReader
 from fcn.config import Config, RunConfig
-from fcn.data import datasets
+from fcn.data import datasets, palettes
 from fcn.data.cache import ImageCache
 from fcn.data.datasets import Dataset
 from fcn.data.stream import records_of_samples
@@ -80,7 +80,8 @@ class Trainer:
             flags=config.flags, class_names=dataset.class_names[:dataset.void_label], void_label=dataset.void_label,
             batches=batches, class_weights=class_weights,
             started_from=run.started_from if start.resumed else config.training.checkpoint_path,
-            ignored_labels=list(dataset.ignored_classes))
+            ignored_labels=list(dataset.ignored_classes),
+            palette=palettes.to_texts(dataset.palette[:len(dataset.class_names)]) if dataset.has_own_palette else None)
         self._schedule = Schedule(config.optimizer.max_iterations, config.training.log_every,
                                   config.training.checkpoint_every, config.training.validate_every)
         self._lower_precision = lower_precision(config.precision)

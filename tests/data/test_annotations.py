@@ -181,3 +181,39 @@ def test_labels_that_are_found_are_those_that_are_counted(changes):
         values = np.array(values, 'uint8')
         np.testing.assert_array_equal(annotations.find_labels('x', values, changed),
                                       annotations.count_labels('x', values, changed) > 0)
+
+
+COLOURS = [(128, 128, 128), (0, 0, 0), (64, 0, 128)]
+
+
+def picture_with(path, colours):
+    """Writes an annotation whose palette begins with these colours, and returns its record."""
+    image = Image.fromarray(LABELS)
+    image.putpalette(np.array(colours, 'uint8').tobytes())
+    image.save(str(path), transparency=0)
+    return datasets.record(str(path), str(path))
+
+
+def test_palette_of_a_data_set(tmp_path):
+    voc = voc_palette()
+
+    def found(*palettes):
+        records = [picture_with(tmp_path / ('%d.png' % number), colours) for number, colours in enumerate(palettes)]
+        records.append(datasets.record('x.jpg'))
+        records.append(datasets.record('x.jpg', str(tmp_path / 'missing.png')))
+        return annotations.find_palette(records, 3, voc)
+    full = np.concatenate([COLOURS, voc[3:]])
+    assert found(full)[[0, 1, 2, 255]].tolist() == [list(one) for one in COLOURS] + [voc[255].tolist()]
+    full[255] = 7, 7, 7
+    assert found(full)[255].tolist() == [7, 7, 7]
+    padded = np.zeros((256, 3), 'uint8')
+    padded[:2] = COLOURS[0], COLOURS[2]
+    assert found(padded)[:3].tolist() == [[128, 128, 128], [64, 0, 128], [0, 0, 0]]
+    assert found(padded)[255].tolist() == voc[255].tolist(), 'black, since nothing was said about it'
+    both = found(padded, [(128, 128, 128), (64, 0, 128), (1, 1, 1)])
+    assert both[:3].tolist() == [[128, 128, 128], [64, 0, 128], [1, 1, 1]]
+    differing = found([(9, 9, 9), (1, 2, 3), (4, 5, 6)], [(9, 9, 9), (3, 2, 1), (4, 5, 6)])
+    assert differing[:3].tolist() == [[9, 9, 9], voc[1].tolist(), [4, 5, 6]]
+    np.testing.assert_array_equal(found(np.arange(768).reshape(256, 3) // 3), voc)  # greys of the same number
+    np.testing.assert_array_equal(found(voc), voc)
+    np.testing.assert_array_equal(found(), voc)

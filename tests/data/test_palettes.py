@@ -40,3 +40,18 @@ def test_colorize():
     colours = palettes.colorize(np.array([[0, 1], [15, 255]]), PALETTE)
     assert colours.dtype == np.uint8
     assert colours.tolist() == [[[0, 0, 0], [128, 0, 0]], [[192, 128, 128], [224, 224, 192]]]
+
+
+def test_colours_of_a_data_set_replace_those_of_a_palette_and_none_is_there_twice():
+    colours = {0: (128, 128, 128), 1: (0, 0, 0), 2: (128, 0, 0), 3: (0, 0, 0), 255: (1, 2, 3)}
+    found = palettes.with_colours(PALETTE, colours)
+    assert found[[0, 1, 2, 255]].tolist() == [[128, 128, 128], [0, 0, 0], [128, 0, 0], [1, 2, 3]]
+    assert found[4].tolist() == PALETTE[4].tolist() and found[3].tolist() == PALETTE[3].tolist()
+    assert found.dtype == np.uint8 and len(np.unique(found, axis=0)) == 256
+    np.testing.assert_array_equal(palettes.with_colours(PALETTE, dict(enumerate(PALETTE.tolist()))), PALETTE)
+
+
+def test_palettes_as_texts():
+    texts = palettes.to_texts(PALETTE[:3])
+    assert texts == ['#000000', '#800000', '#008000']
+    assert palettes.from_texts(texts) == {0: (0, 0, 0), 1: (128, 0, 0), 2: (0, 128, 0)}
