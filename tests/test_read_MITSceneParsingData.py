@@ -52,6 +52,19 @@ def test_palette():
     assert mit.PALETTE[1:151].any(1).all(), 'no class is black'
 
 
+def test_companions_of_macos_do_not_stop_it(root):
+    for split, names in (('training', TRAINING), ('validation', VALIDATION)):
+        for kind, ending in (('images', '.jpg'), ('annotations', '.png')):
+            for name in names[:2]:
+                (root / kind / split / ('._' + name + ending)).write_bytes(b'\0\5\x16\7\0\2\0\0Mac OS X')
+    training, validation = mit.read_dataset(str(root))
+    assert stems(training) == TRAINING and stems(validation) == VALIDATION
+    for one in validation:
+        os.remove(one['annotation'])  # whose companion stays
+    with raises('has no annotation'):
+        mit.read_dataset(str(root))
+
+
 @pytest.mark.parametrize('above', [0, 1])
 def test_either_folder_may_be_named(root, above):
     training, validation = mit.read_dataset(str([root, root.parent][above]))

@@ -2,7 +2,6 @@
 
 The values are labels as they are, or by `Dataset.label_map`; then 255 becomes `Dataset.void_label` where there is one.
 """
-import re
 from typing import List, Optional
 
 import numpy as np
@@ -14,6 +13,7 @@ from fcn.data.palettes import with_colours
 from fcn.utils.errors import InputError
 
 MOST_PALETTES = 50  # files whose palettes are looked at, evenly spread
+NUMBER_MODES = ('P', 'L', '1', 'I', 'I;16', 'I;16B', 'I;16L', 'I;16N')  # Pillow's, of pictures with a number a pixel
 
 
 def open_annotation(path: str, data: Optional[bytes] = None) -> np.ndarray:
@@ -25,16 +25,16 @@ def open_annotation(path: str, data: Optional[bytes] = None) -> np.ndarray:
     too.
     """
     with opened(path, 'annotation', data) as image:
-        if image.mode not in ('P', 'L', '1', 'I', 'I;16'):
+        if image.mode not in NUMBER_MODES:
             raise BadFile('colour annotation', path, f'{path} is a colour picture (mode {image.mode}), but an '
                           'annotation holds one label a pixel: save it as a palette or grey PNG whose pixel values are '
                           'the labels; or `python -m fcn.own_data` with --colours converts the masks by a table that '
                           'says which colour is which class.')
-        shades = _shades(image)
+        scale = _scale(image)
         image.load()  # older versions of Pillow hide an error of this step from NumPy
         values = np.asarray(image)
-    if shades:
-        values = np.rint(values * (shades / 255)).astype('uint8')
+    if scale != 1:
+        values = np.rint(values * scale).astype('int64')
     for value in values.min(), values.max():
         if not 0 <= value <= 255:
             raise BadFile('label out of range', path, f'{path} holds the label {value}; labels are 0 to 255.')
@@ -86,16 +86,18 @@ def find_palette(records: List[Record], classes: int, default: np.ndarray) -> np
     return with_colours(default, colours) if len(set(colours.values())) > 1 else default
 
 
-def _shades(image):
-    """Returns the largest grey value that a file can hold where Pillow scales it to 255, or None.
+def _scale(image):
+    """Returns what makes the numbers in a grey picture's file of Pillow's, which has 255 or 65535 for white.
 
     image: PIL.Image whose pixels are not decoded yet.
     """
     if not image.tile:
-        return None
-    arguments = image.tile[0][3]  # of the decoder: its mode, alone or first of a tuple, such as L;4 of 4 bits
-    bits = re.match('L;([24])', arguments if isinstance(arguments, str) else str((arguments or [''])[0]))
-    return 2 ** int(bits.group(1)) - 1 if bits else None
+        return 1
+    codec, arguments = image.tile[0][0], image.tile[0][3]  # of the decoder: its mode, alone or first of a tuple
+    mode, *others = [arguments] if isinstance(arguments, str) else arguments or ['']
+    if codec in ('ppm', 'ppm_plain') and mode == 'L':
+        return others[0] / (65535 if image.mode == 'I' else 255)  # the number for white
+    return {'L;2': 3 / 255, 'L;4': 15 / 255}.get(mode, 1)
 
 
 def read_labels(path: str, dataset: Dataset) -> np.ndarray:

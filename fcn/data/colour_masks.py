@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from fcn.data.annotations import open_annotation
+from fcn.data.annotations import NUMBER_MODES, open_annotation
 from fcn.data.class_lists import LABELME_VOID, is_void_name
 from fcn.data.datasets import LONGEST_TEXT
 from fcn.data.image_files import BadFile, opened, read_verified
@@ -34,7 +34,6 @@ MOST_COLOURS = 1024  # that a mask is believed to have; photos and JPEG-compress
 MOST_REMEMBERED = 20  # unknown colours of each mask: thousands of blurred masks would fill the memory
 MOST_CLASSES = 255
 FEW_VALUES = 8  # of all masks, that are no shades
-NUMBER_MODES = ('P', 'L', '1', 'I', 'I;16')  # Pillow's, of pictures that hold a number a pixel
 
 _COLOUR = r'(\d{1,3})[\s,;]+(\d{1,3})[\s,;]+(\d{1,3})'
 _COLOUR_FIRST = re.compile(_COLOUR.replace(',;', ',;:') + r'(?:([\s,;:]+)(.*))?$')

@@ -149,16 +149,29 @@ def must_download(data_dir: str, default_dir: str, data_url: Optional[str]) -> b
 def list_stems(folder: str, extensions: Sequence[str]) -> Dict[str, str]:
     """Maps the stems of a folder's files with one of the extensions to their paths, sorted. Raises InputError.
 
-    Lists the folder once: 20,000 questions to a network file system would take minutes.
+    Companions that macOS writes are left out, see `is_companion`. Lists the folder once: 20,000 questions to a network
+    file system would take minutes.
     """
     if not os.path.isdir(folder):
         raise InputError(f'There is no folder {folder}; it is a part of the data set\'s layout.')
     stems = {}
     for name in sorted(os.listdir(folder)):
         stem, extension = os.path.splitext(name)
-        if extension.lower() in extensions:
-            stems.setdefault(stem, os.path.join(folder, name))
+        path = os.path.join(folder, name)
+        if extension.lower() in extensions and not is_companion(path):
+            stems.setdefault(stem, path)
     return stems
+
+
+def is_companion(path: str) -> bool:
+    """Returns whether a file ._x is no picture, but what macOS knows of the file x and this disk cannot store."""
+    folder, name = os.path.split(path)
+    if not name.startswith('._') or not os.path.isfile(path):
+        return False
+    with open(path, 'rb') as file:
+        start = file.read(4)
+    is_picture = start.startswith((b'\xff\xd8\xff', b'\x89PNG'))
+    return start == b'\0\5\x16\7' or (not is_picture and os.path.exists(os.path.join(folder, name[2:])))  # AppleDouble
 
 
 def read_class_names(path: str) -> List[str]:

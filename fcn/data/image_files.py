@@ -12,7 +12,7 @@ from PIL import Image, UnidentifiedImageError
 
 from fcn.utils.errors import InputError
 
-FORMATS = ('JPEG', 'PNG', 'BMP', 'GIF', 'TIFF', 'WEBP')  # Pillow's; for EPS, say, it runs another program
+FORMATS = ('JPEG', 'PNG', 'BMP', 'GIF', 'TIFF', 'WEBP', 'PPM', 'TGA')  # Pillow's; for EPS, say, it runs another program
 
 # Pillow's names of the compressions of TIFF files that change pixels.
 LOSSY_TIFF = {'jpeg': 'JPEG', 'tiff_jpeg': 'JPEG', 'webp': 'WebP', 'tiff_sgilog': 'SGI log', 'tiff_sgilog24': 'SGI log'}

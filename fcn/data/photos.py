@@ -4,7 +4,7 @@ import glob
 import os
 from typing import List
 
-from fcn.data.datasets import IMAGE_EXTENSIONS, Record, record
+from fcn.data.datasets import IMAGE_EXTENSIONS, Record, is_companion, record
 from fcn.utils.errors import InputError
 
 EXTENSIONS = IMAGE_EXTENSIONS + ('.bmp', '.gif', '.tif', '.tiff', '.webp')
@@ -24,7 +24,7 @@ def list_photos(image_dir: str) -> List[Record]:
     """
     if os.path.isdir(image_dir):
         root = image_dir
-        paths = [path for path in _files(image_dir) if path.lower().endswith(EXTENSIONS)]
+        paths = [path for path in _files(image_dir) if path.lower().endswith(EXTENSIONS) and not is_companion(path)]
         if not paths:
             raise InputError(f'--image_dir={image_dir} holds no picture (.jpg, .png, .tif, ...).')
     else:

@@ -26,7 +26,7 @@ def find_checkpoint(config: Config, checkpoint_path: Optional[str]) -> str:
       InputError: there is none.
     """
     place = config.folders.checkpoint_place
-    prefix = place if checkpoints.exists(place) else checkpoints.newest_intact(place)
+    prefix = checkpoints.named(place) or checkpoints.newest_intact(place)
     if prefix is None and checkpoint_path:
         prefix = checkpoints.find(checkpoint_path)
     if prefix is None:

@@ -21,6 +21,10 @@ PUBLISHED = 'Data_zoo/inception_v3/inception_v3.ckpt'
 # slim's list of pretrained models: tensorflow/models, research/slim/README.md
 PUBLISHED_URL = 'https://storage.googleapis.com/download.tensorflow.org/models/inception_v3_2016_08_28.tar.gz'
 
+FOREIGN_FILES = {  # by what they begin with
+    b'\x89HDF\r\n\x1a\n': 'an HDF5 file, as Keras writes weights', b'PK\x03\x04': 'a zip archive, as Keras and PyTorch '
+    'write models', b'\x80\x02': 'a pickle, as PyTorch writes models', b'\x80\x04': 'a pickle'}
+
 # What TensorFlow's reader raises about a damaged file, depending on the damage and the version.
 DAMAGE = (InputError, tf.errors.OpError, ValueError, RuntimeError, IndexError)
 
@@ -49,15 +53,66 @@ def exists(prefix: str) -> bool:
     return os.path.isfile(prefix) or os.path.isfile(prefix + '.index')
 
 
+def named(path: str) -> Optional[str]:
+    """Returns the prefix of the checkpoint that a path is or is a file of, or None where there is no such file.
+
+    The files of a checkpoint are PREFIX.index, PREFIX.data-00000-of-00001 and PREFIX.meta; the file `checkpoint` beside
+    them says which is the newest.
+
+    Raises:
+      InputError: the file is something else.
+    """
+    if os.path.isfile(path + '.index') or not os.path.isfile(path):
+        return path if exists(path) else None
+    prefix = re.sub(r'\.(index|meta|data-\d+-of-\d+)$', '', path)
+    if prefix != path and exists(prefix):
+        return prefix
+    with open(path, 'rb') as file:
+        start = file.read(64)
+    if re.match(rb'\s*(all_)?model_checkpoint_paths?\s*:', start):
+        return _newest_in_list(path)
+    what = next((what for magic, what in FOREIGN_FILES.items() if start.startswith(magic)), None)
+    if prefix != path and not what:
+        what = f'a part of a checkpoint whose index, {prefix}.index, is not there'
+    if not what and not _holds_variables(path):
+        what = 'the index of a checkpoint, under another name'
+    if what:
+        raise InputError(f'{path} is {what}, from which nothing can be restored. A checkpoint is what TensorFlow\'s '
+                         'Saver writes, such as the two files model.ckpt-300.index and '
+                         'model.ckpt-300.data-00000-of-00001 together, and is named without these endings: '
+                         'model.ckpt-300.')
+    return path
+
+
+def _newest_in_list(path):
+    """Returns the prefix that a file `checkpoint` says is the newest. The folder may have been moved since."""
+    folder = os.path.dirname(path)
+    state = tf.train.get_checkpoint_state(folder or '.', os.path.basename(path))
+    prefix = state.model_checkpoint_path if state else ''
+    for place in (prefix, os.path.join(folder, os.path.basename(prefix))):
+        if prefix and exists(place):
+            return place
+    return _find_in_folder(folder or '.')
+
+
+def _holds_variables(path):
+    """Returns whether TensorFlow finds variables in a file; yes of a damaged one, whose error says more."""
+    try:
+        return bool(tf.train.NewCheckpointReader(path).get_variable_to_shape_map())
+    except DAMAGE:
+        return True
+
+
 def find(path: str) -> str:
     """Returns the prefix of the checkpoint that a user names.
 
     Args:
-      path: a prefix, a folder (its newest checkpoint) or a .tar.gz, which is unpacked beside itself. The published
+      path: a prefix, a file of a checkpoint (see `named`), a folder (its newest checkpoint) or a .tar.gz, which is
+        unpacked beside itself. The published
         inception_v3.ckpt is downloaded when `path` is its place and it is absent.
 
     Raises:
-      InputError: there is none, there are several, or it can be neither downloaded nor unpacked.
+      InputError: there is none, it is none, there are several, or it can be neither downloaded nor unpacked.
     """
     if os.path.normpath(path) == os.path.normpath(PUBLISHED) and not exists(path):
         _fetch_published()
@@ -69,11 +124,12 @@ def find(path: str) -> str:
         path = folder
     if os.path.isdir(path):
         return _find_in_folder(path)
-    if not exists(path):
+    prefix = named(path)
+    if prefix is None:
         raise InputError(f'There is no checkpoint --checkpoint_path={path}. Give a prefix (the path without .index or '
                          '.data-00000-of-00001), a folder or a .tar.gz; or --checkpoint_path= to start from random '
                          'weights.')
-    return path
+    return prefix
 
 
 def _fetch_published():

@@ -103,6 +103,38 @@ def test_photos_of_few_bits_are_shown_as_ever(tmp_path):
     np.testing.assert_array_equal(image_files.open_image(str(tmp_path / 'a.png'))[..., 0], LABELS % 4 * 85)
 
 
+@pytest.mark.parametrize('order', ['<', '>'])
+def test_16_bit_tiff_of_either_byte_order(tmp_path, order):
+    rows = np.arange(6, dtype=order + 'u2').reshape(2, 3)
+    tags = [(256, 3), (257, 2), (258, 16), (259, 1), (262, 1), (273, 8), (277, 1), (278, 2), (279, 12)]
+    start, path = {'<': b'II', '>': b'MM'}[order], str(tmp_path / 'a.png')
+    write(path, struct.pack(order + '2sHI', start, 42, 20) + rows.tobytes() + struct.pack(order + 'H', len(tags)) +
+          b''.join(struct.pack(order + 'HHII', tag, 4, 1, value) for tag, value in tags) + b'\0' * 4)
+    np.testing.assert_array_equal(annotations.open_annotation(path), rows)
+    np.testing.assert_array_equal(colour_masks.read_mask(path)[0], rows)
+    assert image_files.open_image(path).shape == (2, 3, 3)
+
+
+@pytest.mark.parametrize('white', [3, 20, 255, 300, 65535])
+@pytest.mark.parametrize('plain', [False, True])
+def test_pgm_holds_labels_whatever_its_white(tmp_path, white, plain):
+    """Pillow scales a PGM's numbers to 255 or 65535."""
+    text = ('P2' if plain else 'P5') + ' 3 2 %d\n' % white
+    numbers = ' '.join(map(str, (LABELS % 4).ravel())).encode()
+    write(str(tmp_path / 'a.pgm'), text.encode() + (numbers if plain else (LABELS % 4).astype(
+        'u1' if white < 256 else '>u2').tobytes()))
+    labels = annotations.open_annotation(str(tmp_path / 'a.pgm'))
+    assert labels.dtype == 'uint8'
+    np.testing.assert_array_equal(labels, LABELS % 4)
+
+
+@pytest.mark.parametrize('mode', ['P', None])
+def test_tga_holds_labels(tmp_path, mode):
+    for compression in (None, 'tga_rle'):
+        path = save(tmp_path / 'a.tga', LABELS, mode, compression=compression)
+        np.testing.assert_array_equal(annotations.open_annotation(path), LABELS)
+
+
 @pytest.mark.parametrize('mode', ['RGB', 'RGBA', 'LA'])
 def test_colour_annotation_is_refused(tmp_path, mode):
     path = save(tmp_path / 'a.png', LABELS, mode)

@@ -9,7 +9,7 @@ import pytest
 import read_MITSceneParsingData
 import read_PascalVocData
 import read_ShapesData
-from fcn.data import annotation_check, annotations, datasets
+from fcn.data import annotation_check, annotations, datasets, photos
 from fcn.data.palettes import voc_palette
 from small_files import raises, save, write
 
@@ -28,6 +28,17 @@ def test_list_stems_is_sorted_and_takes_the_extensions_asked_for(tmp_path):
                                    (('a', 'a.JPG'), ('b', 'b.jpg'), ('é [1]', 'é [1].jpeg'))]
     with raises(tmp_path / 'none', 'layout'):
         datasets.list_stems(str(tmp_path / 'none'), ('.jpg',))
+
+
+def test_companions_of_macos_are_no_pictures(tmp_path):
+    """Files ._x that macOS writes beside x, on a disk that cannot store what it knows of x."""
+    data = {'a.jpg': b'\xff\xd8\xff\xe0', '._a.jpg': b'\0\5\x16\7' + b'\0' * 99, '._gone.jpg': b'\0\5\x16\7\0\2\0\0',
+            '._b.jpg': b'', 'b.jpg': b'', '._own.jpg': b'\xff\xd8\xff\xe0', '.c.jpg': b'', '_d.jpg': b''}
+    for name in data:
+        write(tmp_path / name, data[name])
+    stems = datasets.list_stems(str(tmp_path), ('.jpg',))
+    assert sorted(stems) == sorted(['a', 'b', '._own', '.c', '_d'])
+    assert [one['filename'] for one in photos.list_photos(str(tmp_path))] == sorted(stems)
 
 
 def test_must_download(tmp_path):

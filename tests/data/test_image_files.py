@@ -9,7 +9,7 @@ from PIL import Image, TiffImagePlugin, features
 from conftest import ROOT
 from fcn.data import annotation_check, annotations, colour_masks, datasets, image_files, inspection
 from fcn.data.palettes import voc_palette
-from small_files import noise, raises, save, write
+from small_files import cut, noise, raises, save, write
 
 LABELS = np.array([[0, 1, 2], [2, 255, 0]], 'uint8')
 NAMES = ['background', 'cat', 'dog']
@@ -82,12 +82,23 @@ def test_turned_tiff_is_turned_once(tmp_path, orientation):
     annotation_check.check_record(datasets.record(path, labels), dataset())
 
 
-@pytest.mark.parametrize('kind', ['EPS', 'PPM', 'TGA'])
+@pytest.mark.parametrize('kind', ['EPS', 'PCX', 'IM'])
 def test_only_the_usual_formats_are_opened(tmp_path, kind):
     """Pillow would look for other programs to read some of the others."""
     path = save(tmp_path / 'x.jpg', noise(20, 30, (3,)), format=kind)
     with raises(path, 'no picture format that is known'):
         image_files.open_image(path)
+
+
+@pytest.mark.parametrize('kind', ['PPM', 'TGA'])
+@pytest.mark.parametrize('name', ['x.ppm', 'x.tga', 'x.jpg'])
+def test_pnm_and_tga_are_opened(tmp_path, kind, name):
+    for array, expected in ((RAMP, as_rgb(RAMP)), (RAMP > 100, as_rgb(255 * (RAMP > 100))),
+                            (colour_ramp(), colour_ramp())):
+        np.testing.assert_array_equal(image_files.open_image(save(tmp_path / name, array, format=kind)), expected)
+    cut(str(tmp_path / name), 0.5)
+    with raises(tmp_path / name, 'cannot be read as a picture'):
+        image_files.open_image(str(tmp_path / name))
 
 
 @pytest.mark.filterwarnings('ignore:Image size')  # pytest undoes the filter of fcn.data.image_files

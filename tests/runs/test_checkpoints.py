@@ -66,6 +66,41 @@ def test_what_is_not_there_is_said(tmp_path, make, words):
         checkpoints.find(make(str(tmp_path)))
 
 
+@pytest.mark.parametrize('ending', ['.index', '.data-00000-of-00001', '.meta'])
+def test_found_by_a_file_of_it(tmp_path, ending):
+    prefix = save(tmp_path / 'w.ckpt-3', a=[2])
+    (tmp_path / 'w.ckpt-3.meta').write_bytes(b'')
+    assert checkpoints.find(prefix + ending) == checkpoints.named(prefix + ending) == prefix
+
+
+def test_found_by_the_list_of_checkpoints(tmp_path):
+    save(tmp_path / 'one' / 'older.ckpt', a=[2])
+    prefix = save(tmp_path / 'one' / 'newer.ckpt', a=[2])
+    assert checkpoints.find(str(tmp_path / 'one' / 'checkpoint')) == prefix
+    (tmp_path / 'one' / 'checkpoint').rename(tmp_path / 'one' / 'list')
+    os.rename(str(tmp_path / 'one'), str(tmp_path / 'two'))
+    assert checkpoints.find(str(tmp_path / 'two' / 'list')) == str(tmp_path / 'two' / 'newer.ckpt')
+
+
+@pytest.mark.parametrize('start, words', [
+    (b'\x89HDF\r\n\x1a\n', 'HDF5 file, as Keras'), (b'PK\x03\x04', 'zip archive, as Keras and PyTorch'),
+    (b'\x80\x02\x8a\n', 'pickle')])
+@pytest.mark.parametrize('name', ['model.h5', 'model.ckpt', 'weights.keras'])
+def test_file_of_another_program_is_named(tmp_path, start, words, name):
+    (tmp_path / name).write_bytes(start + b'\0' * 999)
+    with pytest.raises(InputError, match=f'{name} is an? {words}.*named without these endings'):
+        checkpoints.find(str(tmp_path / name))
+
+
+def test_parts_of_checkpoints_are_named(tmp_path):
+    prefix = save(tmp_path / 'w.ckpt', a=[2])
+    os.rename(prefix + '.index', str(tmp_path / 'renamed'))
+    with pytest.raises(InputError, match='renamed is the index of a checkpoint, under another name'):
+        checkpoints.find(str(tmp_path / 'renamed'))
+    with pytest.raises(InputError, match='00001 is a part of a checkpoint whose index, .*w.ckpt.index, is not there'):
+        checkpoints.find(prefix + '.data-00000-of-00001')
+
+
 def test_several_checkpoints_in_a_folder_want_a_choice(tmp_path):
     save(tmp_path / 'one.ckpt', a=[2])
     save(tmp_path / 'two.ckpt', a=[2])
