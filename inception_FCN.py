@@ -27,6 +27,7 @@ import read_ShapesData
 from fcn import config as fcn_config
 from fcn.config import Config, RunConfig
 from fcn.data import annotation_check, annotations, class_weights, datasets, inspection, palettes, photos
+from fcn.data.alike import composed
 from fcn.data.problems import Problem
 from fcn.distributed import workers as fcn_workers
 from fcn.inference import crf
@@ -436,6 +437,8 @@ def load_dataset(config: Config, run: RunConfig, mode: Mode,
             class_names = run.class_names  # of before numbers and comments were understood
         else:
             class_names = datasets.read_class_names(data.class_names)
+        if run.class_names and list(map(composed, run.class_names)) == list(map(composed, class_names)):
+            class_names = run.class_names
         if run.class_names not in (None, class_names):
             raise InputError(f'--class_names={data.class_names} names other classes than {config.folders.run_dir} was '
                              f'trained with: {", ".join(run.class_names)}.')

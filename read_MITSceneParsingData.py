@@ -13,6 +13,7 @@ from typing import Callable, List, Optional, Tuple
 
 import numpy as np
 
+from fcn.data.alike import Names
 from fcn.data.datasets import IMAGE_EXTENSIONS, Record, list_stems, must_download, record
 from fcn.data.problems import Problem, report_problem
 from fcn.utils import download
@@ -101,8 +102,10 @@ def _read_split(root, split, on_problem):
     images, annotations = list_stems(image_dir, IMAGE_EXTENSIONS), list_stems(annotation_dir, ('.png',))
     if not images:
         report_problem(on_problem, 'empty split', split, image_dir, f'{image_dir} holds no images.')
+    of_annotations = Names(annotations)
+    found = {stem: of_annotations.find(stem) for stem in images}
     for stem, path in images.items():
-        if stem not in annotations:
+        if found[stem] is None:
             report_problem(on_problem, 'missing file', split, os.path.join(annotation_dir, stem + '.png'),
                            f'The image {path} has no annotation: there is no {stem}.png in {annotation_dir}.')
-    return [record(path, annotations[stem]) for stem, path in images.items() if stem in annotations]
+    return [record(path, annotations[found[stem]]) for stem, path in images.items() if found[stem] is not None]

@@ -15,6 +15,7 @@ import os
 from typing import Callable, List, Optional, Tuple
 
 from fcn.data import split_files
+from fcn.data.alike import Names
 from fcn.data.datasets import IMAGE_EXTENSIONS, Record, list_stems, must_download, record
 from fcn.data.palettes import voc_palette
 from fcn.data.problems import Problem, report_problem
@@ -113,23 +114,24 @@ def read_split(root: str, split: str, annotations: str,
         if not found:
             report_problem(on_problem, 'empty split', part, path,
                            f'The split file {path} names no image: all its lines end in -1.')
-    records, seen = [], {}
+    records, seen, of_images, of_labels = [], {}, Names(images), Names(labels)
     for line in found:
         name = split_files.name_of(line.text) if line.key is None else line.key
         image, annotation = os.path.join(folder, name + '.jpg'), os.path.join(annotations, name + '.png')
+        stem, label = of_images.find(name), of_labels.find(name)
         if on_problem and name in seen:
             report_problem(on_problem, 'duplicate record', part, images.get(name, image),
                            f'The split file {path} names {name} twice, in lines {seen[name]} and {line.number}. Take '
                            'one of them out.')
-        elif line.key is None or name not in images:
+        elif line.key is None or stem is None:
             report_problem(on_problem, 'missing file', part, image,
                            f'The split file {path} names {line.text} in line {line.number}, but there is no {name}.jpg '
                            f'in {folder}.')
-        elif name not in labels:
+        elif label is None:
             report_problem(on_problem, 'missing file', part, annotation,
-                           f'The image {images[name]} in line {line.number} of the split file {path} has no '
+                           f'The image {images[stem]} in line {line.number} of the split file {path} has no '
                            f'annotation: there is no {name}.png in {annotations}.')
         else:
-            records.append(record(images[name], labels[name]))
+            records.append(record(images[stem], labels[label]))
         seen.setdefault(name, line.number)
     return records

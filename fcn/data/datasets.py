@@ -10,6 +10,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
+from fcn.data.alike import Names
 from fcn.data.class_lists import is_void_name, parse_class_names, parse_plain
 from fcn.utils.errors import InputError, printable
 from fcn.utils.files import read_text
@@ -52,7 +53,7 @@ class Dataset:
     allow_one_class: bool = False
     has_voc_colours: bool = False
     palette_is_labels: bool = False
-    ignored_classes: Sequence[int] = ()
+    ignored_classes: List[int] = field(default_factory=list)
     has_own_palette: bool = False
 
     @property
@@ -60,7 +61,7 @@ class Dataset:
         """Returns whether annotation files hold the labels themselves, all but those of ignored classes."""
         values = np.arange(256)
         return self.label_map is None or bool(self.ignored_classes) and bool(
-            np.all((self.label_map == values) | np.isin(values, list(self.ignored_classes) + [255])))
+            np.all((self.label_map == values) | np.isin(values, self.ignored_classes + [255])))
 
 
 class Reader:
@@ -255,11 +256,12 @@ def choose(records: List[Record], names: Optional[Sequence[str]] = None, count: 
     """
     if names:
         by_name = {record['filename']: record for record in records}
-        for name in names:
-            if name not in by_name:
+        found = list(map(Names(by_name).find, names))
+        for name, stem in zip(names, found):
+            if stem is None:
                 raise InputError(f'--image_names: {name} is not in the validation split, which holds '
                                  f'{", ".join(sorted(by_name)[:5])}, ...')
-        return [by_name[name] for name in names]
+        return [by_name[stem] for stem in found]
     chosen = np.random.RandomState(seed).permutation(len(records))[:count]
     return [records[index] for index in sorted(chosen)]
 

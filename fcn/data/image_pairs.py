@@ -1,4 +1,5 @@
 """Pairs images with their masks, names them for a data set, and splits them for training and validation."""
+import collections
 import hashlib
 import os
 import re
@@ -7,6 +8,7 @@ from dataclasses import dataclass
 from typing import Dict, List, Optional, Set, Tuple
 
 from fcn.data import split_files
+from fcn.data.alike import by_look, composed
 from fcn.data.datasets import IMAGE_EXTENSIONS
 from fcn.utils.errors import InputError, printable
 
@@ -19,6 +21,7 @@ SPLITS = ('train', 'val')
 SPLIT_FOLDERS = {'train': 'train', 'training': 'train', 'val': 'val', 'valid': 'val', 'validation': 'val',
                  'test': 'test', 'testing': 'test'}
 MOST_LINES = 50  # of a list of faults
+LONGEST_NAME = 240  # bytes of a name; a file's may have 255, with what is added to it
 
 
 @dataclass(frozen=True)
@@ -56,10 +59,13 @@ def find_pairs(image_dir: str, mask_dir: str, mask_suffix: Optional[str] = None,
     masks, masks_twice = list_pictures(mask_dir, None if same else image_dir, lossless_first=True)
     stems = {key: key[:len(key) - len(image_suffix)] for key in images if key.endswith(image_suffix)}
     suffixes = [mask_suffix] if mask_suffix is not None else SUFFIXES[1:] if same else SUFFIXES
-    suffix = max(suffixes, key=lambda ending: sum(stem + ending in masks for stem in stems.values()))
+    looks = {composed(key) for key in masks}
+    suffix = max(suffixes, key=lambda ending: sum(composed(stem + ending) in looks for stem in stems.values()))
     if same and suffix:
         stems = {key: stem for key, stem in stems.items() if not key.endswith(suffix)}
     matched = {key: stem + suffix for key, stem in stems.items() if stem + suffix in masks}
+    matched.update(_match_by_look({key: stem + suffix for key, stem in stems.items() if key not in matched},
+                                  set(masks) - set(matched.values())))
     if not matched:
         advice = ' In one folder for both it needs one.' if same else ''
         raise InputError(f'No image of --images={image_dir} ({_example(images)}) has a mask in --masks={mask_dir} '
@@ -193,6 +199,19 @@ def _example(pictures):
     return f'{len(pictures)} pictures, such as {min(pictures.values())}' if pictures else 'no picture'
 
 
+def _match_by_look(wanted, masks):
+    """Returns {key: mask} of the keys whose name alone looks like that of one mask. wanted: {key: name of its mask}."""
+    of_masks, of_keys = by_look(masks), collections.Counter(map(composed, wanted.values()))
+    return {key: of_masks[composed(name)] for key, name in wanted.items()
+            if of_keys[composed(name)] == 1 and of_masks.get(composed(name))}
+
+
+def _shortened(name, key):
+    """Returns a name of LONGEST_NAME bytes for one that is too long for a file; the key's digest makes it unique."""
+    ending = '__' + hashlib.blake2b(os.fsencode(key), digest_size=8).hexdigest()
+    return name.encode()[:LONGEST_NAME - len(ending)].decode(errors='ignore') + ending
+
+
 def _name_pairs(found):
     """Makes Pairs of (key, image, mask). Their names suit split files: one line, no blanks around it, UTF-8."""
     pairs, owners, clashes, renamed = [], {}, [], []
@@ -200,6 +219,7 @@ def _name_pairs(found):
         flat = key.replace(os.sep, '__')
         name = ''.join('_' if printable(letter) != letter else letter for letter in flat).strip()
         name = re.sub('^\ufeff', '_', name) or '_'
+        name = _shortened(name, key) if len(name.encode()) > LONGEST_NAME else name
         if owners.setdefault(name, image) != image:
             clashes.append(f'{owners[name]} and {image} would both be {name}')
         if name != flat:

@@ -7,6 +7,7 @@ import os
 import re
 from typing import Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
+from fcn.data.alike import Names, composed
 from fcn.utils.files import read_text
 
 LONGEST_TEXT = 1 << 25  # characters
@@ -34,25 +35,25 @@ def find_images(lines: List[Tuple[int, str]], known: Mapping[str, str]) -> Tuple
 
     Args:
       lines: as `read_lines` gives them.
-      known: {name: key} of all images; names with folders have / between them.
+      known: {name: key} of all images; names with folders have / between them. A name that looks like one alone is it.
 
     Returns:
       (SplitLines, those without an image too; number of the lines that -1 leaves out).
     """
-    texts = [text for _, text in lines]
-    has_flags = all(map(_FLAGGED.match, texts)) and not all(_find(text, known)[0] for text in texts)
+    texts, names = [text for _, text in lines], _Paths(known)
+    has_flags = all(map(_FLAGGED.match, texts)) and not all(names.find(text)[0] for text in texts)
     found, left_out, paths = [], 0, {}
     for number, text in lines:
-        (key, path), flagged = (None, None) if has_flags else _find(text, known), _FLAGGED.match(text)
+        (key, path), flagged = (None, None) if has_flags else names.find(text), _FLAGGED.match(text)
         for name in _first_columns(text) if key is None and not has_flags else ():
-            key, path = _find(name, known)
+            key, path = names.find(name)
             if key is not None:
                 break
         if key is None and flagged:
             if flagged.group(2) == '-1':
                 left_out += 1
                 continue
-            key, path = _find(flagged.group(1), known)
+            key, path = names.find(flagged.group(1))
         found.append(SplitLine(number, text, key))
         paths.setdefault(key, set()).add(path)
     # Of "img" and "other/img" one alone can be the image.
@@ -73,16 +74,23 @@ def list_numbers(lines: List[SplitLine], most: int = 10) -> str:
     return f'line{"s" if lines[1:] else ""} {numbers}{" ..." if lines[most:] else ""}'
 
 
-def _find(text, known) -> Tuple[Optional[str], Optional[str]]:
-    """Returns (key, the whole path that is named, without extension) of a text that is a name, or (None, None)."""
-    for form in _forms(text):
-        parts = form.split('/')
-        for start in range(len(parts)):
-            path = '/'.join(parts[start:])
-            for candidate in (path, _stem(path)):
-                if candidate in known:
-                    return known[candidate], _stem(form)
-    return None, None
+class _Paths:
+    """Looks names up as split files write them. known: see `find_images`."""
+
+    def __init__(self, known: Mapping[str, str]):
+        self._known, self._names = known, Names(known)
+
+    def find(self, text: str) -> Tuple[Optional[str], Optional[str]]:
+        """Returns (key, the whole path that is named, without extension) of a text that is a name, or (None, None)."""
+        for form in _forms(text):
+            parts = form.split('/')
+            for start in range(len(parts)):
+                path = '/'.join(parts[start:])
+                for candidate in (path, _stem(path)):
+                    name = self._names.find(candidate)
+                    if name is not None:
+                        return self._known[name], composed(_stem(form))
+        return None, None
 
 
 def _forms(text) -> List[str]:
