@@ -1,5 +1,6 @@
 """fcn/own_data.py, on real files: every kind of mask becomes the same labels, and all that is wrong is said at once."""
 import os
+import unicodedata
 
 import numpy as np
 import pytest
@@ -450,6 +451,40 @@ def test_names_that_would_be_the_same(folder):
     folder.add('a/b', 0)
     folder.add('a__b', 1)
     assert 'would both be a__b' in folder.refused()
+
+
+@pytest.mark.parametrize('of_images, of_masks', [('NFC', 'NFD'), ('NFD', 'NFC')])
+def test_names_that_look_alike(folder, of_images, of_masks):
+    """A mask drawn on a Mac, an image of Linux, and the other way round."""
+    for number, name in enumerate(['café/Fußgänger', 'plain', '한국']):
+        folder.save(Image.fromarray(pixels_of(number)), 'photos', unicodedata.normalize(of_images, name) + '.jpg')
+        folder.save(as_grey(labels_of(number)), 'masks', unicodedata.normalize(of_masks, name) + '_mask.png')
+    lists = ['--split_train=' + folder.text('t.txt', unicodedata.normalize(of_masks, 'café/Fußgänger\nplain\n')),
+             '--split_val=' + folder.text('v.txt', unicodedata.normalize(of_masks, '한국\n'))]
+    assert folder.run(*lists)[0] == 0
+    labels = {unicodedata.normalize('NFC', name): found for name, found in folder.labels().items()}
+    assert sorted(labels) == sorted(['café__Fußgänger', 'plain', '한국'])
+    assert (labels['한국'] == labels_of(2)).all()
+    assert len(read_PascalVocData.read_folder(folder.out)[1]) == 1
+
+
+def test_which_of_two_masks_that_look_alike_is_not_guessed(folder):
+    folder.add('plain', 0)
+    folder.save(Image.fromarray(pixels_of(1)), 'photos', 'ṩ.jpg')
+    for number, name in enumerate(['s\u0307\u0323', 's\u0323\u0307']):
+        folder.save(as_grey(labels_of(number)), 'masks', name + '.png')
+    assert '1 of 2 images have no mask' in folder.refused()
+
+
+def test_nested_names_that_no_file_may_have(folder):
+    names = ['/'.join(letter * 100 for letter in 'abc') + ending for ending in ('/one', '/two')] + ['é' * 120]
+    for number, name in enumerate(names):
+        folder.add(name, number)
+    status, said = folder.run()
+    assert status == 0 and '2 names that a list of names cannot hold were changed' in said
+    shortened = sorted(folder.labels())[:2]
+    assert all(name.startswith('a' * 100 + '__' + 'b' * 100) and len(name) <= 240 for name in shortened)
+    assert shortened[0] != shortened[1]
 
 
 # ---- splits

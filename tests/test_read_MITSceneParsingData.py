@@ -65,6 +65,15 @@ def test_companions_of_macos_do_not_stop_it(root):
         mit.read_dataset(str(root))
 
 
+def test_names_that_look_alike(root):
+    os.rename(str(root / 'images/training' / (TRAINING[0] + '.jpg')), str(root / 'images/training/caf\u00e9.jpg'))
+    os.rename(str(root / 'annotations/training' / (TRAINING[0] + '.png')),
+              str(root / 'annotations/training/cafe\u0301.png'))
+    training = mit.read_dataset(str(root))[0]
+    annotation, = [one['annotation'] for one in training if one['filename'] == 'caf\u00e9']
+    assert os.path.basename(annotation) == 'cafe\u0301.png'
+
+
 @pytest.mark.parametrize('above', [0, 1])
 def test_either_folder_may_be_named(root, above):
     training, validation = mit.read_dataset(str([root, root.parent][above]))

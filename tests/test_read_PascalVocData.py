@@ -3,6 +3,7 @@ import os
 import re
 import shutil
 import tarfile
+import unicodedata
 
 import numpy as np
 import pytest
@@ -106,6 +107,17 @@ def test_windows_line_ends_and_blank_lines(root):
 def test_images_may_be_of_other_kinds(root, extension):
     os.rename(str(root / 'JPEGImages/with space.jpg'), str(root / ('JPEGImages/with space' + extension)))
     assert voc.read_dataset(str(root))[0][1]['image'] == str(root / ('JPEGImages/with space' + extension))
+
+
+def test_names_that_look_alike(root):
+    """Images of Linux, annotations of macOS, and a split file of either."""
+    for form in ('NFC', 'NFD'):
+        write(root / 'ImageSets/Segmentation/train.txt', unicodedata.normalize(form, 'caf\u00e9 2\n').encode())
+        if form == 'NFC':
+            write_split(root, 'train', ['caf\u00e9 2'])
+            os.rename(str(root / 'SegmentationClass/caf\u00e9 2.png'), str(root / 'SegmentationClass/cafe\u0301 2.png'))
+        one, = voc.read_dataset(str(root))[0]
+        assert one['image'].endswith('caf\u00e9 2.jpg') and one['annotation'].endswith('cafe\u0301 2.png')
 
 
 def test_missing_annotation_is_named(root):
