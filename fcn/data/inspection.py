@@ -203,8 +203,9 @@ class _Smoothing:
     """Collects what the annotations of both splits say of smoothing."""
 
     def __init__(self):
-        self._counts = seams.SeamCounts(np.zeros(256, 'int64'), np.zeros(256, 'int64'))
+        self._counts = seams.SeamCounts(*(np.zeros(size, 'int64') for size in (256, 256, 2)))
         self._first = {}  # {label: (split, annotation)} that holds it first
+        self._first_speckled = None  # (split, annotation)
 
     def add(self, split, annotation, counts):
         """Adds a record's SeamCounts, or None."""
@@ -213,9 +214,18 @@ class _Smoothing:
                 total += part
             for label in np.flatnonzero(counts.seams).tolist():
                 self._first.setdefault(label, (split, annotation))
+            if counts.specks[0]:
+                self._first_speckled = self._first_speckled or (split, annotation)
 
     def report(self):
         """Returns (list of one Problem or none, list of one note or none)."""
+        if seams.are_speckled(self._counts):
+            (split, annotation), (speckled, _) = self._first_speckled, self._counts.specks.tolist()
+            message = (f'Most labels of {annotation}, and of {speckled - 1} others, occur as specks beside other '
+                       'labels alone, as JPEG and smoothing leave them: the annotations were JPEGs once, or resized '
+                       'with smoothing, and no label of theirs can be relied on. Make them anew from lossless masks, '
+                       'resized by nearest neighbour.')
+            return [Problem('smoothed annotations', split, annotation, message)], []
         labels = seams.seam_labels(self._counts).tolist()
         if not labels:
             return [], []

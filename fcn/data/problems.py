@@ -8,7 +8,7 @@ UNUSABLE = ('missing file', 'unreadable image', 'unreadable annotation', 'too la
             'floating-point picture', 'lossy annotation', 'annotation of several pages', 'colour annotation',
             'label out of range', 'size mismatch')
 KINDS = UNUSABLE + (
-    'smoothed annotations',  # several labels occur only as one-pixel seams between two others
+    'smoothed annotations',  # several labels occur only as one-pixel seams between two others, or most as specks
     'no labelled pixel',  # the annotation is void all over
     'duplicate record',   # listed twice in a split, or under another name with the same bytes
     'overlap',            # a validation image that is a training image too, by file or bytes

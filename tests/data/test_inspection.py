@@ -266,6 +266,16 @@ def blur(labels):
     return np.asarray(image)[:HEIGHT, :WIDTH].copy()
 
 
+def test_annotations_that_were_jpegs_are_a_problem(good, tmp_path):
+    for one in good.training + good.validation:
+        Image.fromarray(squares(0, 15)).save(str(tmp_path / 'was.jpg'), quality=75)
+        save_labels(one['annotation'], np.asarray(Image.open(str(tmp_path / 'was.jpg'))))
+    many = dataclasses.replace(good, class_names=list(map(str, range(30))))
+    problem, = inspect(many).problems
+    assert problem[:3] == ('smoothed annotations', 'training', good.training[0]['annotation'])
+    assert 'were JPEGs once' in problem.message
+
+
 def test_smoothed_annotations_are_a_problem(good):
     for one in good.training + good.validation:
         save_labels(one['annotation'], blur(squares(0, 3)))

@@ -1,4 +1,6 @@
 """fcn/data/seams.py: labels that smoothing makes are found, and real thin classes are not taken for them."""
+import io
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -14,9 +16,18 @@ def discs():
     return labels.astype('uint8')
 
 
+def total(*annotations):
+    return seams.SeamCounts(*map(sum, zip(*map(seams.count_seams, annotations))))
+
+
 def found(*annotations):
-    counts = [seams.count_seams(values) for values in annotations]
-    return seams.seam_labels(seams.SeamCounts(*map(sum, zip(*counts)))).tolist()
+    return seams.seam_labels(total(*annotations)).tolist()
+
+
+def once_jpeg(labels, quality):
+    data = io.BytesIO()
+    Image.fromarray(labels).save(data, 'JPEG', quality=quality)
+    return np.asarray(Image.open(data))
 
 
 @pytest.mark.parametrize('scale', [0.5, 0.7, 1.5, 2, 3])
@@ -47,6 +58,28 @@ def test_a_class_of_boundaries_is_one_label():
 def test_wide_places_in_other_annotations_clear_a_label():
     smoothed = np.asarray(Image.fromarray(discs()).resize((60, 48), Image.BILINEAR))
     assert 5 in found(smoothed) and 5 not in found(smoothed, np.full((96, 120), 5, 'uint8'))
+
+
+@pytest.mark.parametrize('quality', [30, 50, 75, 90, 95])
+def test_what_was_a_jpeg_once_is_speckled(quality):
+    clean, speckled = np.zeros((96, 120), 'uint8'), once_jpeg(discs(), quality)
+    assert seams.are_speckled(total(speckled)) and seams.are_speckled(total(clean, clean, clean, speckled, discs()))
+    assert not seams.are_speckled(total(speckled, discs(), discs()))
+
+
+def test_thin_and_small_classes_are_no_specks():
+    """Poles, signs and wires beside few large regions; sets of tiny images; noise, which is no annotation at all."""
+    street = np.zeros((96, 120), 'uint8')
+    street[40:], street[70:] = 1, 2
+    street[20:60, 7::20], street[18:20, ::9] = 3, 4  # lines one pixel wide, and small signs
+    with_void = street.copy()
+    with_void[39:41], with_void[69:71] = 255, 255
+    thin = np.zeros((96, 120), 'uint8')
+    thin[::7], thin[:, ::9] = 1, 2
+    tiny = discs()[::8, ::8]
+    noise = np.random.RandomState(0).randint(0, 3, (40, 50)).astype('uint8')
+    for labels in (street, with_void, thin, tiny, noise, discs()):
+        assert not seams.are_speckled(total(labels))
 
 
 def test_counts_of_pixels():
