@@ -1,16 +1,22 @@
-"""Measures what each part of the training recipe is worth: trains and tests variants of flags/small_data.flags.
+"""Measures what each part of a training recipe is worth: trains and tests variants of flags/small_data.flags.
 
     python benchmarks/recipe.py --data_dir=CAMVID --class_names=CAMVID/labels.txt --steps=800 recipe constant_rate
     python benchmarks/recipe.py --data_dir=CAMVID --class_names=CAMVID/labels.txt --minutes=15 --seeds=3 recipe
 
-Without names, all variants are run; --list names them. --steps gives each the same number of images, --minutes the same
-time: as many steps as fit, by the speed of the variant's first dozen. Runs lie in --out and are neither trained nor
-tested again, so that it can be stopped and goes on; another length or data set wants another --out. After each run a
-table is printed, and OUT/recipe.csv written: a row a run, with all scores and every class's IoU. --more=FLAGS gives all
-variants more flags. benchmarks/results holds such files of the runs behind docs/results.md.
+Without names, all variants but those of the defects are run; --list names them. --steps gives each the same number of
+images, --minutes the same time: as many steps as fit, by the speed of the variant's first dozen. Runs lie in --out and
+are neither trained nor tested again, so that it can be stopped and goes on; another length or data set wants another
+--out. After each run a table is printed, and OUT/recipe.csv written: a row a run, with all scores and every class's
+IoU. --more=FLAGS gives all variants more flags, --base another file of flags to vary. benchmarks/results holds such
+files of the runs behind docs/results.md. What each defect of the original costs, from pretrained weights:
+
+    python benchmarks/recipe.py --data_dir=CAMVID --class_names=CAMVID/labels.txt --weights=CHECKPOINT --minutes=5 \
+        --seeds=2 --more=--precision=mixed --base=flags/original_2017.flags original_2017 batch_norm input_range \
+        void_ignored native_size head_of_scores flips_and_scales recipe_of_today
 """
 import argparse
 import csv
+import itertools
 import json
 import os
 import shlex
@@ -43,6 +49,18 @@ VARIANTS = {  # name: flags beyond flags/small_data.flags
     'pretrained_two_steps': [PRETRAINED],
     'pretrained_10_times_head': [PRETRAINED, '--new_layers_rate=10', '--learning_rate=0.00032'],
 }
+# The original from pretrained weights, and one defect mended after the other; each has the flags of those before it.
+MENDED = {
+    'original_2017': [PRETRAINED],
+    'batch_norm': ['--use_batch_norm'],
+    'input_range': ['--scale_input'],
+    'void_ignored': ['--novoid_class'],
+    'native_size': ['--resize=crop'],
+    'head_of_scores': ['--upsampling=scores'],
+    'flips_and_scales': ['--augment', '--random_scale=0.6,2'],
+    'recipe_of_today': ['--schedule=poly', '--clip_gradient_norm=1', '--class_weights=sqrt_median_frequency'],
+}
+VARIANTS.update(zip(MENDED, itertools.accumulate(MENDED.values())))
 # Of these, the first quarter of the steps, or of the time, trains the new layers only.
 TWO_STEPS, STEP_ONE = ('pretrained_two_steps',), '--trainable_scopes=InceptionV3/Logits,InceptionV3/Upsampling'
 VARIANTS.update((f'{skip}_{head}', [f'--skip_layers={skip}', f'--upsampling={head}'])
@@ -106,7 +124,7 @@ def plan(arguments, name, seed):
     folder = os.path.join(arguments.out, f'{name}_{seed}')
     variant_flags = [flag.format(weights=arguments.weights) for flag in VARIANTS[name]]
     flags = [f'--data_dir={arguments.data_dir}', f'--class_names={arguments.class_names}',
-             '--flagfile=flags/small_data.flags', f'--seed={seed}', '--validate_every=0', '--checkpoint_every=500',
+             f'--flagfile={arguments.base}', f'--seed={seed}', '--validate_every=0', '--checkpoint_every=500',
              '--keep_checkpoints=1'] + shlex.split(arguments.more) + variant_flags
     steps, first_steps = steps_of_run(arguments, flags, folder, name in TWO_STEPS)
     return folder, variant_flags, flags, steps, first_steps
@@ -120,7 +138,7 @@ def run(arguments, name, seed):
         if first_steps:
             run_program('--mode=train', f'--logs_dir={logs_dir}', f'--max_iterations={first_steps}', STEP_ONE, *flags)
         run_program('--mode=train', f'--logs_dir={logs_dir}', f'--max_iterations={steps}', *flags)
-        run_program('--mode=test', f'--logs_dir={logs_dir}', f'--results_dir={results_dir}')
+        run_program('--mode=test', f'--logs_dir={logs_dir}', f'--results_dir={results_dir}', *flags)
     with open(os.path.join(results_dir, 'metrics.json')) as file:
         metrics = json.load(file)
     flags_text = ' '.join(shlex.split(arguments.more) + variant_flags)
@@ -168,6 +186,7 @@ def main():
     parser.add_argument('--list', action='store_true')
     parser.add_argument('--data_dir')
     parser.add_argument('--class_names')
+    parser.add_argument('--base', default='flags/small_data.flags', help='file of the flags that the variants vary')
     parser.add_argument('--out', default=os.path.join(ROOT, 'logs', 'recipe'))
     parser.add_argument('--weights', help='to start the pretrained variants from; default: inception_v3.ckpt')
     parser.add_argument('--more', default='', metavar='FLAGS', help='more flags for all variants, as one argument')
@@ -187,7 +206,8 @@ def main():
         if getattr(arguments, name):
             setattr(arguments, name, os.path.abspath(getattr(arguments, name)))
     arguments.weights = arguments.weights or 'Data_zoo/inception_v3/inception_v3.ckpt'
-    rows, runs = [], [(name, seed) for name in arguments.variants or VARIANTS for seed in range(arguments.seeds)]
+    variants = arguments.variants or [name for name in VARIANTS if name not in MENDED]
+    rows, runs = [], [(name, seed) for name in variants for seed in range(arguments.seeds)]
     for name, seed in runs:  # all speeds at once, so that what else the machine does counts for all alike
         plan(arguments, name, seed)
     for name, seed in runs:
