@@ -106,6 +106,18 @@ def test_interrupt_finishes_the_step(shapes, tmp_path):
     assert max(event.step for event in tf.train.summary_iterator(events)) == steps(logs_dir)[0]
 
 
+def test_a_closed_terminal_stops_as_sigterm_does(shapes, tmp_path):
+    logs_dir = str(tmp_path)
+    process = start(*training(shapes, logs_dir, STEP_ONE, '--checkpoint_every=100000'))
+    wait_until(lambda: logged(logs_dir), process)
+    process.stdout.close()  # what it says from here on has no reader
+    for _ in range(2):
+        process.send_signal(signal.SIGHUP)
+        time.sleep(0.05)
+    assert process.wait(timeout=120) == EXIT_STOPPED
+    assert steps(logs_dir) == [logged(logs_dir)[-1]['step']]
+
+
 def test_interrupted_before_the_first_step(shapes, tmp_path):
     # What a shell starts in the background ignores SIGINT, and so would all that it starts.
     process = start(*training(shapes, tmp_path), preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))

@@ -6,6 +6,7 @@ the logs folder. Readers raise InputError for a damaged file.
 import contextlib
 import csv
 import json
+import math
 import operator
 import os
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from fcn.utils.errors import InputError
 from fcn.utils.files import write_csv
 
 NAMES = ('metrics.txt', 'metrics.json', 'confusion_matrix.csv', 'images.csv', 'pictures.json')
+PROGRESS_NUMBERS = ('step', 'seconds', 'loss', 'learning_rate', 'images_per_s', 'validation_loss',
+                    'validation_mean_iou')
 ImageScores = List[Tuple[str, Optional[float], Optional[float]]]  # name, pixel accuracy, mean IoU; None for n/a
 
 
@@ -82,18 +85,32 @@ def read_image_scores(path: str) -> ImageScores:
                 for name, accuracy, iou in _read_csv(path)[1:]]
 
 
-def read_progress(path: str) -> List[dict]:
-    """Returns the lines of `progress.jsonl`, less those that are cut short. Raises InputError."""
-    lines = []
-    with _reading(path), open(path, encoding='utf-8', errors='replace') as file:
-        for text in file:
-            try:
-                line = json.loads(text)
-                int(line['step'])
-                lines.append(line)
-            except (ValueError, TypeError, KeyError):  # the line being written when the run was killed
+def parse_progress(line: bytes) -> Optional[dict]:
+    """Returns the values of a line of `progress.jsonl`, or None of one that is cut short or damaged.
+
+    A validation's number that is not finite becomes None.
+    """
+    try:
+        values = json.loads(line.decode('utf-8'))
+        for name in PROGRESS_NUMBERS:
+            value = values['step'] if name == 'step' else values.get(name)
+            if value is None and name != 'step':
                 continue
-    return lines
+            if isinstance(value, bool) or not isinstance(value, int if name == 'step' else (int, float)):
+                return None
+            if not math.isfinite(value):
+                if not name.startswith('validation_'):
+                    return None
+                values[name] = None
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+        return None
+    return values
+
+
+def read_progress(path: str) -> List[dict]:
+    """Returns the lines of `progress.jsonl`, less those that are cut short or damaged. Raises InputError."""
+    with _reading(path), open(path, 'rb') as file:
+        return [values for values in map(parse_progress, file) if values]
 
 
 def read_metrics(path: str) -> dict:

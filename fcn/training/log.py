@@ -1,6 +1,7 @@
 """One writer that feeds the console, `progress.jsonl` and TensorBoard."""
 import contextlib
 import json
+import math
 import os
 import sys
 import time
@@ -8,7 +9,9 @@ from typing import Any, Dict, Iterator, Optional, Tuple, Union
 
 from tqdm import tqdm
 
+from fcn.reporting.result_files import parse_progress
 from fcn.training import tensorboard
+from fcn.utils.errors import printable
 from fcn.utils.files import write_atomic, writing
 from TensorflowUtils import tf
 
@@ -70,25 +73,26 @@ class TrainingLog:
     def _drop_lines_beyond(self, step):
         if not os.path.exists(self._path):
             return
-        lines = []
-        with open(self._path, encoding='utf-8') as file:
+        lines, damaged = [], 0
+        with open(self._path, 'rb') as file:
             for line in file:
-                try:
-                    values = json.loads(line)
-                    if values['step'] <= step:
-                        self.seconds = values['seconds']
-                        self._update_best(values)
-                        lines.append(line)
-                except (ValueError, TypeError, KeyError):  # the line being written when the run was killed
-                    continue
+                values = parse_progress(line)
+                if values is None:
+                    damaged += line.endswith(b'\n')  # else it was being written when the run was killed
+                elif values['step'] <= step:
+                    self.seconds = values.get('seconds') or self.seconds
+                    self._update_best(values)
+                    lines.append(json.dumps(values) + '\n')
+        if damaged:
+            print(f'note: {damaged} lines of {printable(self._path)} hold no numbers of a step, and are dropped')
         write_atomic(self._path, ''.join(lines))
 
     @contextlib.contextmanager
     def timing(self, images: int) -> Iterator[None]:
         """Times one step on a number of images. Validation and checkpoints are outside it, and so outside images/s."""
-        start = time.time()
+        start = time.perf_counter()
         yield
-        seconds = time.time() - start
+        seconds = time.perf_counter() - start
         self.seconds += seconds
         self._unlogged_images += images
         self._unlogged_seconds += seconds
@@ -99,7 +103,7 @@ class TrainingLog:
     def _update_best(self, values):
         """Remembers the best validation. Returns whether these values are the best so far."""
         measured = values.get('validation_mean_iou')
-        if measured is None or (self.best and self.best[0] >= measured):
+        if measured is None or values.get('validation_loss') is None or (self.best and self.best[0] >= measured):
             return False
         self.best = measured, values['step']
         return True
@@ -123,6 +127,10 @@ class TrainingLog:
         Raises:
           InputError: the file cannot be written.
         """
+        if not math.isfinite(values.get('validation_loss') or 0):
+            self.say(f'warning: the validation loss at step {values["step"]} is not finite; the network is not kept as '
+                     'the best, whatever its mean IoU. A smaller --learning_rate or --clip_gradient_norm=1 may help.')
+            values = dict(values, validation_loss=None)
         speed = round(self._unlogged_images / max(self._unlogged_seconds, 1e-9), 3)
         self._unlogged_images, self._unlogged_seconds = 0, 0.0
         values = dict(values, images_per_s=speed, seconds=round(self.seconds, 2))

@@ -1,4 +1,5 @@
 """A tidy stop: the signals that end a training run after the step, with a checkpoint."""
+import contextlib
 import os
 import signal
 import threading
@@ -29,12 +30,16 @@ def ignore_warning() -> None:
 
 
 class Signals:
-    """Within it, the first SIGTERM, SIGINT or SIGUSR1 is only noted in `received`; a second one ends the process.
+    """Within it, the first signal of HANDLED is only noted in `received`; a second one ends the process.
 
-    That one acts at once, without waiting for TensorFlow to return to Python: Python's own C handler writes the
+    Of REPEATED a second one means nothing: a terminal that is closed sends SIGHUP more than once, and a limit of
+    processor time SIGXCPU every second. SIGHUP stays ignored where nohup has it ignored.
+
+    A second one acts at once, without waiting for TensorFlow to return to Python: Python's own C handler writes the
     number of each signal to a pipe, which a thread reads. Raises KeyboardInterrupt where one got lost before.
     """
-    HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+    REPEATED = (signal.SIGHUP, signal.SIGXCPU)
+    HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1) + REPEATED
 
     def __init__(self):
         self.received = _warnings[0] if _warnings else None  # the signal's name
@@ -45,7 +50,8 @@ class Signals:
         reader, self._writer = os.pipe()
         os.set_blocking(self._writer, False)
         self._before_fd = signal.set_wakeup_fd(self._writer)
-        self._before = {number: signal.signal(number, lambda *_: None) for number in self.HANDLED}
+        self._before = {number: signal.signal(number, lambda *_: None) for number in self.HANDLED
+                        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN}
         threading.Thread(target=self._listen, args=(reader,), daemon=True).start()
         return self
 
@@ -53,15 +59,22 @@ class Signals:
         with open(reader, 'rb', buffering=0) as pipe:
             for byte in iter(lambda: pipe.read(1), b''):
                 name = signal.Signals(byte[0]).name
+                if self.received and byte[0] in self.REPEATED:
+                    continue
                 if self.received:
-                    os.write(2, f'\n{name} after {self.received}: stopped at once\n'.encode())
+                    _say(f'{name} after {self.received}: stopped at once')
                     os._exit(128 + byte[0])
                 self.received = name
-                os.write(2, f'\n{name}: finishing the step and saving; another signal stops at once, without saving\n'
-                         .encode())
+                _say(f'{name}: finishing the step and saving; another signal stops at once, without saving')
 
     def __exit__(self, *_):
         for number, handler in self._before.items():
             signal.signal(number, handler)
         signal.set_wakeup_fd(self._before_fd)
         os.close(self._writer)
+
+
+def _say(text):
+    """Writes a line to standard error at once, where there is one still."""
+    with contextlib.suppress(OSError):
+        os.write(2, f'\n{text}\n'.encode())

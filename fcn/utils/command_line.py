@@ -1,7 +1,9 @@
 """Parses and checks the command line before a flag is used, and turns what a command raises into an exit status."""
 import argparse
 import contextlib
+import io
 import math
+import os
 import sys
 import textwrap
 import traceback
@@ -37,6 +39,7 @@ def run(name: str, work: Callable[[], Optional[int]], debug: bool) -> int:
       work: function without arguments.
       debug: whether to print the stack trace too.
     """
+    _outlast_output()
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors='backslashreplace')  # a file name may hold what the terminal's encoding doesn't
     try:
@@ -47,6 +50,41 @@ def run(name: str, work: Callable[[], Optional[int]], debug: bool) -> int:
         status, message = explain(error)
         print(f'{name}: {message}', file=sys.stderr)
         return status
+
+
+class _LastingFile(io.FileIO):
+    """A file of which a failing write makes /dev/null: its reader, its terminal or the room on its disk is gone."""
+
+    def write(self, data: Any) -> Optional[int]:
+        """Returns the number of bytes written, all of them where they went nowhere."""
+        try:
+            return super().write(data)
+        except OSError as error:
+            with open(os.devnull, 'wb') as null:
+                os.dup2(null.fileno(), self.fileno())
+            if self.fileno() == 1:
+                print(f'note: standard output cannot be written ({error.strerror}), and is left out from here on',
+                      file=sys.stderr)
+            return len(data)
+
+
+def _outlast_output():
+    """Lets a command go on when nobody reads its output any more (`| head`, a closed terminal), or it has none."""
+    for name, number in ('stdout', 1), ('stderr', 2):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, 'w'))  # noqa: SIM115
+            try:
+                os.fstat(number)
+            except OSError:  # or the next file opened would be taken for it
+                os.dup2(getattr(sys, name).fileno(), number)
+        elif stream is getattr(sys, f'__{name}__'):
+            stream.flush()
+            raw = _LastingFile(stream.fileno(), 'w', closefd=False)
+            lasting = io.TextIOWrapper(raw if stream.write_through else io.BufferedWriter(raw), stream.encoding,
+                                       stream.errors, line_buffering=stream.line_buffering,
+                                       write_through=stream.write_through)
+            setattr(sys, name, lasting)
 
 
 def help_text(values: flags.FlagValues, doc: str, groups: Dict[str, str]) -> str:

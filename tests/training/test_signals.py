@@ -51,3 +51,28 @@ def test_interrupt_that_a_bare_except_swallows(handler, said):
     output = subprocess.check_output([sys.executable, '-c', SWALLOWED], universal_newlines=True,
                                      preexec_fn=lambda: signal.signal(signal.SIGINT, handler))
     assert output == said
+
+
+REPEATED = """
+import os, signal, sys, time
+sys.path.insert(0, %r)
+from fcn.training import signals
+with signals.Signals() as received:
+    for number in %s:
+        os.kill(os.getpid(), number)
+        time.sleep(0.3)
+    print(received.received)
+""" % (ROOT, '%s')
+
+
+@pytest.mark.parametrize('sent, ignored, status, received', [
+    ([signal.SIGHUP] * 3, False, 0, 'SIGHUP'), ([signal.SIGXCPU] * 3, False, 0, 'SIGXCPU'),
+    ([signal.SIGTERM, signal.SIGHUP], False, 0, 'SIGTERM'), ([signal.SIGHUP], True, 0, 'None'),
+    ([signal.SIGHUP, signal.SIGTERM], False, 128 + signal.SIGTERM, ''),
+    ([signal.SIGHUP, signal.SIGTERM], True, 0, 'SIGTERM')])
+def test_a_closed_terminal_and_a_limit_of_time(sent, ignored, status, received):
+    """They send their signal more than once; under nohup a closed terminal sends none that counts."""
+    done = subprocess.run([sys.executable, '-c', REPEATED % list(map(int, sent))], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, universal_newlines=True, preexec_fn=lambda: signal.signal(
+                              signal.SIGHUP, signal.SIG_IGN if ignored else signal.SIG_DFL))
+    assert (done.returncode, done.stdout.strip()) == (status, received), done.stderr
