@@ -3,6 +3,7 @@
     DIR/ADEChallengeData2016/images/training/NAME.jpg, images/validation/NAME.jpg
                              annotations/training/NAME.png, annotations/validation/NAME.png   grey, pixel value = label
 
+Images may have any extension of `fcn.data.image_files.EXTENSIONS`, annotations those of lossless formats.
 Its splits are 20,210 and 2,000 images. Label 0, 'other', counts neither in the loss nor in scores, as in the benchmark.
 
 Source: Zhou et al., Scene Parsing through ADE20K Dataset (2017), http://sceneparsing.csail.mit.edu/
@@ -14,10 +15,12 @@ from typing import Callable, List, Optional, Tuple
 import numpy as np
 
 from fcn.data.alike import Names
-from fcn.data.datasets import IMAGE_EXTENSIONS, Record, list_stems, must_download, record
+from fcn.data.datasets import Record, UnreadFiles, list_stems, must_download, note_without_image, record
+from fcn.data.image_files import ANNOTATION_EXTENSIONS, IMAGE_EXTENSIONS, UNREAD_EXTENSIONS
+from fcn.data.picture_folders import count_unread, describe
 from fcn.data.problems import Problem, report_problem
 from fcn.utils import download
-from fcn.utils.errors import InputError
+from fcn.utils.errors import InputError, printable
 
 DATA_DIR = 'Data_zoo/MIT_SceneParsing/'
 DATA_URL = 'https://data.csail.mit.edu/places/ADEchallenge/ADEChallengeData2016.zip'
@@ -99,13 +102,21 @@ def find_root(data_dir: str) -> Optional[str]:
 def _read_split(root, split, on_problem):
     """Lists the records of 'training' or 'validation'."""
     image_dir, annotation_dir = (os.path.join(root, kind, split) for kind in ('images', 'annotations'))
-    images, annotations = list_stems(image_dir, IMAGE_EXTENSIONS), list_stems(annotation_dir, ('.png',))
+    images, annotations = list_stems(image_dir, IMAGE_EXTENSIONS), list_stems(annotation_dir, ANNOTATION_EXTENSIONS)
+    others = list_stems(image_dir, UNREAD_EXTENSIONS)
+    left_out = describe(count_unread(path for stem, path in others.items() if stem not in images))
     if not images:
-        report_problem(on_problem, 'empty split', split, image_dir, f'{image_dir} holds no images.')
-    of_annotations = Names(annotations)
+        report_problem(on_problem, 'empty split', split, image_dir, f'{image_dir} holds no images'
+                       f'{f" but {left_out}" if left_out else ""}.')
+    elif left_out:
+        print(f'note: left out of {printable(image_dir)}: {left_out}')
+    if on_problem:
+        note_without_image(annotations, images)
+    of_annotations, unread = Names(annotations), UnreadFiles(annotation_dir)
     found = {stem: of_annotations.find(stem) for stem in images}
     for stem, path in images.items():
         if found[stem] is None:
             report_problem(on_problem, 'missing file', split, os.path.join(annotation_dir, stem + '.png'),
-                           f'The image {path} has no annotation: there is no {stem}.png in {annotation_dir}.')
+                           f'The image {path} has no annotation: there is no {stem}.png in {annotation_dir}.'
+                           + unread.advice(stem, 'a PNG whose pixel values are the labels'))
     return [record(path, annotations[found[stem]]) for stem, path in images.items() if found[stem] is not None]

@@ -4,6 +4,8 @@
                           SegmentationClass/NAME.png      palette or grey PNG, pixel value = label, 255 = void
                           ImageSets/Segmentation/train.txt, val.txt      one NAME a line
 
+Images may have any extension of `fcn.data.image_files.EXTENSIONS`, annotations those of lossless formats.
+
 DIR itself, or DIR/VOC2012, may also be the innermost folder. Where `trainaug.txt` and `SegmentationClassAug/` are
 present (the 10,582 images of Hariharan et al., Semantic contours from inverse detectors, 2011, less VOC's validation
 split) they are the training split. VOC's own splits are 1464 and 1449 images.
@@ -16,7 +18,8 @@ from typing import Callable, List, Optional, Tuple
 
 from fcn.data import split_files
 from fcn.data.alike import Names
-from fcn.data.datasets import IMAGE_EXTENSIONS, Record, list_stems, must_download, record
+from fcn.data.datasets import Record, UnreadFiles, list_stems, must_download, note_without_image, record
+from fcn.data.image_files import ANNOTATION_EXTENSIONS, IMAGE_EXTENSIONS
 from fcn.data.palettes import voc_palette
 from fcn.data.problems import Problem, report_problem
 from fcn.utils import download
@@ -74,7 +77,11 @@ def read_folder(data_dir: str, on_problem: Optional[Callable[[Problem], None]] =
         training = read_split(root, 'trainaug', augmented, on_problem)
     else:
         training = read_split(root, 'train', plain, on_problem)
-    return training, read_split(root, 'val', plain, on_problem)
+    validation = read_split(root, 'val', plain, on_problem)
+    if on_problem:
+        note_without_image(list_stems(plain, ANNOTATION_EXTENSIONS),
+                           list_stems(os.path.join(root, 'JPEGImages'), IMAGE_EXTENSIONS))
+    return training, validation
 
 
 def find_root(data_dir: str) -> Optional[str]:
@@ -107,7 +114,7 @@ def read_split(root: str, split: str, annotations: str,
                        f'The split file {path} is empty. It lists one image name a line, without extension.')
     folder = os.path.join(root, 'JPEGImages')
     images = list_stems(folder, IMAGE_EXTENSIONS)
-    labels = list_stems(annotations, ('.png',))
+    labels = list_stems(annotations, ANNOTATION_EXTENSIONS)
     found, left_out = split_files.find_images(lines, {stem: stem for stem in list(labels) + list(images)})
     if left_out:
         print(f'note: {left_out} lines of {printable(path)} end in -1, and are left out')
@@ -115,6 +122,7 @@ def read_split(root: str, split: str, annotations: str,
             report_problem(on_problem, 'empty split', part, path,
                            f'The split file {path} names no image: all its lines end in -1.')
     records, seen, of_images, of_labels = [], {}, Names(images), Names(labels)
+    unread, unread_labels = UnreadFiles(folder), UnreadFiles(annotations)
     for line in found:
         name = split_files.name_of(line.text) if line.key is None else line.key
         image, annotation = os.path.join(folder, name + '.jpg'), os.path.join(annotations, name + '.png')
@@ -126,11 +134,12 @@ def read_split(root: str, split: str, annotations: str,
         elif line.key is None or stem is None:
             report_problem(on_problem, 'missing file', part, image,
                            f'The split file {path} names {line.text} in line {line.number}, but there is no {name}.jpg '
-                           f'in {folder}.')
+                           f'in {folder}.{unread.advice(name, "JPEG or PNG")}')
         elif label is None:
             report_problem(on_problem, 'missing file', part, annotation,
                            f'The image {images[stem]} in line {line.number} of the split file {path} has no '
-                           f'annotation: there is no {name}.png in {annotations}.')
+                           f'annotation: there is no {name}.png in {annotations}.'
+                           + unread_labels.advice(name, 'a PNG whose pixel values are the labels'))
         else:
             records.append(record(images[stem], labels[label]))
         seen.setdefault(name, line.number)

@@ -29,7 +29,7 @@ def parser() -> command_line.Parser:
     flags = command_line.Parser('python -m fcn.own_data', allow_abbrev=False, description=__doc__.split('\n')[0])
     add = flags.add_argument
     add_path = functools.partial(add, type=command_line.path)
-    add_path('--images', required=True, metavar='FOLDER', help='Images; sub-folders count.')
+    add_path('--images', required=True, metavar='FOLDER', help='Images; sub-folders and links to folders count.')
     add_path('--masks', required=True, metavar='FOLDER', help='Masks; the same sub-folders and names.')
     add_path('--out', required=True, metavar='FOLDER', help='New folder, for the data set.')
     add_path('--colours', metavar='FILE', help='For colour masks: "R G B name" or "#rrggbb name" a line; void is no '

@@ -6,7 +6,7 @@ import zlib
 import numpy as np
 from PIL import Image, features
 
-from fcn.data import datasets
+from fcn.data import datasets, image_files
 from fcn.data.palettes import voc_palette
 
 HEIGHT, WIDTH = 24, 32
@@ -58,6 +58,28 @@ def encode(image, kind, **options):
     return encoded.getvalue()
 
 
+def encode_sun(pixels):
+    """A Sun raster file of uint8 RGB [H, W, 3] with an even width."""
+    height, width = pixels.shape[:2]
+    return struct.pack('>8I', 0x59a66a95, width, height, 24, pixels.size, 1, 0, 0) + pixels[..., ::-1].tobytes()
+
+
+def encode_qoi(pixels):
+    """A QOI file of uint8 RGB [H, W, 3], each pixel as it is."""
+    height, width = pixels.shape[:2]
+    whole = b''.join(b'\xfe' + pixel.tobytes() for pixel in pixels.reshape(-1, 3))
+    return b'qoif' + struct.pack('>2I2B', width, height, 3, 0) + whole + b'\0' * 7 + b'\1'
+
+
+def pictures_of_all_formats(pixels):
+    """{format: file} of every format that is read, of uint8 RGB [H, W, 3]; Pillow cannot write two of them."""
+    image, options = Image.fromarray(pixels), {'JPEG': {'quality': 98, 'subsampling': 0}, 'WEBP': {'lossless': True},
+                                               'AVIF': {'quality': 100, 'subsampling': '4:4:4'}}
+    by_hand = {'SUN': encode_sun, 'QOI': encode_qoi}
+    return {kind: by_hand[kind](pixels) if kind in by_hand else encode(image, kind, **options.get(kind, {}))
+            for kind in image_files.FORMATS}
+
+
 def photo():
     """uint8 [H, W, 3]: a gradient with some noise, so that every format has something to compress."""
     y, x = np.mgrid[:HEIGHT, :WIDTH]
@@ -97,7 +119,7 @@ def pngs():
 
 
 def other_pictures():
-    """TIFF, GIF, BMP, WebP, MPO: a picture's name does not bind its contents."""
+    """All formats: a picture's name does not bind its contents."""
     image = Image.fromarray(photo())
     palette, grey = image.convert('P'), np.asarray(image.convert('L'))
     pictures = {'raw.tif': encode(image, 'TIFF'), '16 bit.tif': encode(Image.fromarray(grey.astype('uint16')), 'TIFF'),
@@ -109,7 +131,8 @@ def other_pictures():
     if features.check('webp'):
         pictures.update({'turned.webp': encode(image, 'WEBP', exif=turning()),
                          'lossless.webp': encode(image, 'WEBP', lossless=True)})
-    pictures.update(('other.' + kind.lower(), encode(image, kind)) for kind in ('BMP', 'MPO'))
+    pictures['other.mpo'] = encode(image, 'MPO')
+    pictures.update(('other.' + kind.lower(), data) for kind, data in pictures_of_all_formats(photo()).items())
     return pictures
 
 

@@ -7,10 +7,11 @@ import pytest
 from PIL import Image
 
 import BatchDatSetReader as reader
-from fcn.data import stream
+from fcn.data import image_files, stream
 from fcn.data.cache import ImageCache
 from fcn.data.datasets import Dataset, record
 from fcn.data.palettes import voc_palette
+from picture_files import pictures_of_all_formats
 from TensorflowUtils import session_config, tf
 
 COLUMNS = 64  # largest width of `ramp`
@@ -327,6 +328,24 @@ def test_image_of_any_kind_arrives_as_rgb(tmp_path, name):
         rows = [row for row in range(5) if np.abs(found - expected[row:row + 8, labels[0, 0]:labels[0, 0] + 8]).max()
                 <= tolerance]
         assert rows, 'the crop is nowhere in the image'
+
+
+def test_images_of_every_format_are_trained_on_and_tested(tmp_path):
+    image, records = ramp(12, 20), []
+    labels = save(tmp_path / 'labels.png', column_of(image))
+    for extension in image_files.IMAGE_EXTENSIONS:
+        kind = next(kind for kind, extensions in image_files.EXTENSIONS.items() if extension in extensions)
+        records.append(record(str(tmp_path / ('x' + extension)), labels))
+        with open(records[-1]['image'], 'wb') as file:
+            file.write(pictures_of_all_formats(image)[kind])
+    photos = [record(one['image']) for one in records]
+    for found in evaluated(records), evaluated(photos):
+        assert len(found) == len(records)
+        for one in found:
+            error = np.abs(one['image'][0].astype(int) - image).mean()
+            assert error < 20, records[one['number'][0]]
+    taken = {tuple(batch['number']) for batch in batches(records, len(records), size=8, batch_size=1)}
+    assert len(taken) == len(records)
 
 
 def test_jpeg_is_decoded_as_pillow_does(tmp_path):

@@ -385,7 +385,7 @@ def test_bad_images_are_all_named(folder):
 # ---- pairs and names
 
 def pairs(folder, **arguments):
-    found, alone, suffix = image_pairs.find_pairs(folder.path + '/photos', folder.path + '/masks', **arguments)
+    found, alone, suffix, _ = image_pairs.find_pairs(folder.path + '/photos', folder.path + '/masks', **arguments)
     return [one.name for one in found], alone, suffix
 
 
@@ -413,7 +413,7 @@ def test_one_folder_for_both_and_one_in_the_other(folder):
     assert [one.key for one in image_pairs.find_pairs(photos, photos)[0]] == ['a']
     folder.save(as_grey(labels_of(0)), 'photos', 'masks', 'a.png')
     folder.save(as_grey(labels_of(0)), 'photos', '.hidden', 'a.png')
-    found, alone, _ = image_pairs.find_pairs(photos, photos + '/masks')
+    found, alone, _, _ = image_pairs.find_pairs(photos, photos + '/masks')
     assert [one.key for one in found] == ['a'] and alone == ['a_mask']
 
 
@@ -425,6 +425,85 @@ def test_images_without_mask_are_named(folder):
     assert '1 of 4 images have no mask' in said and '  p2\n' in said
     status, said = folder.run('--skip_bad_images')
     assert status == 0 and '1 without are left out' in said and 'p2' not in folder.labels()
+
+
+def test_linked_folders_hold_images_and_masks(folder):
+    for number in range(4):
+        folder.add('%s/%d' % ('ab'[number % 2], number), number)
+    for kind in ('photos', 'masks'):
+        os.rename('%s/%s/b' % (folder.path, kind), '%s/%s elsewhere' % (folder.path, kind))
+        os.symlink('../%s elsewhere' % kind, '%s/%s/b' % (folder.path, kind))
+        os.symlink('..', '%s/%s/a/up' % (folder.path, kind))
+    status, said = folder.run()
+    assert status == 0 and 'left out' not in said and 'same file' not in said, said
+    assert sorted(folder.labels()) == ['a__0', 'a__2', 'b__1', 'b__3']
+
+
+def test_images_that_links_reach_by_two_paths_are_remarked_on(folder):
+    for number in range(3):
+        folder.add('a/%d' % number, number)
+    for kind in ('photos', 'masks'):
+        os.symlink('a', '%s/%s/b' % (folder.path, kind))
+    status, said = folder.run()
+    assert status == 0 and 'note: links make 3 images the same file as another one' in said, said
+    assert 'photos/b/0.jpg and ' in said
+
+
+@pytest.mark.parametrize('extension', ['.jfif', '.jpe', '.ppm', '.jp2', '.dib', '.pcx', '.tga'])
+def test_images_and_masks_of_further_formats(folder, extension):
+    kind = next(kind for kind, extensions in image_files.EXTENSIONS.items() if extension in extensions)
+    mask_extension = '.png' if kind in image_files.LOSSY_FORMATS else extension
+    for number in range(2):
+        folder.save(Image.fromarray(pixels_of(number)), 'photos', f'{number}{extension}', format=kind)
+        folder.save(as_grey(labels_of(number)), 'masks', f'{number}{mask_extension}',
+                    format='PNG' if mask_extension == '.png' else kind)
+    status, said = folder.run()
+    assert status == 0 and 'left out' not in said, said
+    for number in range(2):
+        np.testing.assert_array_equal(folder.labels()[str(number)], labels_of(number))
+
+
+def test_what_is_left_out_is_counted_by_reason(folder):
+    for number in range(3):
+        folder.add('p%d' % number, number)
+    for name in ('x.heic', 'y.HEIC', 'z.psd', 'notes.txt', 'Thumbs.db', '.p0.jpg'):
+        folder.text('photos/' + name, '')
+    for name in ('p7.png', 'p8.png'):
+        folder.save(as_grey(labels_of(0)), 'masks', name)
+    folder.save(as_grey(labels_of(0)), 'masks', 'p1.jpg')  # a preview beside the mask
+    status, said = folder.run()
+    assert status == 0 and sorted(folder.labels()) == ['p0', 'p1', 'p2'], said
+    images, masks = [next(line for line in said.split('\n') if line.startswith('left out of --%s=' % kind))
+                     for kind in ('images', 'masks')]
+    for words in ('2 .heic files of a format that is not read (convert them to JPEG or PNG)', '1 .psd file of',
+                  '1 hidden picture: ', '2 files without a picture\'s extension: .db, .txt'):
+        assert words in images
+    assert '2 masks without an image: such as %s/masks/p7.png' % folder.path in masks
+    assert '1 lossy picture beside a mask' in masks
+
+
+def test_folder_of_pictures_that_are_not_read(folder):
+    folder.save(as_grey(labels_of(0)), 'masks', '0.png')
+    os.mkdir(folder.path + '/photos')
+    folder.text('photos/0.heic', '')
+    assert 'no picture but 1 .heic file of a format that is not read (convert it to JPEG or PNG)' in folder.refused()
+
+
+def test_pictures_without_the_suffix_are_counted(folder):
+    for number in range(2):
+        folder.add('p%d' % number, number, suffix='_labelIds')
+        folder.save(as_colours(labels_of(number)), 'masks', 'p%d_color.png' % number)
+    status, said = folder.run('--mask_suffix=_labelIds')
+    assert status == 0 and '2 pictures whose names do not end in _labelIds: such as ' in said, said
+    assert 'without an image' not in said
+
+
+def test_images_that_no_split_file_names_are_counted(folder):
+    for number in range(4):
+        folder.add(str(number), number)
+    files = ['--split_train=' + folder.text('t.txt', '0\n'), '--split_val=' + folder.text('v.txt', '1\n')]
+    status, said = folder.run(*files)
+    assert status == 0 and 'left out: 2 images that neither split file names, such as 2' in said, said
 
 
 def test_two_files_of_one_name(folder):
@@ -708,6 +787,7 @@ def test_test_images_and_other_folders_are_left_out_and_counted(folder):
     assert status == 0, said
     assert (listed(folder, 'train'), listed(folder, 'val')) == (['train__0', 'train__4', 'train__8'],
                                                                ['val__1', 'val__5'])
+    assert 'left out: 1 images without a mask in folders of neither split, such as test/2' in said
     assert 'left out: 1 images of test' in said and 'left out: 2 images of other folders (extra)' in said
     assert '--split_val' in said
 

@@ -74,6 +74,32 @@ def test_names_that_look_alike(root):
     assert os.path.basename(annotation) == 'cafe\u0301.png'
 
 
+def test_pictures_of_other_formats_are_read_or_named(root, capsys):
+    os.remove(str(root / 'images/training/with space.jpg'))
+    Image.fromarray(np.zeros((4, 6, 3), 'uint8')).save(str(root / 'images/training/with space.bmp'))
+    os.rename(str(root / 'annotations/validation/ADE_val_00000001.png'), str(root / 'x.png'))
+    Image.fromarray(np.full((4, 6), 150, 'uint8')).save(str(root / 'annotations/validation/ADE_val_00000001.tif'))
+    training, validation = mit.read_dataset(str(root))
+    assert stems(training) == TRAINING and stems(validation) == VALIDATION
+    assert np.all(open_annotation(validation[0]['annotation']) == 150) and capsys.readouterr().out == ''
+    os.rename(str(root / 'images/training/with space.bmp'), str(root / 'images/training/with space.heic'))
+    assert len(mit.read_dataset(str(root))[0]) == len(TRAINING) - 1
+    said = capsys.readouterr().out
+    assert '1 .heic file of a format that is not read (convert it to JPEG or PNG)' in said and 'with space.heic' in said
+    mit.read_dataset(str(root), on_problem=print)
+    assert 'note: annotations without an image: 1, such as' in capsys.readouterr().out
+    for name in os.listdir(str(root / 'images/validation')):
+        os.rename(str(root / 'images/validation' / name), str(root / 'images/validation' / (name[:-4] + '.heic')))
+    with raises('holds no images but 1 .heic file', 'convert it'):
+        mit.read_dataset(str(root))
+
+
+def test_annotation_of_a_format_that_is_not_read_is_named(root):
+    os.rename(str(root / 'annotations/training/with space.png'), str(root / 'annotations/training/with space.mat'))
+    with raises('there is no with space.png', 'with space.mat, which lies there', 'convert it to a PNG'):
+        mit.read_dataset(str(root))
+
+
 @pytest.mark.parametrize('above', [0, 1])
 def test_either_folder_may_be_named(root, above):
     training, validation = mit.read_dataset(str([root, root.parent][above]))

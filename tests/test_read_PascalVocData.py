@@ -103,7 +103,7 @@ def test_windows_line_ends_and_blank_lines(root):
     assert stems(voc.read_dataset(str(root))[0]) == TRAINING
 
 
-@pytest.mark.parametrize('extension', ['.jpeg', '.JPG', '.png'])
+@pytest.mark.parametrize('extension', ['.jpeg', '.JPG', '.png', '.jfif', '.bmp', '.PPM'])
 def test_images_may_be_of_other_kinds(root, extension):
     os.rename(str(root / 'JPEGImages/with space.jpg'), str(root / ('JPEGImages/with space' + extension)))
     assert voc.read_dataset(str(root))[0][1]['image'] == str(root / ('JPEGImages/with space' + extension))
@@ -130,6 +130,36 @@ def test_missing_image_is_named(root):
     os.remove(str(root / 'JPEGImages/x.y.jpg'))
     with raises('val.txt', 'names x.y', 'no x.y.jpg', root / 'JPEGImages'):
         voc.read_dataset(str(root))
+
+
+@pytest.mark.parametrize('name, line', [('with space', b'with space'), ('é_ü', 'é_ü.heic'.encode())])
+def test_image_of_a_format_that_is_not_read_is_named(root, name, line):
+    write(root / 'ImageSets/Segmentation/train.txt', b'2007_000032\n' + line + b'\n')
+    os.rename(str(root / f'JPEGImages/{name}.jpg'), str(root / f'JPEGImages/{name}.heic'))
+    with raises(f'there is no {name}.jpg', f'{name}.heic, which lies there', 'convert it to JPEG or PNG'):
+        voc.read_dataset(str(root))
+
+
+def test_annotations_of_other_formats(root):
+    folder = root / 'SegmentationClass'
+    os.remove(str(folder / 'with space.png'))
+    Image.fromarray(np.full((4, 6), 15, 'uint8')).save(str(folder / 'with space.tif'))
+    Image.fromarray(np.full((4, 6), 1, 'uint8')).save(str(folder / '2007_000032.bmp'))
+    annotations = [one['annotation'] for one in voc.read_dataset(str(root))[0]]
+    assert annotations[:2] == [str(folder / '2007_000032.png'), str(folder / 'with space.tif')], 'PNG goes first'
+    assert np.all(open_annotation(annotations[1]) == 15)
+    os.rename(str(folder / 'with space.tif'), str(folder / 'with space.npy'))
+    with raises('no annotation', 'with space.npy, which lies there', 'convert it to a PNG'):
+        voc.read_dataset(str(root))
+
+
+def test_annotations_without_image_are_counted_where_asked_for(root, capsys):
+    write(root / 'SegmentationClass/extra.png')
+    voc.read_dataset(str(root))
+    assert capsys.readouterr().out == ''
+    voc.read_dataset(str(root), on_problem=print)
+    said = capsys.readouterr().out
+    assert said.startswith('note: annotations without an image: 1, such as ') and said.endswith('extra.png\n')
 
 
 def test_all_faults_are_reported_where_asked_for(root):

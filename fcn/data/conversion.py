@@ -125,11 +125,21 @@ def convert(config: ConversionConfig) -> None:
 
 def choose_pairs(config: ConversionConfig) -> Tuple[List[Pair], Splits]:
     """Returns (list of Pairs, {'train': set of their keys, 'val': the same}). Raises InputError."""
-    pairs, without_mask, suffix = image_pairs.find_pairs(config.images, config.masks, config.mask_suffix,
-                                                         config.image_suffix)
+    pairs, without_mask, suffix, left_out = image_pairs.find_pairs(config.images, config.masks, config.mask_suffix,
+                                                                   config.image_suffix)
+    for line in left_out:
+        print(line)
+    repeated = image_pairs.find_repeated(pairs)
+    if repeated:
+        print(printable(f'note: links make {len(repeated)} images the same file as another one, such as '
+                        f'{repeated[0][0]} and {repeated[0][1]}: of such images in both splits, scores are too good'))
     if config.split_train:
         splits = image_pairs.split_by_files(pairs, config.split_train, config.split_val)
-        return [pair for pair in pairs if any(pair.key in splits[split] for split in SPLITS)], splits
+        listed = [pair for pair in pairs if any(pair.key in splits[split] for split in SPLITS)]
+        unlisted = sorted({pair.key for pair in pairs} - {pair.key for pair in listed}) + without_mask
+        if unlisted:
+            print(printable(f'left out: {len(unlisted)} images that neither split file names, such as {unlisted[0]}'))
+        return listed, splits
     folders = None if config.split_by_chance else image_pairs.find_split_folders(pairs)
     if folders:
         pairs, without_mask, splits = take_split_folders(pairs, without_mask, folders)
@@ -171,6 +181,10 @@ def take_split_folders(pairs: List[Pair], without_mask: List[str], folders: Dict
     splits = {'train': set(by_kind['train']), 'val': set(by_kind[validation])}
     taken = splits['train'] | splits['val']
     lacking = image_pairs.split_by_folders(without_mask, folders)
+    others = [key for kind, keys in lacking.items() if kind not in ('train', validation) for key in keys]
+    if others:
+        print(printable(f'left out: {len(others)} images without a mask in folders of neither split, such as '
+                        f'{others[0]}'))
     return [pair for pair in pairs if pair.key in taken], sorted(lacking['train'] + lacking[validation]), splits
 
 

@@ -10,12 +10,12 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from fcn.data.alike import Names
+from fcn.data.alike import Names, composed
 from fcn.data.class_lists import is_void_name, parse_class_names, parse_plain
+from fcn.data.image_files import IMAGE_EXTENSIONS
 from fcn.utils.errors import InputError, printable
 from fcn.utils.files import read_text
 
-IMAGE_EXTENSIONS = ('.jpg', '.jpeg', '.png')
 LONGEST_TEXT = 1 << 20  # most characters of a file of class names
 
 Record = Dict[str, Optional[str]]
@@ -150,18 +150,46 @@ def must_download(data_dir: str, default_dir: str, data_url: Optional[str]) -> b
 def list_stems(folder: str, extensions: Sequence[str]) -> Dict[str, str]:
     """Maps the stems of a folder's files with one of the extensions to their paths, sorted. Raises InputError.
 
-    Companions that macOS writes are left out, see `is_companion`. Lists the folder once: 20,000 questions to a network
-    file system would take minutes.
+    Of several files with one stem the one counts whose extension comes first. Companions that macOS writes are left
+    out, see `is_companion`. Lists the folder once: 20,000 questions to a network file system would take minutes.
     """
     if not os.path.isdir(folder):
         raise InputError(f'There is no folder {folder}; it is a part of the data set\'s layout.')
-    stems = {}
+    stems, ranks, found = {}, {extension: rank for rank, extension in enumerate(extensions)}, {}
     for name in sorted(os.listdir(folder)):
         stem, extension = os.path.splitext(name)
-        path = os.path.join(folder, name)
-        if extension.lower() in extensions and not is_companion(path):
-            stems.setdefault(stem, path)
+        path, rank = os.path.join(folder, name), ranks.get(extension.lower())
+        if rank is not None and not is_companion(path) and rank < found.get(stem, len(ranks)):
+            stems[stem], found[stem] = path, rank
     return stems
+
+
+class UnreadFiles:
+    """The files of a folder that are of no format that is read, for messages about a picture that is not there."""
+
+    def __init__(self, folder: str):
+        self._folder, self._files = folder, None
+
+    def advice(self, stem: str, form: str) -> str:
+        """Returns what to say of a file with this stem, to follow a message; '' where there is none.
+
+        form: what to convert it to, such as 'JPEG or PNG'.
+        """
+        if self._files is None:  # the folder is listed once
+            names = [name for name in sorted(os.listdir(self._folder)) if not name.startswith('.')
+                     and os.path.splitext(name)[1].lower() not in IMAGE_EXTENSIONS + ('',)]
+            self._files = {os.path.splitext(name)[0]: name for name in names}
+        found = Names(self._files).find(stem)
+        return (f' {self._files[found]}, which lies there, is of no format that is read: convert it to {form}.'
+                if found else '')
+
+
+def note_without_image(annotations: Dict[str, str], images: Dict[str, str]) -> None:
+    """Prints how many annotations have no image, where there are any. annotations, images: {stem: path}."""
+    looks = {composed(stem) for stem in images}
+    alone = [path for stem, path in annotations.items() if composed(stem) not in looks]
+    if alone:
+        print(printable(f'note: annotations without an image: {len(alone)}, such as {alone[0]}'))
 
 
 def is_companion(path: str) -> bool:

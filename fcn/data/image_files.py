@@ -10,9 +10,36 @@ from typing import Iterator, Optional, Tuple
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+try:
+    from PIL import AvifImagePlugin
+    READS_AVIF = AvifImagePlugin.SUPPORTED
+except ImportError:  # before Pillow 11.3
+    READS_AVIF = False
+
 from fcn.utils.errors import InputError
 
-FORMATS = ('JPEG', 'PNG', 'BMP', 'GIF', 'TIFF', 'WEBP', 'PPM', 'TGA')  # Pillow's; for EPS, say, it runs another program
+# Pillow's formats, in the order in which it tries them, and their extensions. For others, such as EPS, it runs another
+# program, or reads a file of data. Files of the last two do not say clearly what they are.
+EXTENSIONS = {
+    'JPEG': ('.jpg', '.jpeg', '.jpe', '.jfif', '.mpo'), 'PNG': ('.png', '.apng'), 'BMP': ('.bmp',), 'DIB': ('.dib',),
+    'GIF': ('.gif',), 'TIFF': ('.tif', '.tiff'), 'WEBP': ('.webp',), 'PPM': ('.ppm', '.pgm', '.pbm', '.pnm'),
+    'JPEG2000': ('.jp2', '.j2k', '.jpf', '.jpx', '.jpc', '.j2c'), 'AVIF': ('.avif',), 'SGI': ('.sgi',),
+    'SUN': ('.ras',), 'QOI': ('.qoi',), 'TGA': ('.tga',), 'PCX': ('.pcx',)}
+if not READS_AVIF:
+    del EXTENSIONS['AVIF']
+FORMATS = tuple(EXTENSIONS)
+LOSSY_FORMATS = {'JPEG': 'a JPEG', 'JPEG2000': 'a JPEG 2000', 'AVIF': 'an AVIF'}  # those that annotations cannot have
+IMAGE_EXTENSIONS = sum(EXTENSIONS.values(), ())
+LOSSY_EXTENSIONS = sum((EXTENSIONS.get(kind, ()) for kind in LOSSY_FORMATS), ())
+# PNG first: of an annotation's name and several extensions, the first is the annotation, and another one a preview.
+ANNOTATION_EXTENSIONS = tuple(sorted(IMAGE_EXTENSIONS, key=lambda extension: (
+    extension != '.png', extension in LOSSY_EXTENSIONS)))
+# Of pictures that are not read: Pillow cannot, or not safely, or what they hold is no 8 or 16 bits a channel.
+UNREAD_EXTENSIONS = tuple(extension for extension in (
+    '.ai', '.arw', '.avif', '.avifs', '.bpg', '.cin', '.cr2', '.cr3', '.cur', '.dcm', '.dcx', '.dds', '.dng', '.dpx',
+    '.emf', '.eps', '.exr', '.fit', '.fits', '.hdr', '.heic', '.heics', '.heif', '.hif', '.icns', '.ico', '.j2p',
+    '.jls', '.jxl', '.jxr', '.nef', '.nrw', '.orf', '.pcd', '.pdf', '.pef', '.pfm', '.psb', '.psd', '.raf', '.rgb',
+    '.rw2', '.srw', '.svg', '.wdp', '.wmf', '.xbm', '.xcf', '.xpm') if extension not in IMAGE_EXTENSIONS)
 
 # Pillow's names of the compressions of TIFF files that change pixels.
 LOSSY_TIFF = {'jpeg': 'JPEG', 'tiff_jpeg': 'JPEG', 'webp': 'WebP', 'tiff_sgilog': 'SGI log', 'tiff_sgilog24': 'SGI log'}
@@ -54,7 +81,7 @@ def reading(path: str, what: str) -> Iterator[None]:
         raise _too_large(path, pixels.group() if pixels else 'too many') from None
     except Exception as error:  # Pillow's decoders raise many kinds: OSError, SyntaxError, ValueError, struct.error ...
         if isinstance(error, UnidentifiedImageError):  # whose own text names an object in memory, not the file
-            error = 'its contents are of no picture format that is known' if os.path.getsize(path) else 'it is empty'
+            error = _describe_unknown(path)
         noun = 'a picture' if what == 'image' else 'an annotation'
         reason = str(error) or type(error).__name__
         raise BadFile('unreadable ' + what, path, f'{path} cannot be read as {noun}: {reason}. Replace the file or '
@@ -157,6 +184,15 @@ def _orientation(image):
     return orientation if orientation in _TURNS else 1
 
 
+def _describe_unknown(path):
+    """Returns what is wrong with a file that is no picture to Pillow, whatever its name."""
+    with open(path, 'rb') as file:
+        start = file.read(12)
+    if start[4:8] == b'ftyp':  # such as a telephone's HEIC that was renamed
+        return 'its contents are HEIC, AVIF or a video, which are not read; convert it to JPEG or PNG'
+    return 'its contents are of no picture format that is known' if start else 'it is empty'
+
+
 def _too_large(path, pixels):
     return BadFile('too large a picture', path, f'{path} is too large a picture: it has {pixels} pixels, and '
                    f'{Image.MAX_IMAGE_PIXELS} are the most. Scale it down.')
@@ -165,8 +201,10 @@ def _too_large(path, pixels):
 def _refuse_lossy(path, image, data):
     """Raises BadFile for an annotation whose compression changes pixels, whatever its name. Arguments: of `opened`."""
     compression = None
-    if image.format in ('JPEG', 'MPO'):
-        compression = f'is a JPEG{" of several pictures (MPO)" if image.format == "MPO" else ""}'
+    if image.format == 'MPO':
+        compression = 'is a JPEG of several pictures (MPO)'
+    elif image.format in LOSSY_FORMATS:
+        compression = 'is ' + LOSSY_FORMATS[image.format]
     elif image.format == 'TIFF' and image.info.get('compression') in LOSSY_TIFF:
         compression = f'is a TIFF with {LOSSY_TIFF[image.info["compression"]]} compression inside'
     elif image.format == 'WEBP' and _is_lossy_webp(path, data):

@@ -9,17 +9,19 @@ from typing import Dict, List, Optional, Set, Tuple
 
 from fcn.data import split_files
 from fcn.data.alike import by_look, composed
-from fcn.data.datasets import IMAGE_EXTENSIONS
+from fcn.data.image_files import IMAGE_EXTENSIONS, LOSSY_EXTENSIONS
+from fcn.data.picture_folders import LeftOut, describe, file_id, list_pictures
 from fcn.utils.errors import InputError, printable
 
-EXTENSIONS = IMAGE_EXTENSIONS + ('.bmp', '.gif', '.pgm', '.ppm', '.tga', '.tif', '.tiff', '.webp')
-# What the mask's name has more than the image's; the last three are of masks named photo.jpg.png.
+# What the mask's name has more than the image's; the extensions are of masks named photo.jpg.png.
 SUFFIXES = ('', '_mask', '_masks', '_gt', '_GT', '_label', '_labels', '_L', '_seg', '_segmentation', '_annotation',
-            '-mask', '-gt', '-label', '-labels', '.jpg', '.jpeg', '.png')
+            '-mask', '-gt', '-label', '-labels') + IMAGE_EXTENSIONS
 SPLITS = ('train', 'val')
 # Folders of ready-made splits, in lower case, and what they hold.
 SPLIT_FOLDERS = {'train': 'train', 'training': 'train', 'val': 'val', 'valid': 'val', 'validation': 'val',
                  'test': 'test', 'testing': 'test'}
+PREVIEW = 'lossy picture beside a mask of the same name', 'lossy pictures beside masks of the same names'
+ALONE = 'mask without an image', 'masks without an image'
 MOST_LINES = 50  # of a list of faults
 LONGEST_NAME = 240  # bytes of a name; a file's may have 255, with what is added to it
 
@@ -40,23 +42,24 @@ class Pair:
 
 
 def find_pairs(image_dir: str, mask_dir: str, mask_suffix: Optional[str] = None,
-               image_suffix: str = '') -> Tuple[List[Pair], List[str], str]:
+               image_suffix: str = '') -> Tuple[List[Pair], List[str], str, List[str]]:
     """Finds the mask of each image: the file of the same folder and name, image_suffix exchanged for mask_suffix.
 
     Args:
-      image_dir, mask_dir: folders, sub-folders included. They may be the same folder, or one in the other.
+      image_dir, mask_dir: folders, sub-folders and links to others included. They may be the same folder, or one in
+        the other.
       mask_suffix: what ends the masks' names; None: the suffix of SUFFIXES that finds the most.
       image_suffix: what ends the images' names; files that lack it are no images.
 
     Returns:
-      (Pairs sorted by key, names of images without a mask, the suffix).
+      (Pairs sorted by key, names of images without a mask, the suffix, lines that say what else was left out).
 
     Raises:
-      InputError: no image has a mask, or there are two files for one.
+      InputError: there is no such folder, no image has a mask, or there are two files for one.
     """
     same = os.path.realpath(image_dir) == os.path.realpath(mask_dir)
-    images, images_twice = list_pictures(image_dir, None if same else mask_dir)
-    masks, masks_twice = list_pictures(mask_dir, None if same else image_dir, lossless_first=True)
+    images, images_twice, of_images = _list_by_key(image_dir, None if same else mask_dir)
+    masks, masks_twice, of_masks = _list_by_key(mask_dir, None if same else image_dir, lossless_first=True)
     stems = {key: key[:len(key) - len(image_suffix)] for key in images if key.endswith(image_suffix)}
     suffixes = [mask_suffix] if mask_suffix is not None else SUFFIXES[1:] if same else SUFFIXES
     looks = {composed(key) for key in masks}
@@ -68,40 +71,72 @@ def find_pairs(image_dir: str, mask_dir: str, mask_suffix: Optional[str] = None,
                                   set(masks) - set(matched.values())))
     if not matched:
         advice = ' In one folder for both it needs one.' if same else ''
-        raise InputError(f'No image of --images={image_dir} ({_example(images)}) has a mask in --masks={mask_dir} '
-                         f'({_example(masks)}). A mask has its image\'s name and sub-folder, and perhaps a suffix such '
-                         f'as _mask; say which with --mask_suffix.{advice}')
+        raise InputError(f'No image of --images={image_dir} ({_example(images, of_images)}) has a mask in '
+                         f'--masks={mask_dir} ({_example(masks, of_masks)}). A mask has its image\'s name and '
+                         f'sub-folder, and perhaps a suffix such as _mask; say which with --mask_suffix.{advice}')
     raise_faults('names are of two files each, and nothing says which one to take',
                  [images_twice[key] for key in sorted(matched) if key in images_twice] +
                  [masks_twice[key] for key in sorted(matched.values()) if key in masks_twice])
     pairs = _name_pairs([(key, images[key], masks[matched[key]]) for key in sorted(matched)])
-    return pairs, sorted(set(stems) - set(matched)), suffix
+    unused = set(masks) - set(matched.values())
+    if same:
+        of_images = {}  # of_masks says the same
+        unused = {key for key in unused if suffix and key.endswith(suffix)}
+    else:
+        _add(of_images, _without(image_suffix),
+             [images[key] for key in images if not key.endswith(image_suffix)])
+    _add(of_masks, ALONE, [masks[key] for key in unused if key.endswith(suffix)])
+    _add(of_masks, _without(suffix),
+         [masks[key] for key in unused if not key.endswith(suffix)])
+    lines = [f'left out of {flag}={printable(folder)}: {describe(left_out)}' for flag, folder, left_out in
+             (('--images', image_dir, of_images), ('--masks', mask_dir, of_masks)) if left_out]
+    return pairs, sorted(set(stems) - set(matched)), suffix, lines
 
 
-def list_pictures(folder: str, apart: Optional[str] = None,
-                  lossless_first: bool = False) -> Tuple[Dict[str, str], Dict[str, str]]:
+def find_repeated(pairs: List[Pair]) -> List[Tuple[str, str]]:
+    """Returns (image, an earlier image) of the Pairs whose images are one file, which links reach by both paths."""
+    first, repeated = {}, []
+    for pair in pairs:
+        earlier = first.setdefault(file_id(pair.image) or pair.image, pair.image)
+        if earlier != pair.image:
+            repeated.append((pair.image, earlier))
+    return repeated
+
+
+def _list_by_key(folder: str, apart: Optional[str] = None,
+                 lossless_first: bool = False) -> Tuple[Dict[str, str], Dict[str, str], LeftOut]:
     """Finds the pictures in a folder and its sub-folders, hidden ones and the folder `apart` left out.
 
-    lossless_first: a JPEG counts only where no other file has its name.
+    lossless_first: a JPEG, or another lossy picture, counts only where no other file has its name.
 
     Returns:
-      ({path in the folder without extension: path}, {the same: text} of the pictures that are of two files).
+      ({path in the folder without extension: path}, {the same: text} of the pictures that are of two files, what was
+      left out).
     """
     if not os.path.isdir(folder):
         raise InputError(f'There is no folder {folder}.')
-    pictures, twice, apart = {}, {}, apart and os.path.realpath(apart)
-    for parent, folders, files in os.walk(folder):
-        folders[:] = [name for name in sorted(folders)
-                      if not name.startswith('.') and os.path.realpath(os.path.join(parent, name)) != apart]
-        for file in sorted(files, key=lambda name: (lossless_first and _is_jpeg(name), name)):
-            stem, extension = os.path.splitext(file)
-            if extension.lower() in EXTENSIONS and not file.startswith('.'):
-                path = os.path.join(parent, file)
-                key = os.path.relpath(os.path.join(parent, stem), folder)
-                first = pictures.setdefault(key, path)
-                if first != path and not (lossless_first and _is_jpeg(path)):
-                    twice[key] = f'{first} and {path}'
-    return pictures, twice
+    pictures, twice, previews = {}, {}, []
+    paths, left_out = list_pictures(folder, apart)
+    for path in sorted(paths, key=lambda path: (lossless_first and _is_lossy(path), path)):
+        key = os.path.relpath(os.path.splitext(path)[0], folder)
+        first = pictures.setdefault(key, path)
+        if first != path and lossless_first and _is_lossy(path):
+            previews.append(path)
+        elif first != path:
+            twice[key] = f'{first} and {path}'
+    _add(left_out, PREVIEW, previews)
+    return pictures, twice, left_out
+
+
+def _without(suffix):
+    """Returns the Reason of pictures whose names lack a suffix."""
+    return f'picture whose name does not end in {suffix}', f'pictures whose names do not end in {suffix}'
+
+
+def _add(left_out, reason, paths):
+    """Adds paths to what was left out, where there are any."""
+    if paths:
+        left_out[reason] = paths
 
 
 def split_by_chance(pairs: List[Pair], share: float, seed: int) -> Dict[str, Set[str]]:
@@ -191,12 +226,14 @@ def print_list(faults: List[str]) -> None:
         print(f'  ... and {len(faults) - MOST_LINES} more', file=sys.stderr)
 
 
-def _is_jpeg(path):
-    return path.lower().endswith(('.jpg', '.jpeg'))
+def _is_lossy(path):
+    return path.lower().endswith(LOSSY_EXTENSIONS)
 
 
-def _example(pictures):
-    return f'{len(pictures)} pictures, such as {min(pictures.values())}' if pictures else 'no picture'
+def _example(pictures, left_out):
+    if pictures:
+        return f'{len(pictures)} pictures, such as {min(pictures.values())}'
+    return f'no picture but {describe(left_out)}' if left_out else 'no picture'
 
 
 def _match_by_look(wanted, masks):

@@ -4,17 +4,16 @@ import glob
 import os
 from typing import List
 
-from fcn.data.datasets import IMAGE_EXTENSIONS, Record, is_companion, record
-from fcn.utils.errors import InputError
-
-EXTENSIONS = IMAGE_EXTENSIONS + ('.bmp', '.gif', '.tif', '.tiff', '.webp')
+from fcn.data.datasets import Record, record
+from fcn.data.picture_folders import NO_PICTURE, describe, list_pictures
+from fcn.utils.errors import InputError, printable
 
 
 def list_photos(image_dir: str) -> List[Record]:
-    """Lists pictures as records without annotation, sorted.
+    """Lists pictures as records without annotation, sorted. Prints how many a folder holds that are left out.
 
     Args:
-      image_dir: a folder (its sub-folders too), a file, or a glob such as 'photos/*.jpg'.
+      image_dir: a folder (its sub-folders and links too, each folder once), a file, or a glob such as 'photos/*.jpg'.
 
     Returns:
       Records whose 'filename' is the path below the folder, without extension; with it where two would be the same.
@@ -24,9 +23,12 @@ def list_photos(image_dir: str) -> List[Record]:
     """
     if os.path.isdir(image_dir):
         root = image_dir
-        paths = [path for path in _files(image_dir) if path.lower().endswith(EXTENSIONS) and not is_companion(path)]
+        paths, left_out = list_pictures(image_dir, once=True, hidden=True)
         if not paths:
-            raise InputError(f'--image_dir={image_dir} holds no picture (.jpg, .png, .tif, ...).')
+            raise InputError(f'--image_dir={image_dir} holds no picture (.jpg, .png, .tif, ...)'
+                             f'{f" but {describe(left_out)}" if left_out else ""}.')
+        if set(left_out) - {NO_PICTURE}:
+            print(f'left out of --image_dir={printable(image_dir)}: {describe(left_out)}')
     else:
         paths = [image_dir] if os.path.isfile(image_dir) else [
             path for path in glob.glob(image_dir, recursive=True) if os.path.isfile(path)]
@@ -40,16 +42,3 @@ def list_photos(image_dir: str) -> List[Record]:
     times = collections.Counter(stems)
     return [dict(record(path), filename=name if times[stem] > 1 else stem)
             for path, name, stem in zip(paths, names, stems)]  # a.jpg and a.png must not become the same a.png
-
-
-def _files(root):
-    """Lists the files of a folder and its sub-folders, links followed, each folder once: links may make circles."""
-    seen, paths = set(), []
-    for folder, folders, names in os.walk(root, followlinks=True):
-        status = os.stat(folder)
-        if (status.st_dev, status.st_ino) in seen:
-            folders.clear()
-        else:
-            seen.add((status.st_dev, status.st_ino))
-            paths += [os.path.join(folder, name) for name in names]
-    return paths

@@ -8,10 +8,11 @@ import re
 from typing import Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
 from fcn.data.alike import Names, composed
+from fcn.data.image_files import IMAGE_EXTENSIONS, UNREAD_EXTENSIONS
 from fcn.utils.files import read_text
 
 LONGEST_TEXT = 1 << 25  # characters
-PICTURES = '(?:jpe?g|jpe|jfif|png|bmp|gif|tiff?|webp|p[bgnp]m|tga|heic|heif|avif|jp2)'
+PICTURES = f'(?:{"|".join(extension[1:] for extension in IMAGE_EXTENSIONS + UNREAD_EXTENSIONS)})'
 _FLAGGED = re.compile(r'(.*\S)[\s,;]+(-1|0|1)$')
 _PICTURE = re.compile(rf'.*\.{PICTURES}$', re.IGNORECASE)
 _COLUMNS = re.compile(r'[,;\t]|\s+')

@@ -9,6 +9,7 @@ from PIL import Image, TiffImagePlugin, features
 from conftest import ROOT
 from fcn.data import annotation_check, annotations, colour_masks, datasets, image_files, inspection
 from fcn.data.palettes import voc_palette
+from picture_files import pictures_of_all_formats
 from small_files import cut, noise, raises, save, write
 
 LABELS = np.array([[0, 1, 2], [2, 255, 0]], 'uint8')
@@ -82,12 +83,50 @@ def test_turned_tiff_is_turned_once(tmp_path, orientation):
     annotation_check.check_record(datasets.record(path, labels), dataset())
 
 
-@pytest.mark.parametrize('kind', ['EPS', 'PCX', 'IM'])
+@pytest.mark.parametrize('kind', ['EPS', 'PDF', 'IM'])
 def test_only_the_usual_formats_are_opened(tmp_path, kind):
     """Pillow would look for other programs to read some of the others."""
     path = save(tmp_path / 'x.jpg', noise(20, 30, (3,)), format=kind)
     with raises(path, 'no picture format that is known'):
         image_files.open_image(path)
+
+
+@pytest.mark.parametrize('extension', image_files.IMAGE_EXTENSIONS)
+def test_every_extension_that_is_listed_is_read(tmp_path, extension):
+    kind = next(kind for kind, extensions in image_files.EXTENSIONS.items() if extension in extensions)
+    tolerance = 12 if kind in ('JPEG', 'AVIF') else 0
+    path = tmp_path / ('x' + extension)
+    write(path, pictures_of_all_formats(colour_ramp())[kind])
+    read = image_files.open_image(str(path))
+    assert read.dtype == 'uint8'
+    np.testing.assert_allclose(read.astype(int), colour_ramp().astype(int), atol=tolerance)
+    if kind in image_files.LOSSY_FORMATS:
+        with raises(path, f'is {image_files.LOSSY_FORMATS[kind]}', 'as PNG'):
+            annotations.open_annotation(str(path))
+
+
+def test_heic_under_another_name_is_told(tmp_path):
+    write(tmp_path / 'x.jpg', b'\0\0\0\x18ftypheic\0\0\0\0mif1heic')
+    with raises(tmp_path / 'x.jpg', 'its contents are HEIC', 'convert it to JPEG or PNG'):
+        image_files.open_image(str(tmp_path / 'x.jpg'))
+
+
+def test_extensions_are_told_apart():
+    listed = image_files.IMAGE_EXTENSIONS + image_files.UNREAD_EXTENSIONS
+    assert len(set(listed)) == len(listed)
+    for name in ('.jfif', '.jpe', '.ppm', '.pgm', '.pbm', '.bmp', '.dib', '.tga', '.webp', '.tif', '.gif', '.jp2'):
+        assert name in image_files.IMAGE_EXTENSIONS
+    assert '.heic' in image_files.UNREAD_EXTENSIONS and '.eps' in image_files.UNREAD_EXTENSIONS
+    assert sorted(image_files.ANNOTATION_EXTENSIONS) == sorted(image_files.IMAGE_EXTENSIONS)
+    assert image_files.ANNOTATION_EXTENSIONS.index('.png') == 0
+
+
+@pytest.mark.parametrize('kind', ['BMP', 'DIB', 'TIFF', 'PPM', 'SGI', 'TGA', 'PCX'])
+@pytest.mark.parametrize('width', [4, 6, 7])
+def test_grey_annotations_of_lossless_formats_hold_labels(tmp_path, kind, width):
+    labels = np.resize(LABELS, (5, width))
+    path = save(tmp_path / 'x', labels, format=kind)
+    np.testing.assert_array_equal(annotations.open_annotation(path), labels)
 
 
 @pytest.mark.parametrize('kind', ['PPM', 'TGA'])

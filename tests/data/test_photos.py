@@ -32,6 +32,26 @@ def test_file_and_pattern(folder):
     assert names(os.path.relpath(folder)) == names(folder)
 
 
+def test_linked_folders_and_what_is_left_out(folder, tmp_path, capsys):
+    assert names(folder) and capsys.readouterr().out == '', 'notes.txt is not worth a line'
+    os.symlink('b', os.path.join(folder, 'link'))
+    os.symlink('..', os.path.join(folder, 'b', 'up'))
+    for name in ('1.heic', '2.heic', 'y.jfif', 'y.ppm'):
+        (tmp_path / name).write_bytes(b'')
+    assert sorted(names(folder)) == sorted(['B', 'a b', 'b/deep/z', 'b/w', 'b/z.bmp', 'b/z.gif', 'z', 'é', 'y.jfif',
+                                            'y.ppm']), 'each folder once'
+    said = capsys.readouterr().out
+    assert said.startswith(f'left out of --image_dir={folder}: ') and said.count('\n') == 1
+    for words in ('2 .heic files of a format that is not read (convert them to JPEG or PNG)',
+                  f'1 folder listed already, that a link reaches again: {folder}/link',
+                  'without a picture\'s extension: .txt'):
+        assert words in said
+    os.mkdir(os.path.join(folder, 'iphone'))
+    (tmp_path / 'iphone' / '1.HEIC').write_bytes(b'')
+    with pytest.raises(InputError, match='holds no picture .* but 1 .heic file of a format that is not read .*convert'):
+        names(os.path.join(folder, 'iphone'))
+
+
 @pytest.mark.parametrize('name, words', [('none', 'no folder and no picture'), ('*.xyz', 'matches none'),
                                          ('empty', 'holds no picture')])
 def test_nothing_there(folder, name, words):
