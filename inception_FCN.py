@@ -538,7 +538,8 @@ def run(argv: List[str]) -> int:
     if mode.trains:
         signals.expect_warning()
     with contextlib.ExitStack() as stack:
-        workers = stack.enter_context(fcn_workers.join(os.environ, FLAGS.cluster_timeout))
+        workers = stack.enter_context(fcn_workers.join(
+            os.environ, FLAGS.cluster_timeout, [FLAGS.logs_dir, FLAGS.results_dir]))
         config, of_run = configure(mode)
         if not workers.chief and not mode.shared:
             return 0

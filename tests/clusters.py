@@ -25,9 +25,10 @@ def environment(addresses, index):
         {'cluster': {'worker': addresses}, 'task': {'type': 'worker', 'index': index}}))
 
 
-def start_worker(command, addresses, index):
+def start_worker(command, addresses, index, **more):
+    """Starts a command as one worker, with `more` environment variables."""
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True,
-                            env=environment(addresses, index))
+                            env=dict(environment(addresses, index), **more))
 
 
 def start_workers(command, count):

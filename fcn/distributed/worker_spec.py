@@ -5,12 +5,13 @@ import re
 import socket
 import subprocess
 from dataclasses import dataclass
-from typing import List, Mapping, Optional, Tuple
+from typing import Any, List, Mapping, Optional, Tuple
 
 from fcn.utils.errors import InputError
 
 # Ports at which a chief under SLURM listens: 16000 to 31999, out of the system's own choice.
 FIRST_PORT, PORTS = 16000, 16000
+ADDRESS = re.compile(r'([\w.:%\[\]-]{1,255}):(\d{1,5})', re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,17 @@ class WorkerSpec:
     chief_address: Tuple[str, int]
     identity: str
     slurm: bool
+
+    @property
+    def is_local(self) -> bool:
+        """Returns whether the chief listens to this machine alone."""
+        return self.chief_address[0] in ('127.0.0.1', 'localhost')
+
+
+def is_address(value: Any) -> bool:
+    """Returns whether a value, of any type, is a text HOST:PORT."""
+    match = ADDRESS.fullmatch(value) if isinstance(value, str) else None
+    return match is not None and 0 < int(match.group(2)) < 65536
 
 
 def find_worker_spec(environ: Mapping[str, str]) -> Optional[WorkerSpec]:
@@ -80,7 +92,7 @@ def _from_tf_config(text):
         pairs = [(address.rpartition(':')[0], int(address.rpartition(':')[2])) for address in addresses]
         if not 0 <= index < len(pairs):
             raise ValueError(f"there is no {task['type']} {task['index']} in its cluster")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         fault = f'it lacks {error}' if isinstance(error, KeyError) else error
         raise InputError(
             f'TF_CONFIG cannot be used: {fault}. It looks like {{"cluster": {{"worker": ["HOST:PORT", "HOST:PORT"]}}, '
@@ -100,10 +112,17 @@ def _read_cluster(cluster, task) -> Tuple[List[str], int]:
     others = sorted(set(cluster) - {'chief', 'worker'})
     if others:
         raise ValueError(f"its cluster holds {', '.join(others)}; only workers, and one chief, are known here")
-    chiefs = list(cluster.get('chief', []))
-    addresses = chiefs + list(cluster.get('worker', []))
+    chiefs, workers = cluster.get('chief', []), cluster.get('worker', [])
+    if not isinstance(chiefs, list) or not isinstance(workers, list):
+        raise ValueError('its workers, and its chief, are no lists')
+    addresses = chiefs + workers
+    for address in addresses:
+        if not is_address(address):
+            raise ValueError(f'{address} is no HOST:PORT')
     if task['type'] not in cluster:
         raise ValueError(f"its task is a {task['type']}, which its cluster lacks")
+    if not re.fullmatch('[0-9]{1,9}', str(task['index'])):
+        raise ValueError(f"the index of its task is {task['index']}")
     index = int(task['index']) + (len(chiefs) if task['type'] == 'worker' else 0)
     return addresses, index
 

@@ -2,7 +2,8 @@
 
 TensorFlow's collective operations wait for a worker that has died, and report nothing. So every worker keeps a
 connection to worker 0, the chief: greeting, the chief's decisions, a heartbeat every few seconds, errors, and the end.
-A connection that closes or falls silent ends the job with a message that names the worker.
+A connection that closes or falls silent ends the job with a message that names the worker. No message ends it with
+status 0.
 """
 import contextlib
 import os
@@ -11,11 +12,14 @@ import socket
 import sys
 import threading
 import time
-from typing import Any, Callable, List, MutableMapping, Optional, TypeVar
+from typing import Any, Callable, List, MutableMapping, Optional, Sequence, TypeVar
 
 from fcn.distributed.connection import Connection
-from fcn.distributed.worker_spec import WorkerSpec, find_worker_spec, task_gpus
+from fcn.distributed.job_secret import JobSecret
+from fcn.distributed.reception import MOST_CALLERS, Reception, greet
+from fcn.distributed.worker_spec import WorkerSpec, find_worker_spec, is_address, task_gpus
 from fcn.utils.errors import EXIT_LOST, Diverged, InputError, WorkerLost, explain, printable
+from fcn.utils.files import expand_home
 
 HEARTBEAT_SECONDS = 5.0  # between signs of life
 SILENCE_SECONDS = 40.0  # without any, after which a worker counts as lost
@@ -24,18 +28,20 @@ GRACE_SECONDS = 5.0  # in which it may turn out that an error is another worker'
 Result = TypeVar('Result')
 
 
-def join(environ: MutableMapping[str, str], timeout: float) -> 'SingleWorker':
+def join(environ: MutableMapping[str, str], timeout: float, folders: Sequence[str]) -> 'SingleWorker':
     """Waits for the other workers of the job.
 
     Args:
       environ: the process's environment; CUDA_VISIBLE_DEVICES is set where SLURM's tasks share a node's GPUs.
       timeout: seconds to wait.
+      folders: that all workers see, in one of which is the file with the job's secret, see `JobSecret`. ~ is the home
+        folder.
 
     Returns:
       `Workers`, when all have come, or `SingleWorker`, when the job has no others.
 
     Raises:
-      InputError: TF_CONFIG or SLURM's variables cannot be used, or the chief cannot listen.
+      InputError: TF_CONFIG, SLURM's variables or the job's secret cannot be used, or the chief cannot listen.
       WorkerLost: not all came.
     """
     spec = find_worker_spec(environ)
@@ -45,7 +51,11 @@ def join(environ: MutableMapping[str, str], timeout: float) -> 'SingleWorker':
         gpus = task_gpus(environ)
         if gpus is not None:
             environ['CUDA_VISIBLE_DEVICES'] = gpus
-    return Workers(spec, timeout)
+    try:
+        folders = [expand_home(folder) for folder in folders]
+    except ValueError as error:
+        raise InputError(f'{error}.') from None
+    return Workers(spec, timeout, JobSecret(environ, spec, folders))
 
 
 class SingleWorker:
@@ -82,15 +92,16 @@ class Workers(SingleWorker):
     Args:
       spec: of this process.
       timeout: seconds to wait for the others.
+      secret: of the job.
 
     Raises:
-      InputError: the chief cannot listen.
+      InputError: the chief cannot listen, or not write the secret.
       WorkerLost: not all came.
     """
 
-    def __init__(self, spec: WorkerSpec, timeout: float) -> None:
+    def __init__(self, spec: WorkerSpec, timeout: float, secret: JobSecret) -> None:
         self.index, self.count, self.chief = spec.index, spec.count, spec.index == 0
-        self._spec, self._timeout, self._deadline = spec, timeout, time.time() + timeout
+        self._spec, self._timeout, self._deadline = spec, timeout, time.monotonic() + timeout
         self._connections = {}  # the chief's to all others, by index; of another worker: to the chief, 0
         self._names = {}  # for messages, by index
         self._broadcasts = queue.Queue()
@@ -99,9 +110,10 @@ class Workers(SingleWorker):
         self._speaking = threading.Lock()
         address = f'{spec.host}:{spec.port or _free_port()}'
         if self.chief:
-            self._gather(address)
+            with secret.shown() as known:
+                self._gather(address, known)
         else:
-            self._find_chief(address)
+            self._find_chief(address, secret)
             sys.stdout = open(os.devnull, 'w')  # noqa: SIM115  the chief tells for all
         for index, connection in self._connections.items():
             threading.Thread(target=self._listen, args=(index, connection), daemon=True).start()
@@ -109,77 +121,75 @@ class Workers(SingleWorker):
 
     # ---- to find each other
 
-    def _gather(self, address):
+    def _gather(self, address, secret):
         """Waits, as the chief, until all workers have come; tells them all addresses, of which its own is `address`."""
         host, port = self._spec.chief_address
         addresses = {0: address}
         with socket.socket() as server:
             server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                server.bind((host if host in ('127.0.0.1', 'localhost') else '', port))
+                server.bind((host if self._spec.is_local else '', port))
             except OSError as error:
                 raise InputError(f'The chief cannot listen on port {port}: {error.strerror}. Another job may use it: '
                                  'submit again, or choose other ports in TF_CONFIG.') from None
-            server.listen(self.count)
-            server.settimeout(0.5)
-            next_notice = time.time() + 10
-            while len(addresses) < self.count:
-                missing = ', '.join(str(index) for index in range(self.count) if index not in addresses)
-                if time.time() > self._deadline:
-                    text = (f'Worker {missing} of {self.count} did not come within {self._timeout:g} seconds, so that '
-                            'the job cannot begin. Look at its node and its output, or wait longer with '
-                            '--cluster_timeout.')
-                    self._send_all(stop=EXIT_LOST, text=text)
-                    raise WorkerLost(text)
-                if time.time() > next_notice:
-                    print(f'waiting for worker {missing} of {self.count}', flush=True)
-                    next_notice = time.time() + 30
-                with contextlib.suppress(socket.timeout):
-                    self._greet(Connection(server.accept()[0]), addresses)
+            server.listen(self.count + MOST_CALLERS)
+            with Reception(server, self._spec.identity, secret, self.count) as reception:
+                self._receive_all(reception, addresses)
         self.addresses = [addresses[index] for index in range(self.count)]
         self._send_all(addresses=self.addresses)
 
-    def _greet(self, connection, addresses):
-        """Takes a worker's connection, and its address into the dict `addresses`; closes that of a stranger."""
-        greeting = connection.receive(2)
-        if not self._is_greeting(greeting):
-            connection.close()  # of another job, or no worker at all
-            return
-        index = greeting['index']
-        if index in self._connections:  # it came anew
-            self._connections[index].close()
-        self._connections[index], addresses[index] = connection, greeting['address']
-        self._names[index] = f"worker {index} ({greeting['address'].rpartition(':')[0]})"
+    def _receive_all(self, reception, addresses):
+        """Receives the other workers, and puts their addresses into the dict `addresses`. Raises WorkerLost."""
+        next_notice = time.monotonic() + 10
+        while len(addresses) < self.count:
+            missing = ', '.join(str(index) for index in range(self.count) if index not in addresses)
+            doubt = f' ({reception.doubt})' if reception.doubt else ''
+            if time.monotonic() > self._deadline:
+                text = (f'Worker {missing} of {self.count} did not come within {self._timeout:g} seconds{doubt}, so '
+                        'that the job cannot begin. Look at its node and its output, or wait longer with '
+                        '--cluster_timeout.')
+                self._send_all(stop=EXIT_LOST, text=text)
+                raise WorkerLost(text)
+            if time.monotonic() > next_notice:
+                print(f'waiting for worker {missing} of {self.count}{doubt}', flush=True)
+                next_notice = time.monotonic() + 30
+            for index, address, connection in reception.arrivals(0.5):
+                if index in self._connections:  # it came anew
+                    self._connections[index].close()
+                self._connections[index], addresses[index] = connection, address
+                self._names[index] = f"worker {index} ({address.rpartition(':')[0]})"
 
-    def _is_greeting(self, message):
-        """Returns whether a message, or None, is the greeting of another worker of this job."""
-        return (bool(message) and message.get('identity') == self._spec.identity
-                and isinstance(message.get('index'), int) and 0 < message['index'] < self.count
-                and isinstance(message.get('address'), str))
-
-    def _find_chief(self, address):
+    def _find_chief(self, address, secret):
         """Connects to the chief, tells it this worker's address, and waits for those of all."""
         host, port = self._spec.chief_address
         self._names[0] = f'worker 0 ({host}, the chief)'
+        fault = ''
         while True:
-            with contextlib.suppress(OSError):
+            connection = None
+            try:
                 connection = Connection(socket.create_connection((host, port), 5))
-                connection.send(identity=self._spec.identity, index=self.index, address=address)
-                answer = connection.receive(max(self._deadline - time.time(), 1) + 2 * HEARTBEAT_SECONDS)
+                greet(connection, self._spec.identity, self.index, address, secret.read)
+                answer = connection.receive(max(self._deadline - time.monotonic(), 1) + 2 * HEARTBEAT_SECONDS)
                 if answer:
                     break
+            except InputError as error:  # a file may not be seen yet, a chief of before not be gone yet
+                fault = f': {error}'
+            except (OSError, UnicodeError):  # the latter: of what can be no host's name
+                pass
+            if connection:
                 connection.close()
-            if time.time() > self._deadline:
+            if time.monotonic() > self._deadline:
                 raise WorkerLost(
                     f'Worker {self.index} did not reach {self._names[0]} on port {port} within {self._timeout:g} '
-                    'seconds. Look at its output, or wait longer with --cluster_timeout.')
+                    f'seconds{fault.rstrip(".")}. Look at its output, or wait longer with --cluster_timeout.')
             time.sleep(0.3)
         self._connections[0] = connection
-        if 'addresses' not in answer:
+        addresses = answer.get('addresses')
+        if not isinstance(addresses, list) or len(addresses) != self.count or not all(map(is_address, addresses)):
             if self._spec.slurm:  # the chief prints the reason
                 raise SystemExit(EXIT_LOST)
-            raise WorkerLost(str(answer.get('text')))
-        self.addresses = answer['addresses']
+            raise WorkerLost(_text_of(answer))
+        self.addresses = addresses
 
     # ---- to watch each other
 
@@ -206,12 +216,12 @@ class Workers(SingleWorker):
                               f'silent for {SILENCE_SECONDS:g} seconds. All workers stop; the last checkpoint stands, '
                               'and the same command goes on from it.')
             elif 'failed' in message:
-                self._end_job(int(message['failed']), f"{self._names[index]}: {message.get('text')}")
+                self._end_job(_failure(message['failed']), f'{self._names[index]}: {_text_of(message)}')
             elif 'stop' in message:
                 if self._failing.is_set():
                     self._ended.set()
                     return
-                self._end_job(int(message['stop']), message.get('text'), speak=not self._spec.slurm)
+                self._end_job(_failure(message['stop']), _text_of(message), speak=not self._spec.slurm)
             elif 'broadcast' in message:
                 self._broadcasts.put(message['broadcast'])
             elif 'done' in message or 'end' in message:
@@ -226,7 +236,7 @@ class Workers(SingleWorker):
         with self._speaking:  # several may be lost at once: the first is named
             self._send_all(stop=status, text=text)
             if speak:
-                os.write(2, f'\ninception_FCN.py: {printable(str(text))}\n'.encode(errors='backslashreplace'))
+                os.write(2, f'\ninception_FCN.py: {printable(text)}\n'.encode(errors='backslashreplace'))
             with contextlib.suppress(Exception):
                 sys.stdout.flush()
             time.sleep(0.2)  # for the message to leave
@@ -293,6 +303,17 @@ class Workers(SingleWorker):
         """Waits until the workers of these indices are done."""
         with self._done_changed:
             self._done_changed.wait_for(lambda: indices <= self._done)
+
+
+def _failure(status):
+    """Returns an exit status that another worker has sent, or EXIT_LOST where it is no status of a failure."""
+    return status if type(status) is int and 0 < status < 256 else EXIT_LOST
+
+
+def _text_of(message):
+    """Returns the text of a message about a failure."""
+    text = message.get('text')
+    return text if isinstance(text, str) else 'it failed, and does not say why'
 
 
 def _free_port():

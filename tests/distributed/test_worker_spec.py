@@ -40,6 +40,12 @@ def test_place_from_tf_config():
     (tf_config(task={'type': 'worker', 'index': 2})['TF_CONFIG'], 'no worker 2'),
     (tf_config(task={'type': 'chief', 'index': 0})['TF_CONFIG'], 'its task is a chief'),
     (tf_config(cluster={'worker': ['a', 'b']})['TF_CONFIG'], 'HOST:PORT'),
+    (tf_config(cluster={'worker': ['a:1', 'b:99999']})['TF_CONFIG'], 'b:99999 is no HOST:PORT'),
+    (tf_config(cluster={'worker': ['a:1', 7]})['TF_CONFIG'], '7 is no HOST:PORT'),
+    (tf_config(cluster={'worker': {'a:1': 0, 'b:1': 1}})['TF_CONFIG'], 'no lists'),
+    (tf_config(task={'type': 'worker', 'index': float('inf')})['TF_CONFIG'], 'index of its task is inf'),
+    (tf_config(task={'type': 'worker', 'index': True})['TF_CONFIG'], 'index of its task is True'),
+    pytest.param('[' * 100000, 'TF_CONFIG cannot be used', id='brackets'),
     (tf_config(cluster={'ps': ['a:1'], 'worker': ADDRESSES})['TF_CONFIG'], 'holds ps')])
 def test_bad_tf_config(text, words):
     with pytest.raises(InputError, match=words):

@@ -1,7 +1,12 @@
 """The processes of a job find, watch and leave each other; docs/cluster.md tells users how."""
+import contextlib
+import json
+import os
 import signal
 import socket
+import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -19,7 +24,7 @@ from fcn.utils import command_line
 from fcn.utils.errors import Diverged, InputError
 workers.HEARTBEAT_SECONDS, workers.SILENCE_SECONDS, workers.GRACE_SECONDS = 0.2, 3.0, 1.0
 def work():
-    with workers.join(os.environ, float(sys.argv[1])) as job:
+    with workers.join(os.environ, float(sys.argv[1]), [os.environ.get('LOGS_DIR', 'absent')]) as job:
         exec(sys.argv[2], dict(globals(), job=job))
 sys.exit(command_line.run('inception_FCN.py', work, False))
 ''' % ROOT
@@ -30,7 +35,7 @@ def program(code, timeout=60):
 
 
 def test_single_worker():
-    worker = workers.join({}, 1)
+    worker = workers.join({}, 1, ['logs'])
     assert (worker.index, worker.count, worker.chief) == (0, 1, True)
     assert worker.broadcast(lambda: 'a') == worker.chief_first(lambda: 'a') == 'a'
 
@@ -136,3 +141,139 @@ def test_port_in_use():
         other.listen(1)
         (status, output), = ends([start_worker(program('', 2), addresses, 0)])
     assert status == EXIT_INPUT and 'cannot listen on port' in output
+
+
+# ---- strangers on the chief's port
+
+
+@pytest.fixture
+def slurm(tmp_path, monkeypatch):
+    """Puts a scontrol on the PATH that knows this machine alone.
+
+    Returns (port of the chief, function(code, number, timeout, **variables) that starts a task of two as srun does).
+    """
+    scontrol = tmp_path / 'scontrol'
+    scontrol.write_text('#!/bin/sh\necho 127.0.0.1\n')
+    scontrol.chmod(0o700)
+    monkeypatch.setenv('PATH', f"{tmp_path}:{os.environ['PATH']}")
+    port = int(free_addresses(1)[0].split(':')[1])
+
+    def start(code, number, timeout=60, **more):
+        environ = dict(os.environ, SLURM_JOB_ID=str(port - 16000), SLURM_STEP_ID='0', SLURM_STEP_NUM_TASKS='2',
+                       SLURM_PROCID=str(number), SLURM_STEP_NODELIST='n1', SLURMD_NODENAME='127.0.0.1',
+                       LOGS_DIR=str(tmp_path / 'logs'))
+        return subprocess.Popen(program(code, timeout), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                universal_newlines=True, env=dict(environ, **more))
+    return port, start
+
+
+def connected(port, chief):
+    """Returns a socket that is connected to the chief, which may not be listening yet."""
+    while True:
+        try:
+            return socket.create_connection(('127.0.0.1', port), 20)
+        except ConnectionRefusedError:
+            assert chief.poll() is None
+            time.sleep(0.05)
+
+
+def dripping(port, chief):
+    """Sends the chief a space now and then, in a thread. Returns the event that ends that."""
+    stranger, over = connected(port, chief), threading.Event()
+
+    def drip():
+        with stranger, contextlib.suppress(OSError):
+            while not over.wait(0.1):
+                stranger.sendall(b' ')
+    threading.Thread(target=drip, daemon=True).start()
+    return over
+
+
+def test_slow_stranger_holds_up_neither_the_worker_nor_the_timeout():
+    addresses = free_addresses(2)
+    port = int(addresses[0].split(':')[1]) + 1000
+    chief = start_worker(program('', 5), addresses, 0)
+    over = dripping(port, chief)
+    assert [status for status, _ in ends([chief, start_worker(program('', 5), addresses, 1)], 30)] == [0, 0]
+    over.set()
+    chief = start_worker(program('', 2), addresses, 0)
+    over = dripping(port, chief)
+    (status, output), = ends([chief], 30)
+    over.set()
+    assert status == EXIT_LOST and 'did not come within 2 seconds' in output
+
+
+def test_forged_greeting_does_not_end_a_job_of_slurm_well(slurm):
+    port, start = slurm
+    chief = start('', 0, 3)
+    with connected(port, chief) as stranger:
+        greeting = {'identity': f'slurm-{port - 16000}-0-0', 'index': 1, 'address': '127.0.0.1:2222'}
+        stranger.sendall(json.dumps(dict(greeting, challenge='0' * 64)).encode() + b'\n')
+        if stranger.recv(1000):
+            stranger.sendall(json.dumps({'proof': '0' * 64}).encode() + b'\n{"done": 1}\n')
+        (status, output), = ends([chief], 30)
+    assert status == EXIT_LOST and 'Worker 1 of 2 did not come within 3 seconds' in output
+    assert 'a process at 127.0.0.1 that calls itself worker 1 did not prove' in output
+
+
+def test_the_worst_that_a_stranger_can_send_changes_nothing(slurm):
+    port, start = slurm
+    greeting = {'identity': f'slurm-{port - 16000}-0-0', 'index': 1, 'address': '127.0.0.1:2222', 'challenge': '0' * 64}
+    worst = [b'[' * 200000 + b'\n', b'{"identity":' * 20000 + b'\n', b'x' * 3000000, b'\x00' * 5000 + b'\n', b'[1]\n',
+             b'NaN\n', b'"\xff"\n', b'', b'\n', b'GET / HTTP/1.1\r\n\r\n', b'{"done": 1}\n', b'{"end": 1}\n',
+             b'{"failed": 0, "text": "bye"}\n', b'{"stop": 0, "text": "bye"}\n', b'{"addresses": ["a:1", "a:2"]}\n',
+             b'{"broadcast": 3}\n']
+    for value in (None, True, 1.0, float('nan'), 10 ** 400, '1', [], {}, 'x' * 3000):
+        worst += [json.dumps(dict(greeting, **{name: value})).encode() + b'\n' for name in greeting]
+    worst += [json.dumps(greeting).encode() + b'\n' + more for more in (b'{"done": 1}\n', b'{"proof": 1}\n')]
+    code = ('for number in range(20):\n    time.sleep(0.1)\n    assert job.broadcast(lambda: number) == number\n'
+            'if job.index: sys.stderr.write("it went well")')
+    chief = start(code, 0)
+    half_open = [connected(port, chief) for _ in range(60)]  # of them some speak, and none hangs up
+    for data, stranger in zip(worst, half_open):
+        with contextlib.suppress(OSError):
+            stranger.sendall(data)
+    for data in worst:
+        with contextlib.suppress(OSError), connected(port, chief) as stranger:  # and these hang up at once
+            stranger.sendall(data)
+    worker, over = start(code, 1), threading.Event()
+
+    def go_on():
+        while not over.wait(0.02):
+            for data in worst:
+                with contextlib.suppress(OSError), socket.create_connection(('127.0.0.1', port), 5) as stranger:
+                    stranger.sendall(data)
+    thread = threading.Thread(target=go_on, daemon=True)
+    thread.start()
+    (first, out), (second, own) = ends([chief, worker], 60)
+    over.set()
+    thread.join()
+    for stranger in half_open:
+        stranger.close()
+    assert (first, second, out, own) == (0, 0, '', 'it went well')
+
+
+def test_worker_that_does_not_see_the_file_says_which(slurm, tmp_path):
+    _, start = slurm
+    (chief, out), (other, told) = ends([start('', 0, 2), start('', 1, 2, LOGS_DIR=str(tmp_path / 'elsewhere'))])
+    assert chief == other == EXIT_LOST and 'did not prove' in out
+    assert f'{tmp_path}/elsewhere/.job_secret-slurm-' in told and 'Name a --logs_dir that all nodes see' in told
+    secret = {'FCN_JOB_SECRET': 'the same for all workers'}
+    processes = [start('', 0, **secret), start('', 1, LOGS_DIR=str(tmp_path / 'elsewhere'), **secret)]
+    assert [status for status, _ in ends(processes)] == [0, 0]
+
+
+def test_secrets_that_differ_are_named():
+    addresses = free_addresses(2)
+    (chief, out), (other, told) = ends([start_worker(program('', 2), addresses, index, FCN_JOB_SECRET=secret)
+                                        for index, secret in enumerate(('secret of the chief', 'secret of a worker'))])
+    assert chief == other == EXIT_LOST and "did not prove that it knows the job's secret" in out
+    assert 'the chief has another secret than this worker' in told and 'FCN_JOB_SECRET' in told
+
+
+@pytest.mark.parametrize('values', ['failed=0', 'failed=256', 'failed=float("nan"), text=3', 'failed="0", text=["a"]'])
+def test_no_message_ends_a_job_with_status_0(values):
+    (chief, out), (other, _) = ends(start_workers(program(
+        f'if job.index: job._send_all({values})\ntime.sleep(30)'), 2), 30)
+    assert chief == other == EXIT_LOST
+    assert 'worker 1 (127.0.0.1): it failed, and does not say why' in out
