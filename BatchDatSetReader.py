@@ -39,10 +39,11 @@ def training_batches(records: List[Record], dataset: Dataset, batch_size: int, i
         start, length, size, offset, first, count = (tf.ensure_shape(row, [2]) for row in tf.unstack(windows, 6))
         if stream.cache.caches_images:
             image = tf.cond(tf.size(image) > 0, lambda: image, lambda: tf.py_func(
-                stream.cache_image, [path, tensor_images.read_image(path), windows], tf.uint8, stateful=False))
+                stream.cache_image, [path, tensor_images.read_image(path, image_range=dataset.image_range), windows],
+                tf.uint8, stateful=False))
             image.set_shape([None, None, 3])
         else:
-            image = tensor_images.read_image(path, tf.concat([first, count], 0))
+            image = tensor_images.read_image(path, tf.concat([first, count], 0), dataset.image_range)
             image = tf.slice(image, tf.concat([start - first, [0]], 0), tf.concat([length, [3]], 0))
         if stream.resize == 'squash':
             image = tensor_images.resize_nearest(image, image_size)
@@ -76,10 +77,10 @@ def evaluation_images(records: List[Record], dataset: Dataset, squash_to: Option
     @tf.autograph.experimental.do_not_convert
     def load(number, image_path, annotation_path):
         if labelled:
-            image = tensor_images.read_image(image_path)
+            image = tensor_images.read_image(image_path, image_range=dataset.image_range)
             annotation = tensor_images.read_annotation(annotation_path, dataset)
         else:  # photos from anywhere: Pillow honours their EXIF orientation and knows more formats
-            image = tensor_images.read_with_pillow(image_path, upright=True)
+            image = tensor_images.read_with_pillow(image_path, upright=True, image_range=dataset.image_range)
             annotation = tf.fill(tf.concat([tf.shape(image)[:2], [1]], 0),
                                  tf.constant(dataset.ignore_label or 0, tf.uint8))
         if squash_to:

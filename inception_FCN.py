@@ -28,7 +28,9 @@ from fcn import config as fcn_config
 from fcn.config import Config, RunConfig
 from fcn.data import annotation_check, annotations, class_weights, datasets, inspection, palettes, photos
 from fcn.data.alike import composed
+from fcn.data.image_range import check_photos
 from fcn.data.problems import Problem
+from fcn.data.sixteen_bits import FULL_RANGE
 from fcn.distributed import workers as fcn_workers
 from fcn.inference import crf
 from fcn.runs import run_folder
@@ -68,6 +70,10 @@ flags.DEFINE_boolean('allow_one_class', False, 'Train though the training annota
 
 flags.DEFINE_boolean('palette_is_labels', False, 'Take pixel values of palette annotations as labels though their '
                      "palettes differ or have another order than VOC's. Otherwise that is an error.")
+
+flags.DEFINE_integer('image_range', None, 'Largest value of 16-bit images, e.g. 4095 of 12-bit cameras, which becomes '
+                     "white. Default: 65535, or the run's; images that all stay below 4096 are an error then.", 1,
+                     FULL_RANGE)
 
 # ---- The network: test, visualize and a resumed run take these from logs_dir
 
@@ -275,6 +281,8 @@ def visualize(context: Context) -> int:
         writer.add(left[predicted.number], predicted, refined, prediction.save_probabilities)
     how = {'averaged over': prediction.averaged_over, 'crf': uses_crf and dataclasses.asdict(refine.parameters),
            'tile_size': prediction.tile_size, 'undo_class_weights': prediction.undo_class_weights}
+    if dataset.image_range_given:
+        how['image_range'] = dataset.image_range
     if dataset.has_own_palette:
         how['palette'] = palettes.to_texts(dataset.palette[:len(dataset.class_names)])
     with outputs.PictureWriter(config.folders.results_dir, dataset, prefix, bool(config.data.image_dir), how) as writer:
@@ -310,7 +318,8 @@ def compare(context: Context) -> int:
     for folder in folders:
         prefix, run = find_run(folder, dataset)
         other = config.with_flags_of(run)
-        with trained_model(other, other.network(len(dataset.class_names)), records, dataset, prefix) as (
+        seen = dataset if dataset.image_range_given else dataclasses.replace(dataset, image_range=run.image_range)
+        with trained_model(other, other.network(len(dataset.class_names)), records, seen, prefix) as (
                 session, predictor):
             comparison.add(folder, run.flags['skip_layers'], records, predictor.predict(
                 session, None, folder, config.prediction.tile_size))
@@ -462,8 +471,29 @@ def load_dataset(config: Config, run: RunConfig, mode: Mode,
                    annotations.find_palette(training + validation, len(class_names), palette))
     dataset = datasets.Dataset(data.dataset, training, validation, class_names, ignore_label, void_label, palette,
                                getattr(reader, 'LABEL_MAP', None), data.allow_one_class, has_voc_colours,
-                               data.palette_is_labels, has_own_palette=not (palette == reader.PALETTE).all())
+                               data.palette_is_labels, has_own_palette=not (palette == reader.PALETTE).all(),
+                               image_range=white_of_images(config, run, mode),
+                               image_range_given=data.image_range is not None)
+    if mode.takes_photos and data.image_dir:
+        check_photos(dataset)
     return datasets.ignoring(dataset, ignored)
+
+
+def white_of_images(config: Config, run: RunConfig, mode: Mode) -> Optional[int]:
+    """Returns the largest value of 16-bit images, None as in runs that knew of none; see `datasets.Dataset`.
+
+    A run goes on with that which it began with. Raises InputError where the command line gives another.
+    """
+    wanted, folder = config.data.image_range, config.folders.run_dir
+    if wanted is None:
+        return run.image_range if run.exists else FULL_RANGE
+    if run.exists and wanted != run.image_range:
+        trained = f'--image_range={run.image_range}' if run.image_range else 'no --image_range, as it was not known yet'
+        if mode.trains:
+            raise InputError(f'--image_range={wanted} goes with a new run: the run in {folder} was trained with '
+                             f'{trained}. Leave the flag out to go on with it, or name another --logs_dir.')
+        print(f'note: 16-bit images are taken with --image_range={wanted}; {folder} was trained with {trained}')
+    return wanted
 
 
 def ignored_classes(config: Config, run: RunConfig, class_names: List[str]) -> List[int]:

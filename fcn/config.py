@@ -13,13 +13,14 @@ from typing import Any, Callable, Collection, Dict, List, Optional, Tuple
 
 from fcn.data import class_weights
 from fcn.data.augmentation import AugmentationConfig
+from fcn.data.sixteen_bits import FULL_RANGE
 from fcn.utils.errors import InputError
 from fcn.utils.files import write_atomic
 
 # What a run that goes on, or is tested, does with the flags in its config.json.
 IMMUTABLE_FLAGS = ('dataset', 'void_class', 'skip_layers', 'upsampling', 'use_batch_norm', 'scale_input')
 # Taken from there, unless the command line gives them.
-DEFAULT_FLAGS = ('data_dir', 'image_size', 'resize', 'allow_one_class', 'palette_is_labels')
+DEFAULT_FLAGS = ('data_dir', 'image_size', 'resize', 'allow_one_class', 'palette_is_labels', 'image_range')
 # Their change makes a resumed run another than one never stopped, which is said.
 WARN_ON_CHANGE_FLAGS = ('seed', 'image_size', 'resize', 'skip_bad_images') + tuple(
     field.name for field in dataclasses.fields(AugmentationConfig))
@@ -66,6 +67,7 @@ class DataConfig:
     skip_bad_images: bool
     allow_one_class: bool
     palette_is_labels: bool
+    image_range: Optional[int]
     image_dir: Optional[str]
     image_size: int
     resize: str
@@ -233,7 +235,8 @@ class RunConfig:
     class_weights: factors of the classes in the loss, or None. started_from: path of the weights that the run began
     from, '' for random ones, None where it is not known. ignored_labels: of the classes that neither loss nor scores
     count, None in runs that knew of none. palette: the colours of the classes, '#rrggbb' each, where the data set has
-    its own, or None.
+    its own, or None. image_range: white of 16-bit images, None in runs that knew of none, see
+    `fcn.data.datasets.Dataset`.
     """
     flags: Flags = dataclasses.field(default_factory=dict)
     class_names: Optional[List[str]] = None
@@ -243,6 +246,7 @@ class RunConfig:
     started_from: Optional[str] = None
     ignored_labels: Optional[List[int]] = None
     palette: Optional[List[str]] = None
+    image_range: Optional[int] = None
 
     @property
     def exists(self) -> bool:
@@ -328,6 +332,9 @@ def _check_saved(saved: Any) -> None:
     if colours is not None and not (isinstance(colours, list) and len(colours) <= 256 and all(
             isinstance(colour, str) and re.fullmatch('#[0-9a-f]{6}', colour) for colour in colours)):
         raise ValueError('its palette is no list of colours such as "#804080"')
+    image_range = saved.get('image_range')
+    if image_range is not None and not (type(image_range) is int and 1 <= image_range <= FULL_RANGE):
+        raise ValueError(f'its image_range is no number from 1 to {FULL_RANGE}')
 
 
 def restore_flags(flags: Flags, given: Collection[str], run: RunConfig, folder: str,

@@ -13,6 +13,7 @@ import sys
 from typing import List, Optional
 
 from fcn.data.conversion import ConversionConfig, convert
+from fcn.data.sixteen_bits import FULL_RANGE
 from fcn.utils import command_line
 
 
@@ -20,6 +21,14 @@ def share(text: str) -> float:
     """Reads --validation. Raises ValueError."""
     value = float(text)
     if not 0 < value < 1:
+        raise ValueError(text)
+    return value
+
+
+def image_range(text: str) -> int:
+    """Reads --image_range. Raises ValueError."""
+    value = int(text)
+    if not 1 <= value <= FULL_RANGE:
         raise ValueError(text)
     return value
 
@@ -47,6 +56,8 @@ def parser() -> command_line.Parser:
     add_path('--split_val', metavar='FILE', help='The same of the validation images.')
     add('--split_by_chance', action='store_true', help='Mix the images of folders train, val and test, which are the '
         'splits otherwise.')
+    add('--image_range', type=image_range, metavar='N', help='Largest value of 16-bit images, e.g. 4095 of 12-bit '
+        'cameras, which becomes white (default 65535).')
     add('--skip_bad_images', action='store_true', help='Leave out images that are bad or have no mask.')
     add('--debug', action='store_true', help='Stack traces.')
     return flags

@@ -52,6 +52,48 @@ def draw_png(pixels, colour, interlaced=False):
                      + [(b'IEND', b'')])
 
 
+def draw_tiff(pixels, order, compressed=False):
+    """A TIFF of uint16 [H, W], or RGB or RGBA [H, W, channels], in a byte order, '<' or '>'; Pillow writes no colours.
+
+    compressed: by Deflate, which another of Pillow's decoders reads.
+    """
+    height, width, channels = pixels.shape + (1,) * (3 - pixels.ndim)
+    data = pixels.astype(order + 'u2').tobytes()
+    data = zlib.compress(data) if compressed else data
+    bits = struct.pack(order + '%dH' % channels, *[16] * channels).ljust(8, b'\0')
+    tags = [(256, 4, 1, width), (257, 4, 1, height), (258, 3, channels, 8), (259, 4, 1, 8 if compressed else 1),
+            (262, 4, 1, 2 if channels > 1 else 1), (273, 4, 1, 16), (277, 4, 1, channels), (278, 4, 1, height),
+            (279, 4, 1, len(data))] + [(338, 4, 1, 2)] * (channels == 4)
+    if channels == 1:
+        tags[2] = (258, 4, 1, 16)
+    start = struct.pack(order + '2sHI', {'<': b'II', '>': b'MM'}[order], 42, 16 + len(data))
+    return (start + bits + data + struct.pack(order + 'H', len(tags)) +
+            b''.join(struct.pack(order + 'HHII', *tag) for tag in tags) + b'\0' * 4)
+
+
+def draw_pnm(pixels, white=65535):
+    """A PGM of uint16 [H, W], or a PPM of RGB [H, W, 3]; white: the largest value, as its header has it."""
+    header = 'P%d %d %d %d\n' % (5 if pixels.ndim == 2 else 6, pixels.shape[1], pixels.shape[0], white)
+    return header.encode() + pixels.astype('>u2').tobytes()
+
+
+def sixteen_bit_files(grey, rgb):
+    """{kind: (file, what it holds)} of 16-bit pictures of every kind. grey: uint16 [H, W]; rgb: uint16 [H, W, 3]."""
+    files = {'PGM': (draw_pnm(grey), grey), 'PPM': (draw_pnm(rgb), rgb),
+             'text PGM': (('P2 %d %d 65535 ' % grey.shape[::-1] + ' '.join(map(str, grey.ravel()))).encode(), grey)}
+    with_alpha = np.dstack([rgb, grey])
+    for interlaced in (False, True):
+        for kind, pixels, colour, values in (
+                ('grey', grey, 0, grey), ('RGB', rgb, 2, rgb), ('RGBA', with_alpha, 6, rgb),
+                ('grey and alpha', np.dstack([grey, grey[::-1]]), 4, grey)):
+            files[f'{kind} PNG{", interlaced" * interlaced}'] = draw_png(pixels, colour, interlaced), values
+    for order in '<>':
+        for compressed in (False, True) if features.check('libtiff') else (False,):
+            for kind, pixels, values in (('grey', grey, grey), ('RGB', rgb, rgb), ('RGBA', with_alpha, rgb)):
+                files[f'{kind} TIFF {order}{", Deflate" * compressed}'] = draw_tiff(pixels, order, compressed), values
+    return files
+
+
 def encode(image, kind, **options):
     encoded = io.BytesIO()
     image.save(encoded, kind, **options)

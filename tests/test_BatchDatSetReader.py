@@ -1,6 +1,7 @@
 """BatchDatSetReader.py: the stream is a pure function, and image and annotation stay one on the other."""
 import collections
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from fcn.data import image_files, stream
 from fcn.data.cache import ImageCache
 from fcn.data.datasets import Dataset, record
 from fcn.data.palettes import voc_palette
-from picture_files import pictures_of_all_formats
+from picture_files import draw_png, draw_pnm, draw_tiff, pictures_of_all_formats
 from TensorflowUtils import session_config, tf
 
 COLUMNS = 64  # largest width of `ramp`
@@ -346,6 +347,45 @@ def test_images_of_every_format_are_trained_on_and_tested(tmp_path):
             assert error < 20, records[one['number'][0]]
     taken = {tuple(batch['number']) for batch in batches(records, len(records), size=8, batch_size=1)}
     assert len(taken) == len(records)
+
+
+# Largest value: what it becomes with white at 65535, at 4095, and as in runs that knew of no range: where TensorFlow
+# decodes, where Pillow does.
+FRAMES = {4095: (16, 255, 15, 15), 1000: (4, 62, 3, 3), 300: (1, 19, 1, 1), 250: (1, 16, 0, 250)}
+DRAWN = {'PNG': lambda grey: draw_png(grey, 0), 'RGB PNG': lambda grey: draw_png(np.dstack([grey] * 3), 2),
+         'RGBA PNG': lambda grey: draw_png(np.dstack([grey] * 4), 6, True), 'TIFF': lambda grey: draw_tiff(grey, '>'),
+         'RGB TIFF': lambda grey: draw_tiff(np.dstack([grey] * 3), '<'), 'PGM': draw_pnm}
+
+
+@pytest.mark.parametrize('kind', sorted(DRAWN))
+def test_16_bits_become_8_alike_in_training_test_and_photos(tmp_path, kind):
+    pairs = []
+    for maximum in FRAMES:
+        path = tmp_path / ('%d.png' % maximum)
+        path.write_bytes(DRAWN[kind](np.linspace(0, maximum, 400).round().astype('uint16').reshape(20, 20)))
+        pairs.append(record(str(path), save(tmp_path / 'labels.png', column_of(ramp(20, 20)))))
+    photos = [record(one['image']) for one in pairs]
+
+    def largest(records, image_range):
+        data = replace(dataset(), image_range=image_range)
+        return [one['image'] for one in elements(lambda: reader.evaluation_images(records, data), 9)]
+
+    def trained_on(image_range, **options):
+        return batches(pairs, 4, replace(dataset(), image_range=image_range), 20, 1, augment=False, **options)
+    for column, white in enumerate((65535, 4095)):
+        tested = largest(pairs, white)
+        assert [image.max() for image in tested] == [frame[column] for frame in FRAMES.values()]
+        for image, photo in zip(tested, largest(photos, white)):
+            np.testing.assert_array_equal(image, photo)
+        for options in ({}, {'cache': ImageCache(10 ** 6)}):
+            crops_of = {one['image'].tobytes() for one in trained_on(white, **options)}
+            assert crops_of == {image.tobytes() for image in tested}
+    by_pillow = 'PNG' not in kind
+    old = [frame[2 + by_pillow] for frame in FRAMES.values()]
+    old[-1] = 0 if 'RGB' in kind else old[-1]
+    assert [image.max() for image in largest(pairs, None)] == old
+    assert sorted({one['image'].max() for one in trained_on(None)}) == sorted(old)
+    assert largest(photos, None)[-1].max() == (0 if 'RGB' in kind else 250)
 
 
 def test_jpeg_is_decoded_as_pillow_does(tmp_path):

@@ -54,6 +54,13 @@ def test_damaged_palette(tmp_path, palette):
         read_run_config(str(tmp_path))
 
 
+@pytest.mark.parametrize('white', ['"4095"', '0', '65536', 'true', '4095.0', '[4095]'])
+def test_damaged_image_range(tmp_path, white):
+    (tmp_path / 'config.json').write_text('{"flags": {}, "image_range": %s}' % white)
+    with pytest.raises(InputError, match='config.json is damaged: its image_range'):
+        read_run_config(str(tmp_path))
+
+
 def test_flags_of_the_stream_that_are_left_out_are_remarked_on(capsys):
     flags = {'seed': 0, 'augment': False, 'image_size': 224, 'color_jitter': 0.0}
     run = RunConfig(flags={'seed': 5, 'augment': True, 'image_size': 300, 'color_jitter': 0.0})

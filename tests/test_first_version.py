@@ -103,6 +103,7 @@ def test_run_resumes(run_folder_with_checkpoint, tmp_path):
     assert set(config) <= set(written) and set(config['flags']) <= set(written['flags'])
     changed = {name for name in config['flags'] if written['flags'][name] != config['flags'][name]}
     assert changed <= {'logs_dir', 'max_iterations', 'validate_every', 'checkpoint_path', 'checkpoint_every'}
+    assert written['image_range'] is None, '16-bit images are what they were'
     assert written['started_from'] == '' and written['batches'] == [[0, 2]]
     assert written['class_names'] == config['class_names']
     # Counted anew, in a data set that the Pillow of the other TensorFlow may draw a little otherwise.

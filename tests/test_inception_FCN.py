@@ -12,18 +12,22 @@ import subprocess
 import sys
 import time
 import urllib.request
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import inception_FCN
 import read_ShapesData
 from conftest import command, give, run, run_well
+from fcn.config import RunConfig
 from fcn.data import annotations, palettes
 from fcn.inference import crf, metrics
 from fcn.inference.saved_model import Exported
 from fcn.reporting.panels import save_panel
-from fcn.utils.errors import EXIT_STOPPED
+from fcn.utils.errors import EXIT_STOPPED, InputError
+from picture_files import draw_png
 from small_runs import logged, refused, variables
 from TensorflowUtils import inception_v3, slim, tf
 
@@ -297,6 +301,46 @@ def test_class_called_void(tmp_path):
         json.dump(config, file)
     assert classes(data[1])[0] == [('road', 1920), ('void', 1920), ('sky', 1920)]
     refused(run('--mode=test', '--logs_dir=' + logs, '--ignore_label=1'), '--ignore_label=1', 'trained with none')
+
+
+def test_images_of_a_12_bit_camera(tmp_path):
+    """They need --image_range, which the run keeps; photos of another camera may have another."""
+    data, logs, results = void_data(str(tmp_path / 'data')), str(tmp_path / 'logs'), str(tmp_path / 'results')
+    for number, split in enumerate(('train', 'val')):
+        path = os.path.join(str(tmp_path), 'data', 'JPEGImages', split)
+        os.remove(path + '.jpg')
+        values = np.random.RandomState(number).randint(0, 900 + number, (80, 96)).astype('uint16')
+        with open(path + '.png', 'wb') as file:
+            file.write(draw_png(values, 0))
+    train = ('--mode=train', *data, *[flag for flag in SMALL if 'dataset' not in flag], STEP_ONE,
+             '--checkpoint_path=', '--max_iterations=1', '--validate_every=0', '--logs_dir=' + logs)
+    refused(run(*train), 'val.png is a 16-bit image that has no value above 900', '--image_range=1023')
+    run_well(*train, '--image_range=1023')
+    with open(os.path.join(logs, 'config.json')) as file:
+        assert json.load(file)['image_range'] == 1023
+    shown = ('--mode=visualize', '--logs_dir=' + logs, '--results_dir=' + results, '--nocrf')
+    said = run_well(*shown, '--image_dir=' + path + '.png')
+    assert '--image_range=1023' in said and 'wrote 1 pictures' in said
+    said = run_well(*shown, '--image_dir=' + path + '.png', '--image_range=900')
+    assert 'wrote 1 pictures' in said, 'what another range was drawn with is not done'
+    assert '--image_range=900; ' + logs + ' was trained with --image_range=1023' in said
+
+
+@pytest.mark.parametrize('run_range, flag, train, found', [
+    (None, None, True, None), (65535, None, True, 65535), (4095, None, True, 4095), (4095, 4095, True, 4095),
+    (None, 4095, True, 'no --image_range'), (4095, 1023, True, '--image_range=4095'), (None, 4095, False, 4095),
+    (4095, 1023, False, 1023)])
+def test_a_run_keeps_the_range_of_its_images(run_range, flag, train, found):
+    """Of runs that knew of no range it is None, which readers take as it was."""
+    config = SimpleNamespace(data=SimpleNamespace(image_range=flag), folders=SimpleNamespace(run_dir='logs'))
+    of_run = RunConfig(flags={'seed': 0}, class_names=['a', 'b'], image_range=run_range)
+    mode = inception_FCN.MODES['train' if train else 'visualize']
+    assert inception_FCN.white_of_images(config, RunConfig(), mode) == (flag or 65535), 'of a new run'
+    if isinstance(found, str):
+        with pytest.raises(InputError, match=f'goes with a new run: the run in logs was trained with {found}'):
+            inception_FCN.white_of_images(config, of_run, mode)
+    else:
+        assert inception_FCN.white_of_images(config, of_run, mode) == found
 
 
 @pytest.mark.parametrize('flags, names', [

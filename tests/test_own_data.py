@@ -11,6 +11,7 @@ from fcn import own_data
 from fcn.data import annotations, colour_masks, conversion, datasets, image_files, image_pairs, inspection
 from fcn.data.palettes import voc_palette
 from fcn.utils.errors import EXIT_FLAG, EXIT_INPUT, InputError
+from picture_files import draw_png
 
 NAMES = ['road', 'tree', 'car']
 COLOURS = np.zeros((256, 3), 'uint8')
@@ -863,3 +864,42 @@ def test_grey_masks_have_vocs_palette(folder):
         folder.add('p%d' % number, number)
     assert folder.run()[0] == 0
     np.testing.assert_array_equal(palette_of(folder), voc_palette())
+
+
+# ---- 16-bit images
+
+def add_16_bits(folder, name, number, maximum, channels=1):
+    """Adds an image of values up to a maximum and its mask. Returns its values, uint16 [H, W, 1 or 3]."""
+    values = np.random.RandomState(number).randint(0, maximum, (HEIGHT, WIDTH, channels)).astype('uint16')
+    values[0, 0] = maximum
+    folder.add(name, number, extension='.png')
+    with open(os.path.join(folder.path, 'photos', name + '.png'), 'wb') as file:
+        file.write(draw_png(values[..., 0], 0) if channels == 1 else draw_png(values, 2))
+    return values
+
+
+@pytest.mark.parametrize('flags, white, brightest', [((), 65535, 50000), (('--image_range=4095',), 4095, 4000)])
+def test_16_bit_images_are_stored_in_8_bits_by_one_rule(folder, flags, white, brightest):
+    values = {'p%d' % number: add_16_bits(folder, 'p%d' % number, number, maximum, channels)
+              for number, (maximum, channels) in enumerate([(300, 1), (250, 3), (brightest, 1), (1000, 3)])}
+    status, said = folder.run(*flags)
+    assert status == 0, said
+    assert len(folder.labels()) == 4  # --mode=check finds nothing either
+    for name, stored in values.items():
+        with Image.open(os.path.join(folder.out, 'JPEGImages', name + '.png')) as image:
+            assert image.mode == 'RGB'
+            np.testing.assert_array_equal(image, np.rint(stored * 255.0 / white).repeat(3 // stored.shape[2], 2))
+
+
+def test_16_bit_images_that_would_be_black_are_not_converted(folder):
+    for number, maximum in enumerate([300, 1000, 250]):
+        add_16_bits(folder, 'p%d' % number, number, maximum, channels=3 - number % 2 * 2)
+    folder.add('p3', 3)
+    said = folder.refused()
+    assert 'p1.png is a 16-bit image that has no value above 1000' in said and '--image_range=1023 (10 bits)' in said
+    for wrong in ('0', '65536', 'x'):
+        with pytest.raises(SystemExit) as error:
+            folder.run('--image_range=' + wrong)
+        assert error.value.code == EXIT_FLAG
+    folder.capsys.readouterr()
+    assert folder.run('--image_range=65535')[0] == 0

@@ -16,7 +16,9 @@ import fcn
 from fcn.data.annotations import find_labels, open_annotation, read_palette
 from fcn.data.datasets import Dataset, Record
 from fcn.data.image_files import BadFile, decoded_size, open_image, opened, read_orientation, read_verified
+from fcn.data.image_range import find_low_range
 from fcn.data.label_survey import LabelSurvey
+from fcn.data.sixteen_bits import has_open_range
 from fcn.utils.errors import InputError, printable
 from fcn.utils.threads import ordered_map
 
@@ -46,13 +48,14 @@ def _orientations(record):
         'are stored. Store both upright, as python -m fcn.own_data does where their sizes agree then.')
 
 
-def check_record(record: Record, dataset: Dataset) -> Tuple[np.ndarray, Optional[np.ndarray]]:
+def check_record(record: Record, dataset: Dataset) -> Tuple[np.ndarray, Optional[np.ndarray], bool]:
     """Checks one record's files: both open, sizes equal, labels known.
 
     Pixels of the image are not decoded: that would take minutes for a large data set.
 
     Returns:
-      (whether each label is there, bool [256]; palette of the annotation, see `fcn.data.annotations.read_palette`).
+      (whether each label is there, bool [256]; palette of the annotation, see `fcn.data.annotations.read_palette`;
+      whether `fcn.data.sixteen_bits.has_open_range` holds of the image).
 
     Raises:
       InputError: names the file.
@@ -62,22 +65,25 @@ def check_record(record: Record, dataset: Dataset) -> Tuple[np.ndarray, Optional
     values = open_annotation(path, data)
     present = find_labels(path, values, dataset)
     with opened(record['image'], 'image') as image:
+        open_range = has_open_range(image)
         size = decoded_size(image)
     check_sizes(record, size, values.shape[::-1])
-    return present, read_palette(path, data)
+    return present, read_palette(path, data), open_range
 
 
 def check_records(records: List[Record], dataset: Dataset, threads: int = 4, training: Optional[int] = None,
                   resumed: bool = False) -> List[str]:
-    """Checks every record (see `check_record`), and their labels together. About 1 ms a record and core.
+    """Checks every record (see `check_record`), and all together: labels, and the range of 16-bit images.
+
+    Takes about 1 ms a record and core.
 
     Args:
       records: list of records.
       dataset: the `fcn.data.datasets.Dataset` they belong to.
       threads: how many.
       training: how many of the records, the first ones, are the training split, and the others the validation split;
-        None: they are no whole splits, whose labels together say nothing.
-      resumed: a run began with these annotations before, so that what their labels together are is no error.
+        None: they are no whole splits, which say nothing together.
+      resumed: a run began with these records before, so that what they are together is no error.
 
     Returns:
       lines to print.
@@ -93,22 +99,30 @@ def check_records(records: List[Record], dataset: Dataset, threads: int = 4, tra
 
     bar = tqdm(ordered_map(examine, records, threads), total=len(records), desc='checking annotations', unit=' files',
                leave=False, delay=2, disable=None)
-    survey, errors = LabelSurvey(dataset), []
+    survey, errors, of_open_range = LabelSurvey(dataset), [], []
     for number, found in enumerate(bar):
         if isinstance(found, InputError):
             errors.append(found)
         elif training is not None:
-            survey.add('training' if number < training else 'validation', records[number]['annotation'], *found)
+            present, palette, open_range = found
+            survey.add('training' if number < training else 'validation', records[number]['annotation'], present,
+                       palette)
+            of_open_range += [records[number]['image']] * open_range
     first, *others = errors or [None]
     if others:
         raise InputError(f'{first} {len(others)} more file{" is" if len(others) == 1 else "s are"} bad; --mode=check '
                          'lists them all.')
     if first:
         raise first
-    problems = [problem.message for problem in survey.problems()]
+    problems, notes = [problem.message for problem in survey.problems()], survey.notes()
+    low = None if dataset.image_range_given else find_low_range(of_open_range)
+    if low and training:
+        problems.append(low.message)
+    elif low:
+        notes.append(f'note: {low.message}')
     if problems and not resumed:
         raise InputError(problems[0])
-    return [f'note: {message} The run goes on as it began.' for message in problems] + survey.notes()
+    return [f'note: {message} The run goes on as it began.' for message in problems] + notes
 
 
 def find_bad_record(records: List[Record], dataset: Optional[Dataset] = None) -> None:

@@ -23,8 +23,10 @@ from fcn.data.colour_masks import MOST_CLASSES, VOID, Table
 from fcn.data.datasets import Dataset, read_class_names, record
 from fcn.data.image_files import open_image, opened, read_orientation, read_verified, turn_upright
 from fcn.data.image_pairs import SPLITS, Pair, print_list, raise_faults
+from fcn.data.image_range import find_low_range
 from fcn.data.label_survey import LabelSurvey
 from fcn.data.palettes import save_labels, voc_palette
+from fcn.data.sixteen_bits import FULL_RANGE, has_open_range, header_range
 from fcn.utils.errors import InputError, printable
 from fcn.utils.files import make_folder
 from fcn.utils.threads import ordered_map
@@ -47,6 +49,7 @@ class ConversionConfig:
       mask_suffix: what ends the masks' names, None: common suffixes are tried. image_suffix: what ends the images'.
       validation: share of the validation split, which `seed` draws.
       split_train, split_val: paths of files that list the splits, or both None.
+      image_range: white of 16-bit images, see `fcn.data.sixteen_bits`; None: 65535, and images below 4096 are refused.
       split_by_chance: mix the images of folders that are splits, see `fcn.data.image_pairs.find_split_folders`.
       skip_bad_images: leave out images that are bad or have no mask.
     """
@@ -65,6 +68,7 @@ class ConversionConfig:
     skip_bad_images: bool = False
     palette_is_labels: bool = False
     split_by_chance: bool = False
+    image_range: Optional[int] = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +83,7 @@ class Outcome:
       palette: of the mask whose values are the labels, see `fcn.data.annotations.read_palette`.
       values: None, or of a mask whose values are to be labels (pixels of each value; those of them on a slope, see
         `fcn.data.colour_masks.count_slopes`), int64 [256]; of problems, too.
+      open_range: whether `fcn.data.sixteen_bits.has_open_range` holds of the image.
     """
     problem: Optional[str] = None
     counts: Optional[np.ndarray] = None
@@ -86,6 +91,7 @@ class Outcome:
     turned: Optional[str] = None
     palette: Optional[np.ndarray] = None
     values: Optional[Tuple[np.ndarray, np.ndarray]] = None
+    open_range: bool = False
 
 
 class ColourMask(Exception):
@@ -108,6 +114,10 @@ def convert(config: ConversionConfig) -> None:
         for folder in ('JPEGImages', 'SegmentationClass', os.path.join('ImageSets', 'Segmentation')):
             os.makedirs(os.path.join(root, folder))
         outcomes = convert_pairs(pairs, root, table, names, config)
+        low = None if config.image_range else find_low_range(
+            pair.image for pair in pairs if pair.key in outcomes and outcomes[pair.key].open_range)
+        if low:
+            raise InputError(low.message)
         counts = sum(outcome.counts for outcome in outcomes.values())
         check_palettes(pairs, splits, outcomes, names, config)
         if table is None and np.flatnonzero(counts).tolist() == [0, VOID]:
@@ -208,11 +218,13 @@ def convert_pairs(pairs: List[Pair], root: str, table: Optional[Table], names: O
                 values = np.bincount(labels.ravel(), minlength=256), colour_masks.count_slopes(labels)
             counts = annotations.count_labels(pair.mask, labels, dataset)
             of_mask = None if table else annotations.read_palette(pair.mask)
-            labels, turned = place_image(pair, labels, os.path.join(root, 'JPEGImages', pair.name))
+            labels, turned, open_range = place_image(pair, labels, os.path.join(root, 'JPEGImages', pair.name),
+                                                     config.image_range or FULL_RANGE)
         except InputError as error:
             return Outcome(problem=str(error), values=values)
         save_labels(os.path.join(root, 'SegmentationClass', pair.name + '.png'), labels, palette)
-        return Outcome(counts=counts, unknown=unknown, turned=turned, palette=of_mask, values=values)
+        return Outcome(counts=counts, unknown=unknown, turned=turned, palette=of_mask, values=values,
+                       open_range=open_range)
 
     bar = tqdm(ordered_map(convert_pair, pairs, count_threads()), total=len(pairs), desc='converting', unit=' files',
                leave=False, disable=None)
@@ -230,7 +242,8 @@ def convert_pairs(pairs: List[Pair], root: str, table: Optional[Table], names: O
     return {key: outcome for key, outcome in outcomes.items() if not outcome.problem}
 
 
-def place_image(pair: Pair, labels: np.ndarray, target: str) -> Tuple[np.ndarray, Optional[str]]:
+def place_image(pair: Pair, labels: np.ndarray, target: str, image_range: int = FULL_RANGE
+                ) -> Tuple[np.ndarray, Optional[str], bool]:
     """Links, copies or converts an image to the path `target` and an extension.
 
     Training takes pixels as they are stored. So what EXIF data turn is stored upright, as viewers show it: the image,
@@ -240,23 +253,26 @@ def place_image(pair: Pair, labels: np.ndarray, target: str) -> Tuple[np.ndarray
       pair: Pair.
       labels: of its mask, uint8 [H, W], as they are stored.
       target: path.
+      image_range: white of 16-bit images, which are stored in 8.
 
     Returns:
       (labels as they belong to the image; 'image' or 'mask', which of the two EXIF data turn without a change of size,
-      while the other has no such data, so that nothing says how that one lies; or None). Raises BadFile.
+      while the other has no such data, so that nothing says how that one lies; or None; whether
+      `fcn.data.sixteen_bits.has_open_range` holds of the image). Raises BadFile.
     """
     data = read_verified(pair.image, 'image')
     with opened(pair.image, 'image', data) as image:
         form, mode, stored_size = image.format, image.mode, image.size
+        is_deep, open_range = header_range(image) is not None, has_open_range(image)
     orientation, left = read_orientation(pair.image, 'image', data)
     of_mask, left_of_mask = read_orientation(pair.mask, 'annotation')
-    pixels = open_image(pair.image, data)
+    pixels = open_image(pair.image, data, image_range=image_range)
     shown_size, upright = pixels.shape[1::-1], turn_upright(labels, left_of_mask)
     for candidate in (upright, labels):
         if shown_size == candidate.shape[::-1]:
             labels = candidate
             break
-    plain = mode in PLAIN.get(form, ())
+    plain = mode in PLAIN.get(form, ()) and not is_deep
     if plain and (left == 1 or stored_size == labels.shape[::-1] != shown_size):
         check_sizes(record(pair.image, pair.mask), stored_size, labels.shape[::-1])
         link(pair.image, target + ('.png' if form == 'PNG' else '.jpg'))
@@ -268,7 +284,7 @@ def place_image(pair: Pair, labels: np.ndarray, target: str) -> Tuple[np.ndarray
             Image.fromarray(pixels).save(target + '.png')
     turned = 'image' if of_mask == 1 < orientation else 'mask' if orientation == 1 < of_mask else None
     keeps_size = max(orientation, of_mask) < 5 or pixels.shape[0] == pixels.shape[1]
-    return labels, turned if keeps_size else None
+    return labels, turned if keeps_size else None, open_range
 
 
 def link(source: str, target: str) -> None:

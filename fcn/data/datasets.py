@@ -13,6 +13,7 @@ import numpy as np
 from fcn.data.alike import Names, composed
 from fcn.data.class_lists import is_void_name, parse_class_names, parse_plain
 from fcn.data.image_files import IMAGE_EXTENSIONS
+from fcn.data.sixteen_bits import FULL_RANGE
 from fcn.utils.errors import InputError, printable
 from fcn.utils.files import read_text
 
@@ -41,6 +42,9 @@ class Dataset:
       palette_is_labels: whether pixel values of palette pictures are labels, whatever their colours say.
       ignored_classes: labels of the classes that count as little as void does, see `ignoring`.
       has_own_palette: whether the palette is that of the annotations, not the reader's.
+      image_range: largest value of 16-bit images, see `fcn.data.sixteen_bits`; None: as in runs that knew of none, see
+        `fcn.data.tensor_images.read_image`.
+      image_range_given: whether the user said so, see `fcn.data.image_range`.
     """
     name: str
     training: List[Record]
@@ -55,6 +59,8 @@ class Dataset:
     palette_is_labels: bool = False
     ignored_classes: List[int] = field(default_factory=list)
     has_own_palette: bool = False
+    image_range: Optional[int] = FULL_RANGE
+    image_range_given: bool = False
 
     @property
     def values_are_labels(self) -> bool:

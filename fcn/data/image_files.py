@@ -16,6 +16,8 @@ try:
 except ImportError:  # before Pillow 11.3
     READS_AVIF = False
 
+from fcn.data import sixteen_bits
+from fcn.data.sixteen_bits import FULL_RANGE
 from fcn.utils.errors import InputError
 
 # Pillow's formats, in the order in which it tries them, and their extensions. For others, such as EPS, it runs another
@@ -130,22 +132,52 @@ def read_verified(path: str, what: str) -> bytes:
     return data
 
 
-def open_image(path: str, data: Optional[bytes] = None, upright: bool = True) -> np.ndarray:
-    """Opens any picture as uint8 RGB [H, W, 3]: grey, palette, CMYK, RGBA and 16-bit too. Arguments, errors: `opened`.
+def open_image(path: str, data: Optional[bytes] = None, upright: bool = True,
+               image_range: Optional[int] = FULL_RANGE) -> np.ndarray:
+    """Opens any picture as uint8 RGB [H, W, 3]: grey, palette, CMYK, RGBA and 16-bit too.
 
-    upright: honour the camera's EXIF orientation; the annotations of a data set do not.
+    Args:
+      path, data: see `opened`.
+      upright: honour the camera's EXIF orientation; the annotations of a data set do not.
+      image_range: white of 16-bit pictures, see `fcn.data.sixteen_bits`; None: as in runs that knew of none, where grey
+        pictures without a value above 255 stay as they are, and others have the upper 8 bits.
+
+    Raises:
+      BadFile: as `opened` does; a picture of 32 bits a pixel with numbers that 16 bits do not hold.
     """
     with opened(path, 'image', data) as image:
-        if image.mode.startswith('I'):  # 16 bits a pixel: Pillow would clip, not scale
-            grey = np.asarray(image, 'float32')
-            if grey.min() < 0 or grey.max() > 65535:
-                raise BadFile('unreadable image', path, f'{path} is a picture of 32 bits a pixel, and nothing says '
-                              'which values are black and white. Save it as 8-bit RGB.')
-            rgb = Image.fromarray((grey / (257 if grey.max() > 255 else 1)).astype('uint8')).convert('RGB')
+        if image_range is not None and sixteen_bits.header_range(image):
+            white = image_range if sixteen_bits.has_open_range(image) else FULL_RANGE
+            values = sixteen_bits.read_values(image, lambda: opened(path, 'image', data))
+            _check_sixteen_bits(path, values)
+            pixels = _as_rgb(sixteen_bits.to_eight_bits(values, white))
+        elif image.mode.startswith('I'):
+            values = np.asarray(image, 'float32')
+            _check_sixteen_bits(path, values)
+            pixels = _as_rgb((values / (257 if values.max() > 255 else 1)).astype('uint8'))
         else:
-            rgb = image.convert('RGB')
-        pixels = np.asarray(rgb)
+            pixels = np.asarray(image.convert('RGB'))
         return turn_upright(pixels, left_to_turn(image)) if upright else pixels
+
+
+def find_maximum(path: str) -> Optional[int]:
+    """Returns the largest value of a picture that `sixteen_bits.has_open_range` holds of, else None. Raises BadFile."""
+    with opened(path, 'image') as image:
+        if not sixteen_bits.has_open_range(image):
+            return None
+        return int(sixteen_bits.read_values(image, lambda: opened(path, 'image')).max())
+
+
+def _as_rgb(pixels):
+    """Returns uint8 [H, W] or [H, W, 3] as [H, W, 3]."""
+    return pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, 2)
+
+
+def _check_sixteen_bits(path, values):
+    """Raises BadFile for a picture with numbers that 16 bits do not hold."""
+    if values.min() < 0 or values.max() > FULL_RANGE:
+        raise BadFile('unreadable image', path, f'{path} is a picture of 32 bits a pixel, and nothing says '
+                      'which values are black and white. Save it as 8-bit RGB.')
 
 
 def left_to_turn(image: Image.Image) -> int:

@@ -9,12 +9,13 @@ from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Set, Tuple
 import numpy as np
 from tqdm import tqdm
 
-from fcn.data import annotations, seams
+from fcn.data import annotations, image_range, seams
 from fcn.data.annotation_check import check_sizes
 from fcn.data.datasets import Dataset
 from fcn.data.image_files import BadFile, left_to_turn, open_image, opened, read_orientation, read_verified
 from fcn.data.label_survey import LabelSurvey
-from fcn.data.problems import KINDS, OF_LABELS, SPLITS, UNUSABLE, Problem
+from fcn.data.problems import KINDS, OF_WHOLE_SETS, SPLITS, UNUSABLE, Problem
+from fcn.data.sixteen_bits import has_open_range
 from fcn.utils.errors import InputError, printable
 from fcn.utils.files import make_folder, write_atomic
 from fcn.utils.threads import ordered_map
@@ -55,7 +56,7 @@ class _Finding(NamedTuple):
     """What reading one record found; digest, counts and seams are None where a file is bad.
 
     palette: see `fcn.data.annotations.read_palette`. turned: whether EXIF data turn the image in another way than its
-    annotation.
+    annotation. open_range: see `fcn.data.sixteen_bits.has_open_range`.
     """
     problems: List[Problem]
     digest: Optional[bytes]
@@ -63,6 +64,7 @@ class _Finding(NamedTuple):
     palette: Optional[np.ndarray]
     seams: Optional[seams.SeamCounts]
     turned: bool
+    open_range: bool
 
 
 def inspect(dataset: Dataset, found: Iterable[Problem] = (), threads: Optional[int] = None,
@@ -87,10 +89,11 @@ def inspect(dataset: Dataset, found: Iterable[Problem] = (), threads: Optional[i
     survey = LabelSurvey(dataset)
     bar = tqdm(findings, desc=progress, total=len(tasks), unit=' files', leave=False,
                disable=None if progress else True)
-    smoothing, turned = _Smoothing(), []
+    smoothing, turned, of_open_range = _Smoothing(), [], []
     for finding, (split, record) in zip(bar, tasks):  # the bar first: its end closes it
         smoothing.add(split, record['annotation'], finding.seams)
         turned += [record['image']] * finding.turned
+        of_open_range += [(split, record['image'])] * finding.open_range
         problems += finding.problems + _repetitions(split, record, finding.digest, seen)
         if any(problem.kind in UNUSABLE for problem in finding.problems):
             bad.add(_paths(record))
@@ -105,6 +108,8 @@ def inspect(dataset: Dataset, found: Iterable[Problem] = (), threads: Optional[i
                      'make sure that the annotations lie as the stored images do, or convert the data set with python '
                      '-m fcn.own_data')
     problems += found_seams + _empty_splits(dataset, problems) + survey.problems()
+    if not dataset.image_range_given:
+        problems += _low_range(of_open_range)
     return InspectionReport(counts['training'], counts['validation'], problems, bad, survey.notes() + notes)
 
 
@@ -130,7 +135,7 @@ def without_bad(dataset: Dataset, found: Iterable[Problem] = (), progress: Optio
 def leave_out_bad(dataset: Dataset, found: Iterable[Problem], for_training: bool, resumed: bool = False) -> Dataset:
     """Does what `without_bad` does for the splits needed; prints what it left out, and returns the data set.
 
-    Raises InputError where the labels that stay are of a kind in OF_LABELS, unless the run is `resumed`.
+    Raises InputError where a problem is of a kind in OF_WHOLE_SETS, unless the run is `resumed`.
     """
     if not for_training:
         dataset = replace(dataset, training=[])
@@ -140,10 +145,10 @@ def leave_out_bad(dataset: Dataset, found: Iterable[Problem], for_training: bool
     print_messages('left out', [problem.message for problem in problems])
     print(f'{len(problems)} faults; {len(dataset.training)} training and {len(dataset.validation)} validation images '
           'stay')
-    of_labels = [problem.message for problem in report.problems if problem.kind in OF_LABELS]
-    if of_labels and not resumed:
-        raise InputError(of_labels[0])
-    print_messages('note', of_labels)
+    of_whole_sets = [problem.message for problem in report.problems if problem.kind in OF_WHOLE_SETS]
+    if of_whole_sets and not resumed:
+        raise InputError(of_whole_sets[0])
+    print_messages('note', of_whole_sets)
     for note in report.notes:
         print(printable(note))
     return dataset
@@ -244,12 +249,12 @@ class _Smoothing:
 def _inspect_record(split, record, dataset):
     """Reads one record's files in full. Returns a _Finding."""
     problems, digest, counts, palette, image_size, annotation_size = [], None, None, None, None, None
-    seam_counts, orientation, turned = None, 1, False
+    seam_counts, orientation, turned, open_range = None, 1, False, False
     image, annotation = _paths(record)
     with _noting(problems, split, 'image', image):
         data = read_verified(image, 'image')
         if annotation:
-            image_size, orientation = _decode(image, data)
+            image_size, orientation, open_range = _decode(image, data)
         else:
             open_image(image, data)
         digest = hashlib.blake2b(data).digest()
@@ -269,14 +274,27 @@ def _inspect_record(split, record, dataset):
     if counts is not None and counts.sum() == (0 if dataset.ignore_label is None else counts[dataset.ignore_label]):
         problems.append(Problem('no labelled pixel', split, annotation, f'{annotation} is void all over: none of its '
                                 'pixels has a label to learn or to score.'))
-    return _Finding(problems, digest, counts, palette, seam_counts, turned and image_size == annotation_size)
+    return _Finding(problems, digest, counts, palette, seam_counts, turned and image_size == annotation_size,
+                    open_range)
 
 
 def _decode(path, data):
-    """Decodes an image. Returns ((width, height) as training sees it, the EXIF orientation that it leaves as it is)."""
+    """Decodes an image.
+
+    Returns:
+      ((width, height) as training sees it; the EXIF orientation that it leaves as it is; whether it `has_open_range`).
+    """
     with opened(path, 'image', data) as image:
+        open_range = has_open_range(image)
         image.load()
-        return image.size, left_to_turn(image)
+        return image.size, left_to_turn(image), open_range
+
+
+def _low_range(images):
+    """Returns a list of one Problem or none. images: list of (split, path) of those that `has_open_range` holds of."""
+    low = image_range.find_low_range(path for _, path in images)
+    splits = {path: split for split, path in reversed(images)}
+    return [Problem('dark 16-bit images', splits[low.path], *low)] if low else []
 
 
 def _repetitions(split, record, digest, seen: Dict[str, dict]):

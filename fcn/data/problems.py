@@ -14,10 +14,12 @@ KINDS = UNUSABLE + (
     'overlap',            # a validation image that is a training image too, by file or bytes
     'too few classes',    # the training split shows one class, or none: values that mean void stand for objects
     'palettes',           # one pixel value has several colours, or another label's: the values are no labels
+    'dark 16-bit images',  # all stay below 4096, so that they would be black
     'empty split')
 
 
-OF_LABELS = ('too few classes', 'palettes')  # kinds that a training must not begin with, see `fcn.data.label_survey`
+# Kinds that a training must not begin with, see `fcn.data.label_survey` and `fcn.data.image_range`.
+OF_WHOLE_SETS = ('too few classes', 'palettes', 'dark 16-bit images')
 
 
 class Problem(NamedTuple):

@@ -7,6 +7,7 @@ from typing import Optional
 
 from fcn.data import annotations, image_files
 from fcn.data.datasets import Dataset, Record
+from fcn.data.sixteen_bits import FULL_RANGE
 from fcn.utils.errors import InputError, reason
 from TensorflowUtils import tf
 
@@ -14,14 +15,18 @@ from TensorflowUtils import tf
 PADDING_COLOUR = 128
 # As Pillow and OpenCV decode. TensorFlow's default is one grey level off on average, and moved 1 to 2 % of the labels.
 DCT_METHOD = 'INTEGER_ACCURATE'
+BIT_DEPTH_OF_PNG = 24  # the place of its byte, in the header chunk that every PNG begins with
 
 
-def read_image(path: tf.Tensor, window: Optional[tf.Tensor] = None) -> tf.Tensor:
+def read_image(path: tf.Tensor, window: Optional[tf.Tensor] = None, image_range: Optional[int] = FULL_RANGE
+               ) -> tf.Tensor:
     """Reads a picture that TensorFlow decodes, as it is stored, or else Pillow.
 
     Args:
       path: string tensor.
       window: int32 tensor [4] of (top, left, height, width) to decode, or None for the whole image.
+      image_range: white of 16-bit pictures, which Pillow decodes; None: as in runs that knew of none, which have the
+        upper 8 bits of PNGs, and other pictures as `fcn.data.image_files.open_image` gives them.
     """
     contents = tf.io.read_file(path)
 
@@ -30,18 +35,26 @@ def read_image(path: tf.Tensor, window: Optional[tf.Tensor] = None) -> tf.Tensor
             return tf.image.decode_jpeg(contents, channels=3, dct_method=DCT_METHOD)
         return tf.image.decode_and_crop_jpeg(contents, window, channels=3, dct_method=DCT_METHOD)
 
-    def png():
+    def pillow():
+        return _cut(read_with_pillow(path, upright=False, image_range=image_range), window)
+
+    def eight_bit_png():
         return _cut(tf.image.decode_png(contents, channels=3), window)
+
+    def png():
+        if image_range is None:
+            return eight_bit_png()
+        return tf.cond(tf.equal(tf.substr(contents, BIT_DEPTH_OF_PNG, 1), b'\x10'), pillow, eight_bit_png)
 
     magic = tf.substr(contents, 0, 4)
     return tf.case([(tf.equal(tf.substr(magic, 0, 3), b'\xff\xd8\xff'), jpeg), (tf.equal(magic, b'\x89PNG'), png)],
-                   default=lambda: _cut(read_with_pillow(path, upright=False), window), exclusive=True)
+                   default=pillow, exclusive=True)
 
 
-def read_with_pillow(path: tf.Tensor, upright: bool) -> tf.Tensor:
+def read_with_pillow(path: tf.Tensor, upright: bool, image_range: Optional[int] = FULL_RANGE) -> tf.Tensor:
     """Reads a picture of any format, see `fcn.data.image_files.open_image`. path: string tensor."""
-    image = tf.py_func(lambda path: image_files.open_image(os.fsdecode(path), upright=upright), [path], tf.uint8,
-                       stateful=False)
+    image = tf.py_func(lambda path: image_files.open_image(os.fsdecode(path), upright=upright, image_range=image_range),
+                       [path], tf.uint8, stateful=False)
     image.set_shape([None, None, 3])
     return image
 
@@ -73,11 +86,14 @@ def pad(image: tf.Tensor, offset: tf.Tensor, size: tf.Tensor, side: int) -> tf.T
     return tf.pad(image, padding, constant_values=tf.constant(PADDING_COLOUR, tf.uint8))
 
 
-def check_decodes(record: Record) -> None:
-    """Decodes a record's image as training does. Raises InputError where TensorFlow cannot, although Pillow may."""
+def check_decodes(record: Record, image_range: Optional[int] = FULL_RANGE) -> None:
+    """Decodes a record's image as training does. Raises InputError where TensorFlow cannot, although Pillow may.
+
+    image_range: see `read_image`.
+    """
     with tf.Graph().as_default(), tf.Session() as session:
         try:
-            session.run(read_image(tf.constant(os.fsencode(record['image']))))
+            session.run(read_image(tf.constant(os.fsencode(record['image'])), image_range=image_range))
         except tf.errors.OpError as error:
             raise InputError(f'{record["image"]} cannot be decoded by TensorFlow: {reason(error)}. Save it anew as an '
                              '8-bit JPEG or PNG, or take it out of the data set.') from None

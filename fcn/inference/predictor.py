@@ -193,5 +193,5 @@ def naming_bad_files(records: Callable[[], List[Dict[str, Any]]], dataset: Any) 
         suspects = records()
         annotation_check.find_bad_record(suspects, dataset)
         for record in suspects:
-            tensor_images.check_decodes(record)
+            tensor_images.check_decodes(record, dataset.image_range)
         raise

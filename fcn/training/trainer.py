@@ -80,7 +80,7 @@ class Trainer:
             flags=config.flags, class_names=dataset.class_names[:dataset.void_label], void_label=dataset.void_label,
             batches=batches, class_weights=class_weights,
             started_from=run.started_from if start.resumed else config.training.checkpoint_path,
-            ignored_labels=dataset.ignored_classes,
+            ignored_labels=dataset.ignored_classes, image_range=dataset.image_range,
             palette=palettes.to_texts(dataset.palette[:len(dataset.class_names)]) if dataset.has_own_palette else None)
         self._schedule = Schedule(config.optimizer.max_iterations, config.training.log_every,
                                   config.training.checkpoint_every, config.training.validate_every)
