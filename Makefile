@@ -14,7 +14,7 @@ SLOW_FILES = $(wildcard tests/test_fuzz_*.py) $(patsubst %,tests/test_%.py,backb
 QUICK_TESTS = $(filter-out $(SLOW_FILES),$(wildcard tests/test_*.py)) tests/data tests/utils tests/reporting \
     tests/training tests/runs tests/inference/test_metrics.py tests/inference/test_crf.py \
     tests/distributed/test_worker_spec.py tests/nets/test_inception_v3_fcn.py::test_backbone_variables_are_slims \
-    --ignore-glob='*/test_fuzz_*' --ignore-glob='*/test_page_in_browser.py' \
+    --ignore-glob='*/test_fuzz_*' --ignore=tests/runs/test_weight_files.py --ignore-glob='*/test_page_in_browser.py' \
     -k 'not 151 and not test_broken_bytes and not test_freed_memory'
 RUN = $(VENV)/bin/python inception_FCN.py
 

@@ -89,8 +89,8 @@ flags.DEFINE_float('dropout_keep_prob', 0.85, 'Share of Mixed_7c kept in trainin
 # ---- Starting weights
 
 flags.DEFINE_string('checkpoint_path', 'Data_zoo/inception_v3/inception_v3.ckpt', 'Weights to start from when '
-                    'logs_dir is empty: a prefix, a folder or a .tar.gz. The default is downloaded when absent; empty: '
-                    'random weights.')
+                    'logs_dir is empty: a prefix, a folder, a .tar.gz, or InceptionV3 as .h5, .keras (Keras) or '
+                    '.safetensors (timm, torchvision). The default is downloaded when absent; empty: random weights.')
 flags.DEFINE_list('checkpoint_exclude_scopes', 'InceptionV3/Logits,InceptionV3/AuxLogits',
                   'Scopes not to load from it.')
 flags.DEFINE_boolean('ignore_missing_vars', True, 'Let variables that it lacks start at random; else that is an error.')

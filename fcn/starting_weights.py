@@ -20,7 +20,8 @@ def get(path: Optional[str]) -> str:
     """Finds starting weights; downloads or unpacks them where needed. Returns a line that tells where they are.
 
     Args:
-      path: a checkpoint's prefix, its folder or a .tar.gz; None: the published weights.
+      path: a checkpoint's prefix, its folder, a .tar.gz or a file of weights (see fcn/runs/weight_files.py); None: the
+        published weights.
 
     Raises:
       InputError: there are none, they cannot be downloaded, or they cannot be read.
@@ -35,8 +36,9 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     """Runs the command. Returns its exit status."""
     parser = command_line.Parser('python -m fcn.starting_weights', allow_abbrev=False,
                                  description=__doc__.split('\n')[0])
-    parser.add_argument('--checkpoint_path', type=command_line.path, help='A prefix, a folder or a .tar.gz, which '
-                        'is unpacked. Default: the published weights in Data_zoo/inception_v3, downloaded when absent.')
+    parser.add_argument('--checkpoint_path', type=command_line.path, help='A prefix, a folder, a .tar.gz, which is '
+                        'unpacked, or InceptionV3 as .h5, .keras or .safetensors. Default: the published weights in '
+                        'Data_zoo/inception_v3, downloaded when absent.')
     parser.add_argument('--debug', action='store_true', help='Stack traces.')
     options = parser.parse_args(argv)
 

@@ -11,7 +11,7 @@ from fcn.config import RunConfig, write_run_config
 from fcn.network import builder
 from fcn.runs import checkpoints
 from fcn.utils.errors import EXIT_FLAG, EXIT_INPUT
-from nets import inception_v3_fcn
+from nets import inception_v3_fcn, inception_v3_layers
 from TensorflowUtils import inception_v3, slim, tf
 
 CONFIG = network_config(num_classes=3)
@@ -100,7 +100,8 @@ def test_what_cannot_be_taken_is_said(make, words, tmp_path, trained, capsys):
 
 
 def test_another_network_is_refused(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(backbone, 'build', lambda _: [tf.get_variable('a', [2]), tf.get_variable('InceptionV3/b', [3])])
+    monkeypatch.setattr(inception_v3_layers, 'build', lambda _: [
+        tf.get_variable('a', [2]), tf.get_variable('InceptionV3/b', [3])])
     checkpoint = save(str(tmp_path / 'x.ckpt'), ['a', 'InceptionV3/b'])
     assert backbone.main(['--checkpoint=' + checkpoint, '--out=' + str(tmp_path / 'b.ckpt')]) == EXIT_INPUT
     assert 'lacks 1 of the 2 variables' in capsys.readouterr().err and not list(tmp_path.glob('b.ckpt*'))

@@ -4,26 +4,25 @@ A warm start takes what fits from somebody's checkpoint, when `logs_dir` is empt
 must find the whole network there. Each prints what it loaded, skipped and could not match.
 """
 import collections
+import contextlib
 import glob
 import os
 import re
 import shutil
-from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
+import tempfile
+from typing import Callable, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
 
+from fcn.runs import weight_files
 from fcn.runs.run_folder import list_checkpoints, step_of
 from fcn.utils import download
 from fcn.utils.errors import InputError, reason
 from fcn.utils.files import sync
 from nets.inception_v3_fcn import AUXILIARY
-from TensorflowUtils import tf
+from TensorflowUtils import session_config, tf
 
 PUBLISHED = 'Data_zoo/inception_v3/inception_v3.ckpt'
 # slim's list of pretrained models: tensorflow/models, research/slim/README.md
 PUBLISHED_URL = 'https://storage.googleapis.com/download.tensorflow.org/models/inception_v3_2016_08_28.tar.gz'
-
-FOREIGN_FILES = {  # by what they begin with
-    b'\x89HDF\r\n\x1a\n': 'an HDF5 file, as Keras writes weights', b'PK\x03\x04': 'a zip archive, as Keras and PyTorch '
-    'write models', b'\x80\x02': 'a pickle, as PyTorch writes models', b'\x80\x04': 'a pickle'}
 
 # What TensorFlow's reader raises about a damaged file, depending on the damage and the version.
 DAMAGE = (InputError, tf.errors.OpError, ValueError, RuntimeError, IndexError)
@@ -57,10 +56,10 @@ def named(path: str) -> Optional[str]:
     """Returns the prefix of the checkpoint that a path is or is a file of, or None where there is no such file.
 
     The files of a checkpoint are PREFIX.index, PREFIX.data-00000-of-00001 and PREFIX.meta; the file `checkpoint` beside
-    them says which is the newest.
+    them says which is the newest. A file of weights that `weight_files` reads is its own prefix.
 
     Raises:
-      InputError: the file is something else.
+      InputError: the file is something else, such as a pickle.
     """
     if os.path.isfile(path + '.index') or not os.path.isfile(path):
         return path if exists(path) else None
@@ -71,8 +70,10 @@ def named(path: str) -> Optional[str]:
         start = file.read(64)
     if re.match(rb'\s*(all_)?model_checkpoint_paths?\s*:', start):
         return _newest_in_list(path)
-    what = next((what for magic, what in FOREIGN_FILES.items() if start.startswith(magic)), None)
-    if prefix != path and not what:
+    if weight_files.recognize(path):
+        return path
+    what = None
+    if prefix != path:
         what = f'a part of a checkpoint whose index, {prefix}.index, is not there'
     if not what and not _holds_variables(path):
         what = 'the index of a checkpoint, under another name'
@@ -80,7 +81,8 @@ def named(path: str) -> Optional[str]:
         raise InputError(f'{path} is {what}, from which nothing can be restored. A checkpoint is what TensorFlow\'s '
                          'Saver writes, such as the two files model.ckpt-300.index and '
                          'model.ckpt-300.data-00000-of-00001 together, and is named without these endings: '
-                         'model.ckpt-300.')
+                         'model.ckpt-300. Weights of Keras are taken as .h5 or .keras files, those of PyTorch as '
+                         'safetensors.')
     return path
 
 
@@ -107,12 +109,13 @@ def find(path: str) -> str:
     """Returns the prefix of the checkpoint that a user names.
 
     Args:
-      path: a prefix, a file of a checkpoint (see `named`), a folder (its newest checkpoint) or a .tar.gz, which is
-        unpacked beside itself. The published
-        inception_v3.ckpt is downloaded when `path` is its place and it is absent.
+      path: a prefix, a file of a checkpoint (see `named`), a folder (its newest checkpoint), a .tar.gz, which is
+        unpacked beside itself, or a file of weights, see `weight_files`. The published inception_v3.ckpt is downloaded
+        when `path` is its place and it is absent.
 
     Raises:
-      InputError: there is none, it is none, there are several, or it can be neither downloaded nor unpacked.
+      InputError: there is none, it is none, there are several, or it can be neither downloaded nor unpacked; or a file
+        of weights is not of InceptionV3.
     """
     if os.path.normpath(path) == os.path.normpath(PUBLISHED) and not exists(path):
         _fetch_published()
@@ -127,8 +130,10 @@ def find(path: str) -> str:
     prefix = named(path)
     if prefix is None:
         raise InputError(f'There is no checkpoint --checkpoint_path={path}. Give a prefix (the path without .index or '
-                         '.data-00000-of-00001), a folder or a .tar.gz; or --checkpoint_path= to start from random '
-                         'weights.')
+                         '.data-00000-of-00001), a folder, a .tar.gz, or a file of Keras or safetensors; or '
+                         '--checkpoint_path= to start from random weights.')
+    if weight_files.is_weight_file(prefix):
+        weight_files.read(prefix)  # what cannot be taken is said before a network is built
     return prefix
 
 
@@ -184,12 +189,36 @@ def newest_intact(logs_dir: str) -> Optional[str]:
     return None
 
 
-def open_reader(prefix: str) -> 'tf.train.CheckpointReader':
-    """Returns TensorFlow's reader of a checkpoint. Raises InputError when the file is damaged."""
+def open_reader(prefix: str) -> Union['tf.train.CheckpointReader', weight_files.Reader]:
+    """Returns the reader of a checkpoint, or of a file of weights. Raises InputError when the file is damaged."""
+    if weight_files.is_weight_file(prefix):
+        return weight_files.Reader(prefix)
     try:
         return tf.train.NewCheckpointReader(prefix)
     except DAMAGE as error:
         raise InputError(f'The checkpoint {prefix} cannot be read: {reason(error)}') from None
+
+
+@contextlib.contextmanager
+def _as_checkpoint(prefix: str) -> Iterator[str]:
+    """Yields the prefix of a checkpoint that TensorFlow restores from: of a file of weights, a copy for so long."""
+    if not weight_files.is_weight_file(prefix):
+        yield prefix
+        return
+    arrays = weight_files.read(prefix)
+    with tempfile.TemporaryDirectory(prefix='fcn_weights_') as folder:
+        with tf.Graph().as_default(), tf.Session(config=session_config()) as session:
+            values = [tf.placeholder(tf.float32, array.shape) for array in arrays.values()]
+            copy = os.path.join(folder, 'weights.ckpt')
+            save_all = tf.raw_ops.SaveV2(prefix=copy, tensor_names=list(arrays), shape_and_slices=[''] * len(arrays),
+                                         tensors=values)
+            try:
+                session.run(save_all, dict(zip(values, arrays.values())))
+            except tf.errors.OpError as error:
+                raise InputError(f'The weights of {prefix} cannot be copied to {folder}, for as long as they are '
+                                 f'loaded: {reason(error)}. Free some space there, or name another folder in '
+                                 'TMPDIR.') from None
+        yield copy
 
 
 def warm_start(prefix: str, variables: Sequence[tf.Variable], exclude_scopes: Sequence[str] = ()
@@ -229,7 +258,11 @@ def warm_start(prefix: str, variables: Sequence[tf.Variable], exclude_scopes: Se
                          f'{variables[0].op.name}). Give a checkpoint of InceptionV3, or --checkpoint_path= to start '
                          'from random weights.')
     saver = tf.train.Saver(fitting)
-    return report, lambda session: saver.restore(session, prefix)
+
+    def restore_fitting(session):
+        with _as_checkpoint(prefix) as checkpoint:
+            saver.restore(session, checkpoint)
+    return report, restore_fitting
 
 
 def _is_in_backbone(name):
@@ -290,8 +323,10 @@ def restore(session: tf.Session, prefix: str, variables: Sequence[tf.Variable],
                          'checkpoint. Give the flags it was trained with (--upsampling, --use_batch_norm, '
                          '--void_class, the data set).')
     restores_optional = all(map(fits, optional))
+    saver = tf.train.Saver(list(variables) + (list(optional) if restores_optional else []))
     try:
-        tf.train.Saver(list(variables) + (list(optional) if restores_optional else [])).restore(session, prefix)
+        with _as_checkpoint(prefix) as checkpoint:
+            saver.restore(session, checkpoint)
     except tf.errors.OpError as error:
         raise InputError(f'The checkpoint {prefix} is damaged: {reason(error)}') from None
     return restores_optional

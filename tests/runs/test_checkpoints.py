@@ -83,12 +83,12 @@ def test_found_by_the_list_of_checkpoints(tmp_path):
 
 
 @pytest.mark.parametrize('start, words', [
-    (b'\x89HDF\r\n\x1a\n', 'HDF5 file, as Keras'), (b'PK\x03\x04', 'zip archive, as Keras and PyTorch'),
-    (b'\x80\x02\x8a\n', 'pickle')])
+    (b'\x89HDF\r\n\x1a\n', 'cannot be read'), (b'PK\x03\x04', 'is a zip archive, as Keras and PyTorch'),
+    (b'\x80\x02\x8a\n', 'is a pickle')])
 @pytest.mark.parametrize('name', ['model.h5', 'model.ckpt', 'weights.keras'])
 def test_file_of_another_program_is_named(tmp_path, start, words, name):
     (tmp_path / name).write_bytes(start + b'\0' * 999)
-    with pytest.raises(InputError, match=f'{name} is an? {words}.*named without these endings'):
+    with pytest.raises(InputError, match=f'{name} {words}'):
         checkpoints.find(str(tmp_path / name))
 
 
