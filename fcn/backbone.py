@@ -115,8 +115,12 @@ def report_lines(prefix: str, variables: Sequence[Tuple[str, List[int]]], out: s
              f'variables, {moving} of them moving statistics; {numbers} numbers']
     if read_run_config(os.path.dirname(prefix)).flags.get('scale_input') is False:
         lines.append('note: it was trained on images of 0 to 255, not scaled to [-1, 1] as slim does')
+    form = weight_files.written_form(out)
+    if form == 'safetensors':
+        lines.append("note: timm's average poolings count the padding, slim's do not: features at an image's border "
+                     'differ')
     return lines + [
-        LOADED_BY[weight_files.written_form(out)].format(repr(out)),
+        LOADED_BY[form].format(repr(out)),
         f'here: python inception_FCN.py --mode=train --checkpoint_path={out}']
 
 

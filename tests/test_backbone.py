@@ -74,6 +74,8 @@ def test_report(capsys, trained):
     lines = backbone.report_lines(os.path.join(trained[0], 'model.ckpt-7'),
                                   [('a/weights', [2, 3]), ('a/BatchNorm/moving_mean', [3])], 'b.ckpt')
     assert '(step 7) to b.ckpt: 2 variables, 1 of them moving statistics; 9 numbers' in lines[0]
+    lines = backbone.report_lines(os.path.join(trained[0], 'model.ckpt-7'), [], 'b.safetensors')
+    assert "timm's average poolings count the padding" in lines[1] and lines[2].startswith('timm loads it with')
     write_run_config(trained[0], RunConfig(flags={'scale_input': False}, class_names=['a', 'b']))
     assert 'not scaled' in backbone.report_lines(os.path.join(trained[0], 'model.ckpt-7'), [], 'b.ckpt')[1]
 

@@ -122,9 +122,8 @@ def read(path: str) -> Dict[str, np.ndarray]:
             return _read_safetensors(path)
         import h5py
         with contextlib.ExitStack() as stack:
-            content = path
-            if kind == 'keras archive':
-                content = io.BytesIO(_unzip(path))
+            # Not by its path: HDF5 would lock it, which some file systems of clusters refuse.
+            content = io.BytesIO(_unzip(path)) if kind == 'keras archive' else stack.enter_context(open(path, 'rb'))
             return _read_keras(path, stack.enter_context(h5py.File(content, 'r')))
     except DAMAGE as error:
         raise InputError(f'{path} cannot be read: {reason(error)}. It may be truncated: fetch it again, and compare '
@@ -289,8 +288,11 @@ def write(path: str, arrays: Dict[str, np.ndarray]) -> None:
             safetensors.write(part, _pytorch_arrays(arrays))
         else:
             import h5py
-            with h5py.File(part, 'w') as file:
-                (_write_keras_3 if form == 'keras 3' else _write_legacy_keras)(file, arrays)
+            try:
+                with h5py.File(part, 'w') as file:
+                    (_write_keras_3 if form == 'keras 3' else _write_legacy_keras)(file, arrays)
+            except RuntimeError as error:  # as h5py closes a file on a full disk
+                raise OSError(reason(error)) from None
         os.replace(part, path)
 
 

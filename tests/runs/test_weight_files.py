@@ -108,7 +108,10 @@ def test_written_as_keras_writes_it(keras, safe, tmp_path, capsys):
 def test_written_as_keras_3_writes_it(keras, arrays, tmp_path):
     path = str(tmp_path / 'ours.weights.h5')
     weight_files.write(path, arrays)
-    assert equal(weight_files.read(path), arrays)
+    archive = str(tmp_path / 'ours.keras')
+    with zipfile.ZipFile(archive, 'w') as bundle:
+        bundle.write(path, 'model.weights.h5')
+    assert equal(weight_files.read(path), arrays) and equal(weight_files.read(archive), arrays)
     source = os.path.join(keras, 'whole.weights.h5')
     if os.path.exists(source):  # TensorFlow 1.15's Keras does not write it
         with h5py.File(path, 'r') as ours, h5py.File(source, 'r') as theirs:
