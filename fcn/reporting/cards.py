@@ -108,7 +108,7 @@ def ranking(scores: ImageScores, pictures: List[dict]) -> str:
       HTML, '' where no image has a mean IoU.
     """
     scored = sorted((row for row in scores if row[2] is not None), key=lambda row: row[2])
-    anchors = {picture['name']: index for index, picture in reversed(list(enumerate(pictures)))}
+    anchors = {printable(picture['name']): index for index, picture in reversed(list(enumerate(pictures)))}
     count = min(MAX_RANKED, (len(scored) + 1) // 2)
     parts = []
     for title, rows in (('Lowest mean IoU', scored[:count]), ('Highest mean IoU', scored[count:][::-1][:count])):

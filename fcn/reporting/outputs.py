@@ -30,8 +30,8 @@ def with_best_and_worst(records: List[dict], others: Sequence[dict], scores: Ima
     scores: list of (name, pixel accuracy, mean IoU or None), as --mode=test writes them.
     """
     ranked = [name for _, name in sorted((mean_iou, name) for name, _, mean_iou in scores if mean_iou is not None)]
-    wanted = set(ranked[:count] + ranked[-count:]) - {record['filename'] for record in records}
-    return records + [record for record in others if record['filename'] in wanted]
+    wanted = set(ranked[:count] + ranked[-count:]) - {printable(record['filename']) for record in records}
+    return records + [record for record in others if printable(record['filename']) in wanted]
 
 
 class PictureWriter:
@@ -163,8 +163,8 @@ class PictureWriter:
 
     def _class_rows(self) -> List[List[str]]:
         names = self.dataset.class_names
-        rows = [['name'] + [printable(name) for name in names]]
+        rows = [['name'] + list(names)]
         for entry in self.pictures:
             shares = {each['name']: each['share'] for each in entry['classes']}
-            rows.append([printable(entry['name'])] + [f'{shares.get(name, 0):.6f}' for name in names])
+            rows.append([entry['name']] + [f'{shares.get(name, 0):.6f}' for name in names])
         return rows

@@ -16,7 +16,7 @@ import numpy as np
 
 from fcn.inference.metrics import METRICS
 from fcn.utils.errors import InputError
-from fcn.utils.files import write_csv
+from fcn.utils.files import read_csv, write_csv
 
 NAMES = ('metrics.txt', 'metrics.json', 'confusion_matrix.csv', 'images.csv', 'pictures.json')
 PROGRESS_NUMBERS = ('step', 'seconds', 'loss', 'learning_rate', 'images_per_s', 'validation_loss',
@@ -66,7 +66,7 @@ def write_confusion(path: str, confusion: np.ndarray, class_names: Sequence[str]
 def read_confusion(path: str) -> Tuple[np.ndarray, List[str]]:
     """Returns (int64 [C, C], list of C names) of a file by `write_confusion`. Raises InputError."""
     with _reading(path):
-        rows = _read_csv(path)
+        rows = read_csv(path)
         names = rows[0][1:]
         if not names or [row[0] for row in rows[1:]] != names or {len(row) for row in rows} != {len(rows)}:
             raise ValueError('its rows and columns are not the same classes')
@@ -82,7 +82,7 @@ def read_image_scores(path: str) -> ImageScores:
     """Returns the rows of a file by `write_image_scores`. Raises InputError."""
     with _reading(path):
         return [(name,) + tuple(float(cell) if cell else None for cell in (accuracy, iou))
-                for name, accuracy, iou in _read_csv(path)[1:]]
+                for name, accuracy, iou in read_csv(path)[1:]]
 
 
 def parse_progress(line: bytes) -> Optional[dict]:
@@ -157,6 +157,3 @@ def _reading(path: str) -> Iterator[None]:
                          '--mode=visualize write it anew.') from error
 
 
-def _read_csv(path: str) -> List[List[str]]:
-    with open(path, encoding='utf-8', errors='surrogatepass', newline='') as file:
-        return list(csv.reader(file))

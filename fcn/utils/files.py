@@ -6,11 +6,14 @@ import errno
 import fcntl
 import io
 import os
-from typing import Iterable, Iterator, Sequence, Union
+import re
+from typing import Iterable, Iterator, List, Sequence, Union
 
-from fcn.utils.errors import InputError
+from fcn.utils.errors import InputError, printable
 
 CHUNK = 1 << 18  # bytes held in memory at a time
+FORMULA = re.compile("'*[=+@-]")  # what a text begins with that a spreadsheet would compute, or that `write_csv` marked
+NUMBER = re.compile(r'[+-]?\d*\.?\d+(e[+-]?\d+)?$')
 
 
 def remove(path: str) -> None:
@@ -107,10 +110,28 @@ def write_atomic(path: str, data: Union[bytes, str]) -> None:
 
 
 def write_csv(path: str, rows: Iterable[Sequence]) -> None:
-    """Writes rows of cells as CSV, whole or not at all. Raises InputError."""
+    """Writes rows of cells as CSV, whole or not at all. Raises InputError.
+
+    Control characters of texts are escaped, and a text that a spreadsheet would compute, such as =1+1, has a ' before
+    it, which `read_csv` takes away.
+    """
     file = io.StringIO(newline='')
-    csv.writer(file).writerows(rows)
-    write_atomic(path, file.getvalue().encode('utf-8', 'surrogatepass'))
+    csv.writer(file).writerows([_as_text(cell) for cell in row] for row in rows)
+    write_atomic(path, file.getvalue().encode('utf-8'))
+
+
+def read_csv(path: str) -> List[List[str]]:
+    """Returns the rows of a file by `write_csv`. Raises OSError, ValueError and csv.Error."""
+    with open(path, encoding='utf-8', errors='surrogatepass', newline='') as file:
+        return [[cell[1:] if FORMULA.match(cell) and cell[0] == "'" else cell for cell in row]
+                for row in csv.reader(file)]
+
+
+def _as_text(cell):
+    if not isinstance(cell, str):
+        return cell
+    text = printable(cell)
+    return "'" + text if FORMULA.match(text) and not NUMBER.match(text) else text
 
 
 @contextlib.contextmanager
