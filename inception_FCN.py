@@ -130,7 +130,7 @@ flags.DEFINE_boolean('freeze_batch_norm', False, 'Train with the moving averages
                      'pretrained weights.')
 flags.DEFINE_enum('learning_rate_scaling', 'none', ['none', 'sqrt', 'linear'], 'How the learning rate grows with the '
                   'number of replicas (GPUs), whose images together make the global batch.')
-flags.DEFINE_float('cluster_timeout', 300, 'Seconds to wait for the other workers of a job at its beginning.', 1)
+flags.DEFINE_float('cluster_timeout', 300, 'Seconds to wait for the other workers of a job at its beginning.', 1, 1e7)
 flags.DEFINE_enum('precision', 'float32', ['float32', 'mixed'], 'mixed: compute in float16 on GPUs and in bfloat16 on '
                   'CPUs that are fast in it, in all modes but export; weights stay in float32.')
 flags.DEFINE_integer('cache_megabytes', 0, 'Memory, of each worker, to keep decoded training images in, for small data '

@@ -3,6 +3,7 @@
 A record is `{'image': path, 'annotation': path or None, 'filename': stem}`. A data set is what the main script makes of
 a reader module and its records, see `Dataset`.
 """
+import collections
 import inspect
 import os
 from dataclasses import dataclass, field, replace
@@ -221,7 +222,12 @@ def read_class_names(path: str) -> List[str]:
     if unnamed:
         print(f'note: {printable(path)} names no class of the labels {", ".join(map(str, unnamed))}, which are called '
               f'class {unnamed[0]}{" and so on" if unnamed[1:] else ""}')
-    return names
+    times = collections.Counter(name for name in names if not is_void_name(name))
+    shared = [name for name, count in times.items() if count > 1]
+    if shared:
+        print(f'note: {printable(path)} gives several classes the name {printable(shared[0])}'
+              f'{" and others likewise" if shared[1:] else ""}; their labels are added to it')
+    return [f'{name} (label {label})' if name in shared else name for label, name in enumerate(names)]
 
 
 def are_lines_of(path: str, names: Sequence[str]) -> bool:

@@ -2,7 +2,6 @@
 import argparse
 import contextlib
 import io
-import math
 import os
 import sys
 import textwrap
@@ -13,6 +12,8 @@ from absl import flags
 
 from fcn.utils.errors import EXIT_FLAG, explain, printable
 from fcn.utils.files import expand_home
+
+LARGEST_FLOAT32 = 3.4028234e38
 
 
 class Parser(argparse.ArgumentParser):
@@ -162,8 +163,9 @@ def parse(values: flags.FlagValues, argv: Sequence[str], doc: str = '',
         others = values(argv)
         for name in values:
             value = values[name].value
-            if isinstance(value, float) and not math.isfinite(value):
-                raise flags.IllegalFlagValueError(f'flag --{name}={value}: it must be a finite number.')
+            if isinstance(value, float) and not abs(value) <= LARGEST_FLOAT32:
+                raise flags.IllegalFlagValueError(f'flag --{name}={value}: it must be a finite number, of at most '
+                                                  f'{LARGEST_FLOAT32:.2g}.')
             for text in value if isinstance(value, list) else [value]:
                 if isinstance(text, str) and printable(text) != text:
                     raise flags.IllegalFlagValueError(f'flag --{name}={text}: it holds a control character, or bytes '

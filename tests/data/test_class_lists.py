@@ -32,7 +32,7 @@ def test_lists_of_other_tools(tmp_path, text):
 @pytest.mark.parametrize('names', [
     ['background', '3 wheeler', '4 wheeler'], ['1 euro', '2 euro', '5 euro'], ['class 0', 'class 1'], ['0', '1', '2'],
     ['road', 'no. 1'], ['_background_', 'cat'], ['label', 'cap', 'bottle'], ['3D print', '2-wheeler'],
-    ['chair, armchair', 'wall'], ['traffic light: red', 'traffic light: green'], ['1.5 m', '2.5 m'], ['cat', 'cat'],
+    ['chair, armchair', 'wall'], ['traffic light: red', 'traffic light: green'], ['1.5 m', '2.5 m'],
     ['road', '__ignore__'], ['void', 'road', 'sky'], ['background', '1 euro', '2 euro']])
 def test_names_that_only_look_numbered(tmp_path, names):
     assert names_of(tmp_path, '\n'.join(names)) == names
@@ -64,3 +64,13 @@ def test_lines_that_a_run_took_for_names(tmp_path):
     names_of(tmp_path, '__ignore__\n0: cat\n1: dog\n2: cow\n')
     assert datasets.are_lines_of(path, ['__ignore__', '0: cat', '1: dog', '2: cow'])
     assert not datasets.are_lines_of(path, ['cat', 'dog', 'cow'])
+
+
+def test_classes_of_one_name_are_told_apart(tmp_path, capsys):
+    write(tmp_path / 'names.txt', b'road\nunused\ncar\nunused\nignore\nignore\n')
+    names = datasets.read_class_names(str(tmp_path / 'names.txt'))
+    assert names == ['road', 'unused (label 1)', 'car', 'unused (label 3)', 'ignore', 'ignore']
+    assert 'gives several classes the name unused; their labels are added to it' in capsys.readouterr().out
+    assert datasets.find_ignored(names, None) == [4, 5]
+    old = ['road', 'unused', 'car', 'unused', 'ignore', 'ignore']
+    assert datasets.are_lines_of(str(tmp_path / 'names.txt'), old), 'a run that was begun with them keeps them'

@@ -4,8 +4,11 @@ import subprocess
 import sys
 
 import pytest
+from absl import flags
 
 from conftest import ROOT
+from fcn.utils import command_line
+from fcn.utils.errors import EXIT_FLAG
 
 CODE = """
 import sys
@@ -50,3 +53,18 @@ def test_output_that_is_gone(tmp_path, redirection, options):
 def test_output_that_stays(tmp_path):
     status, said = run(tmp_path, '')
     assert status == 7 and said.count(os.linesep) == 40000 and 'note' not in said
+
+
+@pytest.mark.parametrize('text, fits', [('1e38', True), ('-3.4e38', True), ('1e-300', True), ('1e300', False),
+                                        ('-1e39', False), ('1e999', False), ('nan', False)])
+def test_numbers_are_those_that_float32_holds(capsys, text, fits):
+    """--clip_gradient_norm=1e300 would become infinity in the graph, and the weights NaN."""
+    values = flags.FlagValues()
+    flags.DEFINE_float('rate', 1.0, '', flag_values=values)
+    if fits:
+        command_line.parse(values, ['program', '--rate=' + text])
+        assert values.rate == float(text)
+    else:
+        with pytest.raises(SystemExit) as caught:
+            command_line.parse(values, ['program', '--rate=' + text])
+        assert caught.value.code == EXIT_FLAG and 'at most 3.4e+38' in capsys.readouterr().err
