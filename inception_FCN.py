@@ -505,7 +505,8 @@ def ignored_classes(config: Config, run: RunConfig, class_names: List[str]) -> L
     called_void = data.class_names and not data.void_class
     ignored = run.ignored_labels or []
     if data.ignore_label or not run.exists:
-        wanted = datasets.find_ignored(class_names if data.ignore_label or called_void else [], data.ignore_label)
+        wanted = datasets.find_ignored(class_names if data.ignore_label or called_void else [], data.ignore_label,
+                                       data.allow_one_class)
         if run.exists and wanted != ignored:
             kept = ','.join(map(str, ignored)) or 'none'
             raise InputError(f'--ignore_label={",".join(data.ignore_label)} goes with a new run: the run in {folder} '

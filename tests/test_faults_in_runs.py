@@ -108,7 +108,8 @@ def test_interrupt_finishes_the_step(shapes, tmp_path):
 
 def test_a_closed_terminal_stops_as_sigterm_does(shapes, tmp_path):
     logs_dir = str(tmp_path)
-    process = start(*training(shapes, logs_dir, STEP_ONE, '--checkpoint_every=100000'))
+    process = start(*training(shapes, logs_dir, STEP_ONE, '--checkpoint_every=100000'),
+                    preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL))  # or nohup around the tests counts
     wait_until(lambda: logged(logs_dir), process)
     process.stdout.close()  # what it says from here on has no reader
     for _ in range(2):

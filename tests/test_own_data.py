@@ -136,7 +136,10 @@ def test_every_kind_of_mask_becomes_the_same_labels(folder, make):
     '// comment\nroad 128 64 128\ntree\t128\t128\t0\ncar\t64 0 128\nvoid 0 0 0\n',
     'name,hex\nroad,#804080\ntree "#808000"\ncar: #400080\nvoid,#000000\n',
     'id,name,r,g,b\n0,road,128,64,128\n1,tree,128,128,0\n2,car,64,0,128\n255,void,0,0,0\n',
-    'Name;ID;Red;Green;Blue\nroad;0;128;64;128\ntree;1;128;128;0\ncar;2;64;0;128\nvoid;3;0;0;0\n'])
+    'Name;ID;Red;Green;Blue\nroad;0;128;64;128\ntree;1;128;128;0\ncar;2;64;0;128\nvoid;3;0;0;0\n',
+    '128 64 128 255 road\n128 128 0 255 tree\n64 0 128 255 car\n0 0 0 255 void\n',  # with alpha
+    '0,road,128,64,128\n1,tree,128,128,0\n2,car,64,0,128\n255,void,0,0,0\n',
+    '128 64 128 road # and lanes\n128 128 0 tree\n64 0 128 car\n0 0 0 void # not labelled\n'])
 def test_forms_of_tables(folder, table):
     read = colour_masks.read_table(folder.text('colours.txt', table))
     assert read.class_names == NAMES
@@ -766,7 +769,7 @@ def listed(folder, split):
         return sorted(file.read().split())
 
 
-@pytest.mark.parametrize('validation', ['val', 'valid', 'Validation', 'test'])
+@pytest.mark.parametrize('validation', ['val', 'valid', 'Validation', 'test', 'val2017', 'dev'])
 @pytest.mark.parametrize('around, within', [('', ''), ('', 'city/'), ('a/', '')])
 def test_folders_are_the_splits(folder, validation, around, within):
     for number in range(8):
@@ -857,6 +860,17 @@ def test_a_data_set_keeps_the_palette_of_its_masks(folder, by_name):
     assert status == 0, said
     np.testing.assert_array_equal(palette_of(folder)[[0, 1, 2, 255]], own[[0, 1, 2, 255]])
     np.testing.assert_array_equal(folder.labels()['p0'], labels_of(0))
+
+
+def test_masks_of_16_bits_a_channel(folder):
+    """Of which Pillow shows the upper 8 bits: colours of small numbers would be one."""
+    for number in range(3):
+        folder.add('p%d' % number, number)
+        path = os.path.join(folder.path, 'masks', 'p%d.png' % number)
+        with open(path, 'wb') as file:
+            file.write(draw_png(np.dstack([labels_of(number).astype('uint16')] * 3), 2))
+    said = folder.refused('--colours=' + folder.text('colours.txt', TABLE))
+    assert '16 bits a channel' in said and 'p0.png' in said
 
 
 def test_grey_masks_have_vocs_palette(folder):

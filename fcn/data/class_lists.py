@@ -7,7 +7,8 @@ A plain list has a name a line, line number = label from 0. A numbered list give
     1 cat                 1: cat                 1, cat                      cat, 1
 
 It is one only where every line, but for a header, is numbered: "3 wheeler" is a name. Comments, and the '__ignore__'
-that labelme's lists begin with for its label -1, are no classes.
+that labelme's lists begin with for its label -1, are no classes. A list of YAML or JSON, [background, cat] or a line
+"- cat" each, alone or behind "names:", is a plain one.
 """
 import re
 from typing import List, NamedTuple, Optional, Tuple
@@ -25,6 +26,8 @@ _HEADER_WORDS = {'id', 'ids', 'idx', 'index', 'label', 'labels', 'value', 'value
                  'names', 'number', 'no', 'nr', 'category', 'categories', 'train', 'trainid', 'gray', 'grey', 'color',
                  'colour', 'code', 'key', 'title', 'description'}
 _NAME_WORDS = {'name', 'names', 'class', 'title', 'category', 'description', 'label'}
+_INLINE_LIST = re.compile(r'(?:^|\n)\s*(?:["\']?(?:names|classes|labels)["\']?\s*:\s*)?\[([^\[\]{}]*)\]\s*(?:\n|$)')
+_NAMES_KEY = re.compile(r'["\']?(?:names|classes|labels)["\']?\s*:$')
 _COLOUR = r'\d{1,3}[\s,;:]+\d{1,3}[\s,;:]+\d{1,3}'
 _COLOUR_LINE = re.compile(rf'(?:{_COLOUR}[\s,;:]+\S.*|\D.*[\s,;:]{_COLOUR}(?:[\s,;:].*)?|#[0-9a-fA-F]{{6}}\b.*)$')
 
@@ -49,7 +52,10 @@ def parse_class_names(text: str) -> Tuple[List[str], List[int]]:
     Raises:
       ValueError: says what is wrong with which lines, to follow the list's name.
     """
-    lines = _content(text)
+    lines = _of_yaml(text) or _content(text)
+    if any(re.match(r'(item\s*)?\{', line.text) for line in lines):
+        raise ValueError('is no list of names but nested data, of a label map or of JSON. Write a text file with one '
+                         'class name a line, in the order of the labels')
     if lines and lines[0].text.lower() == LABELME_VOID:
         lines = lines[1:]
     if len(lines) > 1 and all(_COLOUR_LINE.match(line.text) for line in lines[1:] if line.text):
@@ -58,7 +64,7 @@ def parse_class_names(text: str) -> Tuple[List[str], List[int]]:
     entries = _numbered(lines)
     if entries is not None:
         return _place(entries)
-    names = [line.text for line in lines]
+    names = _undecorated([line.text for line in lines])
     if len(names) < 2:
         raise ValueError(f'names {len(names)} classes; two at least are needed, one a line')
     if len(names) > MOST_CLASSES:
@@ -69,6 +75,11 @@ def parse_class_names(text: str) -> Tuple[List[str], List[int]]:
             raise ValueError(f'has no name in line {line.number}: line {line.number} is empty; each line names the '
                              'class of its number')
     return names, []
+
+
+def without_comment(line: str) -> str:
+    """Returns a line without a comment behind its text, which has a letter: a # between blanks."""
+    return re.sub(r'([^\W\d_][^#]*?)\s+#(\s.*)?$', r'\1', line)
 
 
 def parse_plain(text: str) -> List[str]:
@@ -83,6 +94,7 @@ def _content(text):
     for index, line in enumerate(lines):
         if line.text.startswith(COMMENTS):
             continue
+        line = line._replace(text=without_comment(line.text))
         if not line.text:
             above = next((other.text for other in reversed(lines[:index]) if other.text), '')
             below = next((other.text for other in lines[index:] if other.text), '')
@@ -92,6 +104,31 @@ def _content(text):
     while kept and not kept[-1].text:
         kept.pop()
     return kept
+
+
+def _of_yaml(text) -> List[_Line]:
+    """Returns the _Lines, a name each, of a list of YAML or JSON; [] of other texts."""
+    lines = _content(text)
+    inline = _INLINE_LIST.search('\n'.join(line.text for line in lines))
+    if inline:
+        return [_Line(number, _unquoted(name)) for number, name in enumerate(inline.group(1).split(','), 1)
+                if name.strip()]
+    first = next((index for index, line in enumerate(lines) if _NAMES_KEY.match(line.text)), -1) + 1
+    items = [line for line in lines[first:] if line.text.startswith('- ')]
+    if first and items:  # to the first line that is none: another key
+        others = [index for index, line in enumerate(lines[first:]) if not line.text.startswith('- ')]
+        items = lines[first:][:others[0]] if others else items
+    elif len(items) < len(lines):
+        return []
+    return [_Line(line.number, _unquoted(line.text[2:])) for line in items]
+
+
+def _undecorated(names):
+    """Returns names without the commas or quotes that all of them have."""
+    if len(names) > 1 and all(name.endswith(',') for name in names[:-1]):
+        names = [name.rstrip(',').strip() for name in names]
+    quoted = [len(name) > 1 and name[0] == name[-1] and name[0] in '"\'' for name in names]
+    return [name[1:-1].strip() for name in names] if names and all(quoted) else names
 
 
 def _numbered(lines) -> Optional[List[Tuple[_Line, int, str]]]:

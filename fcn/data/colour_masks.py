@@ -21,10 +21,11 @@ from PIL import Image
 from tqdm import tqdm
 
 from fcn.data.annotations import NUMBER_MODES, open_annotation
-from fcn.data.class_lists import LABELME_VOID, is_void_name
+from fcn.data.class_lists import LABELME_VOID, is_void_name, without_comment
 from fcn.data.datasets import LONGEST_TEXT
 from fcn.data.image_files import BadFile, opened, read_verified
 from fcn.data.palettes import voc_palette, with_colours
+from fcn.data.sixteen_bits import header_range
 from fcn.utils.errors import InputError, printable
 from fcn.utils.files import read_text
 from fcn.utils.threads import ordered_map
@@ -239,7 +240,7 @@ def _read_entries(path):
     entries, columns = [], None
     for number, line in enumerate(text.split('\n'), 1):
         try:
-            entry = _parse(line.strip(), columns)
+            entry = _parse(without_comment(line.strip()), columns)
         except ValueError as error:
             if entries or columns or not _is_header(line):  # as in class_dict.csv: name,r,g,b
                 raise _table_error(path, number, error) from None
@@ -247,6 +248,17 @@ def _read_entries(path):
             continue
         if entry:
             entries.append((number,) + entry)
+    return _without_numbers(entries)
+
+
+def _without_numbers(entries):
+    """Returns entries whose names are no names but 255, of an opaque colour, or a number of their own, and a name."""
+    numbered = [re.match(r'(\d{1,3})[\s,;:]+(\S.*)$', name) for _, _, name in entries]
+    if len(entries) < 2 or not all(numbered):
+        return entries
+    numbers, names = zip(*(match.groups() for match in numbered))
+    if set(numbers) == {'255'} or len(set(numbers)) == len(set(names)) == len(names):
+        return [(line, colour, name) for (line, colour, _), name in zip(entries, names)]
     return entries
 
 
@@ -307,6 +319,9 @@ def _parse(line, columns=None):
 def _read_packed(path, data):
     """Returns a mask's packed colours, uint32 [H, W]; numbers that stand for no colour as greys."""
     with opened(path, 'annotation', data) as image:
+        if header_range(image) and not image.mode.startswith('I'):
+            raise BadFile('unreadable annotation', path, f'{path} is a colour picture of 16 bits a channel, of which '
+                          'different colours become one in 8 bits. Export the masks with 8 bits a channel.')
         if image.mode.startswith('I'):  # 16 bits a pixel, which Pillow does not convert as they are
             image = Image.fromarray(open_annotation(path, data))
         return np.ascontiguousarray(image.convert('RGBA')).view('<u4')[..., 0]

@@ -244,13 +244,15 @@ def _read_list(path):
                          'line.') from None
 
 
-def find_ignored(class_names: Sequence[str], flag: Optional[Sequence[str]]) -> List[int]:
+def find_ignored(class_names: Sequence[str], flag: Optional[Sequence[str]],
+                 allow_one_class: bool = False) -> List[int]:
     """Returns the labels of the classes that neither loss nor scores shall count, sorted.
 
     Args:
       class_names: list, index = label.
       flag: None: the classes whose names say so (`is_void_name`); ['none']: no class; else numbers of labels, of which
         255 is no class.
+      allow_one_class: whether one class that counts is enough.
 
     Raises:
       InputError: there is no such label, or fewer than two classes are left.
@@ -264,11 +266,12 @@ def find_ignored(class_names: Sequence[str], flag: Optional[Sequence[str]]) -> L
             raise InputError(f'--ignore_label={label} is no label of the data set, which has {len(class_names)} '
                              f'classes, 0 to {len(class_names) - 1}; 255 never counts.')
     left = [name for label, name in enumerate(class_names) if label not in ignored]
-    if ignored and len(left) < 2:
+    if ignored and len(left) < (1 if allow_one_class else 2):
         names = ', '.join(class_names[label] for label in ignored)
         raise InputError(f'Beside {names}, whose pixels count neither in training nor in scores, there is '
                          f'{f"one class, {left[0]}" if left else "no class"}, and two at least are needed. If it is a '
-                         f'class as others are, give --ignore_label=none, or call it background.')
+                         f'class as others are, give --ignore_label=none, or call it background; where one class is '
+                         'meant, --allow_one_class.')
     return ignored
 
 

@@ -19,7 +19,7 @@ SUFFIXES = ('', '_mask', '_masks', '_gt', '_GT', '_label', '_labels', '_L', '_se
 SPLITS = ('train', 'val')
 # Folders of ready-made splits, in lower case, and what they hold.
 SPLIT_FOLDERS = {'train': 'train', 'training': 'train', 'val': 'val', 'valid': 'val', 'validation': 'val',
-                 'test': 'test', 'testing': 'test'}
+                 'dev': 'val', 'eval': 'val', 'test': 'test', 'testing': 'test'}
 PREVIEW = 'lossy picture beside a mask of the same name', 'lossy pictures beside masks of the same names'
 ALONE = 'mask without an image', 'masks without an image'
 MOST_LINES = 50  # of a list of faults
@@ -139,6 +139,11 @@ def _add(left_out, reason, paths):
         left_out[reason] = paths
 
 
+def _split_of(folder):
+    """Returns what a folder such as train, Val or test2017 holds, a value of SPLIT_FOLDERS, or ''."""
+    return SPLIT_FOLDERS.get(re.sub(r'[\W_]*(19|20)\d\d$', '', folder.lower()), '')
+
+
 def split_by_chance(pairs: List[Pair], share: float, seed: int) -> Dict[str, Set[str]]:
     """Returns {'train': set of keys, 'val': set of keys}. A key's place depends on the seed and itself alone.
 
@@ -167,8 +172,8 @@ def find_split_folders(pairs: List[Pair]) -> Optional[Dict[str, str]]:
     """
     folders = [pair.key.split(os.sep)[:-1] for pair in pairs]
     for depth in range(max(map(len, folders), default=0)):
-        found = {os.sep.join(parts[:depth + 1]): SPLIT_FOLDERS.get(parts[depth].lower(), '') if depth < len(parts)
-                 else '' for parts in folders}
+        found = {os.sep.join(parts[:depth + 1]): _split_of(parts[depth]) if depth < len(parts) else ''
+                 for parts in folders}
         if 'train' in found.values() and {'val', 'test'} & set(found.values()):
             return found
     return None

@@ -16,6 +16,9 @@ CONVERT = ('`python -m fcn.own_data` with --colours converts the masks by a tabl
            'class')
 
 
+FEWEST_MIXED = 3  # annotations of either kind that look like masks of two programs
+
+
 class LabelSurvey:
     """Gathers the labels and palettes of annotations, a split at a time.
 
@@ -32,6 +35,7 @@ class LabelSurvey:
         self._colours = np.full(256, -1)  # packed, of each label where it was met first, in one of _files
         self._files: Dict[int, str] = {}
         self._differing: Optional[Tuple[str, str, int, int]] = None  # split, file, label, packed colour
+        self._kinds: Dict[Tuple[bool, bool], List[str]] = {}  # (labels above 0 are shown, void is): annotations
         self._misnamed: Optional[Tuple[str, str, int, int]] = None  # split, file, label, label of its colour
 
     def add(self, split: str, path: str, present: np.ndarray, palette: Optional[np.ndarray] = None) -> None:
@@ -44,6 +48,10 @@ class LabelSurvey:
           palette: as `fcn.data.annotations.read_palette` gives it.
         """
         self._found[split] |= present
+        if self._dataset.ignore_label == 255 and self._dataset.label_map is None:
+            has_objects = bool(present[1:255].any())
+            if has_objects or present[0]:
+                self._kinds.setdefault((has_objects, bool(present[255])), []).append(path)
         self._number[split] += 1
         if present.sum() > self._most[split]:
             self._most[split], self._examples[split] = present.sum(), path
@@ -74,11 +82,20 @@ class LabelSurvey:
 
     def notes(self) -> List[str]:
         """Returns what is worth a remark, a line each."""
-        labels = self._classes('validation')
+        notes, labels = self._mixed_masks(), self._classes('validation')
         if not self._number['validation'] or len(labels) > 1 or self._few_classes():
-            return []
+            return notes
         what = f'show one class alone, {self._name(labels[0])}' if labels else 'are void all over'
-        return [f'note: the validation annotations {what}; scores of classes that they lack are n/a']
+        return notes + [f'note: the validation annotations {what}; scores of classes that they lack are n/a']
+
+    def _mixed_masks(self):
+        """Returns a note where some annotations hold 0 and 255 alone, and others classes but never both."""
+        white, objects = self._kinds.get((False, True), []), self._kinds.get((True, False), [])
+        if min(len(white), len(objects)) < FEWEST_MIXED or (True, True) in self._kinds:
+            return []
+        return [f'note: {len(white)} annotations, such as {white[0]}, show void (255) but no class above 0, and '
+                f'{len(objects)}, such as {objects[0]}, classes but no void. If 255 means an object in the former, '
+                'they are black-and-white masks, and their objects are left out: ' + CONVERT.format(what='grey')]
 
     def _classes(self, split):
         """Returns the labels of a split's annotations that count: neither the ignored one nor void's class."""

@@ -132,6 +132,9 @@ def find(path: str) -> str:
         raise InputError(f'There is no checkpoint --checkpoint_path={path}. Give a prefix (the path without .index or '
                          '.data-00000-of-00001), a folder, a .tar.gz, or a file of Keras or safetensors; or '
                          '--checkpoint_path= to start from random weights.')
+    if os.path.isfile(prefix + '.index') and not glob.glob(glob.escape(prefix) + '.data-*'):
+        raise InputError(f'The checkpoint {prefix} has an index but no numbers: {prefix}.data-00000-of-00001 is not '
+                         'there. Copy both files.')
     if weight_files.is_weight_file(prefix):
         weight_files.read(prefix)  # what cannot be taken is said before a network is built
     return prefix

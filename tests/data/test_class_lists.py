@@ -23,7 +23,12 @@ def names_of(tmp_path, text, encoding='utf-8'):
     '__ignore__\n0 background\n1 cat\n2 dog\n', '0 background\n1 cat\n1 cat\n2 dog\n',
     'class,id\ndog,2\nbackground,0\ncat,1\n', 'background: 0\ncat: 1\ndog: 2\n',
     'id,name,r,g,b\n0,background,0,0,0\n1,cat,128,0,0\n2,dog,0,128,0\n', '0,background,0\n1,cat,7\n2,dog,9\n',
-    'id,color,name\n0,#000000,background\n1,#ff0000,cat\n2,#00ff00,dog\n'])
+    'id,color,name\n0,#000000,background\n1,#ff0000,cat\n2,#00ff00,dog\n',
+    'names:\n- background\n- cat\n- dog\n', 'nc: 3\nnames:\n  - background\n  - "cat"\n  - dog\npath: x\n',
+    '- background\n- cat\n- dog\n', 'nc: 3\nnames: [background, cat, "dog"]\n', '["background", "cat",\n"dog"]\n',
+    'names:\n[\n"background",\n"cat",\n"dog"\n]\n',
+    'background,\ncat,\ndog\n', '"background",\n"cat",\n"dog",\n', "'background'\n'cat'\n'dog'\n",
+    'background # of all images\ncat\ndog # and wolf\n'])
 def test_lists_of_other_tools(tmp_path, text):
     for encoding in ('utf-8', 'utf-8-sig', 'utf-16', 'utf-16-le', 'utf-16-be'):
         assert names_of(tmp_path, text, encoding) == ANIMALS
@@ -74,3 +79,17 @@ def test_classes_of_one_name_are_told_apart(tmp_path, capsys):
     assert datasets.find_ignored(names, None) == [4, 5]
     old = ['road', 'unused', 'car', 'unused', 'ignore', 'ignore']
     assert datasets.are_lines_of(str(tmp_path / 'names.txt'), old), 'a run that was begun with them keeps them'
+
+
+@pytest.mark.parametrize('text', ['item {\n  id: 1\n  name: "cat"\n}\nitem {\n  id: 2\n  name: "dog"\n}\n',
+                                  '{\n"1": "cat",\n"2": "dog"\n}\n'])
+def test_nested_data_is_refused(tmp_path, text):
+    with raises('names.txt', 'nested data', 'one class name a line'):
+        names_of(tmp_path, text)
+
+
+def test_void_and_one_class(tmp_path):
+    names = names_of(tmp_path, 'void\nobject\n')
+    with raises('Beside void', '--allow_one_class'):
+        datasets.find_ignored(names, None)
+    assert datasets.find_ignored(names, None, allow_one_class=True) == [0]

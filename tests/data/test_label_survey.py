@@ -143,6 +143,15 @@ CORRECT = {
     'no void': ([[1, 2]], [[2, 1]])}
 
 
+def test_masks_of_0_and_1_beside_masks_of_0_and_255(folder):
+    """1 is the object in some, 255 in others: half of the objects would be void."""
+    report = inspected(folder.fill([[0, 1], [0, 255]] * 3, [[0, 1]]).dataset())
+    note, = [note for note in report.notes if 'black-and-white' in note]
+    assert '3 annotations' in note and 'own_data' in note and report.problems == []
+    report = inspected(folder.fill([[0, 1], [0, 255]] * 3 + [[0, 1, 255]], [[0, 1]]).dataset())
+    assert not [note for note in report.notes if 'black-and-white' in note], 'void beside an object is void'
+
+
 @pytest.mark.parametrize('changes', [{}, VOID_CLASS], ids=['ignored', 'void class'])
 @pytest.mark.parametrize('kind', sorted(CORRECT))
 def test_correct_sets(folder, capsys, kind, changes):

@@ -168,3 +168,9 @@ def test_a_damaged_checkpoint_that_was_named_is_said(tmp_path, session):
     with pytest.raises(InputError, match='damaged|cannot be read'):
         checkpoints.restore(session, prefix, [one])
     assert np.all(session.run(one) == 0)
+
+
+def test_index_without_its_numbers(tmp_path):
+    (tmp_path / 'w.ckpt.index').write_bytes(b'x' * 100)
+    with pytest.raises(InputError, match='has an index but no numbers.*Copy both'):
+        checkpoints.find(str(tmp_path / 'w.ckpt'))
