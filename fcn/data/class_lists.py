@@ -26,7 +26,8 @@ _HEADER_WORDS = {'id', 'ids', 'idx', 'index', 'label', 'labels', 'value', 'value
                  'names', 'number', 'no', 'nr', 'category', 'categories', 'train', 'trainid', 'gray', 'grey', 'color',
                  'colour', 'code', 'key', 'title', 'description'}
 _NAME_WORDS = {'name', 'names', 'class', 'title', 'category', 'description', 'label'}
-_INLINE_LIST = re.compile(r'(?:^|\n)\s*(?:["\']?(?:names|classes|labels)["\']?\s*:\s*)?\[([^\[\]{}]*)\]\s*(?:\n|$)')
+_INLINE_LIST = re.compile(r'(?:^|\n)[ \t]*(?:["\']?(?:names|classes|labels)["\']?[ \t]*:[ \t]*)?\[([^\[\]{}]*)\][ \t]*'
+                          r'(?:\n|$)')
 _NAMES_KEY = re.compile(r'["\']?(?:names|classes|labels)["\']?\s*:$')
 _COLOUR = r'\d{1,3}[\s,;:]+\d{1,3}[\s,;:]+\d{1,3}'
 _COLOUR_LINE = re.compile(rf'(?:{_COLOUR}[\s,;:]+\S.*|\D.*[\s,;:]{_COLOUR}(?:[\s,;:].*)?|#[0-9a-fA-F]{{6}}\b.*)$')
@@ -79,7 +80,9 @@ def parse_class_names(text: str) -> Tuple[List[str], List[int]]:
 
 def without_comment(line: str) -> str:
     """Returns a line without a comment behind its text, which has a letter: a # between blanks."""
-    return re.sub(r'([^\W\d_][^#]*?)\s+#(\s.*)?$', r'\1', line)
+    comment = re.search(r'\s#(\s|$)', line)
+    text = line[:comment.start()].rstrip() if comment else ''
+    return text if re.search(r'[^\W\d_]', text) else line
 
 
 def parse_plain(text: str) -> List[str]:
