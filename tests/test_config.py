@@ -17,47 +17,20 @@ def test_images_seen_whatever_the_batch_was(config, step, batch, seen, kept):
     assert RunConfig(**config).samples_before(step, batch) == (seen, kept)
 
 
-@pytest.mark.parametrize('batches', ['7', '[7]', '[[0]]', '[[0, "8"]]', '[[0, 0]]', '[[0, -1]]', '[[5, 8]]',
-                                     '[[0, true]]', '[[0, 8], [9, 4], [5, 4]]', '[[0, 8.5]]', '{"0": 8}'])
-def test_damaged_batches(tmp_path, batches):
-    (tmp_path / 'config.json').write_text('{"flags": {}, "batches": %s}' % batches)
-    with pytest.raises(InputError, match='config.json is damaged: its batches'):
-        read_run_config(str(tmp_path))
+DAMAGED = {
+    'batches': ['7', '[7]', '[[0]]', '[[0, "8"]]', '[[0, 0]]', '[[0, -1]]', '[[5, 8]]', '[[0, true]]',
+                '[[0, 8], [9, 4], [5, 4]]', '[[0, 8.5]]', '{"0": 8}'],
+    'class_weights': ['7', '["a"]', '[1, 0]', '[NaN]', '[true]', '{}'],
+    'started_from': ['7', '["w.ckpt"]', '{}'],
+    'ignored_labels': ['7', '["a"]', '[-1]', '[2]', '[true]', '[0.5]', '{}'],
+    'palette': ['7', '["red"]', '["#80408"]', '[[1, 2, 3]]', '["#804080\\n"]', '[%s]' % ', '.join(['"#804080"'] * 257)],
+    'image_range': ['"4095"', '0', '65536', 'true', '4095.0', '[4095]']}
 
 
-@pytest.mark.parametrize('weights', ['7', '["a"]', '[1, 0]', '[NaN]', '[true]', '{}'])
-def test_damaged_class_weights(tmp_path, weights):
-    (tmp_path / 'config.json').write_text('{"flags": {}, "class_weights": %s}' % weights)
-    with pytest.raises(InputError, match='config.json is damaged: its class_weights'):
-        read_run_config(str(tmp_path))
-
-
-@pytest.mark.parametrize('start', ['7', '["w.ckpt"]', '{}'])
-def test_damaged_start(tmp_path, start):
-    (tmp_path / 'config.json').write_text('{"flags": {}, "started_from": %s}' % start)
-    with pytest.raises(InputError, match='config.json is damaged: its started_from'):
-        read_run_config(str(tmp_path))
-
-
-@pytest.mark.parametrize('labels', ['7', '["a"]', '[-1]', '[2]', '[true]', '[0.5]', '{}'])
-def test_damaged_ignored_labels(tmp_path, labels):
-    (tmp_path / 'config.json').write_text('{"flags": {}, "class_names": ["a", "b"], "ignored_labels": %s}' % labels)
-    with pytest.raises(InputError, match='config.json is damaged: its ignored_labels'):
-        read_run_config(str(tmp_path))
-
-
-@pytest.mark.parametrize('palette', ['7', '["red"]', '["#80408"]', '[[1, 2, 3]]', '["#804080\\n"]',
-                                     '[%s]' % ', '.join(['"#804080"'] * 257)])
-def test_damaged_palette(tmp_path, palette):
-    (tmp_path / 'config.json').write_text('{"flags": {}, "palette": %s}' % palette)
-    with pytest.raises(InputError, match='config.json is damaged: its palette'):
-        read_run_config(str(tmp_path))
-
-
-@pytest.mark.parametrize('white', ['"4095"', '0', '65536', 'true', '4095.0', '[4095]'])
-def test_damaged_image_range(tmp_path, white):
-    (tmp_path / 'config.json').write_text('{"flags": {}, "image_range": %s}' % white)
-    with pytest.raises(InputError, match='config.json is damaged: its image_range'):
+@pytest.mark.parametrize('field, value', [(field, value) for field, values in DAMAGED.items() for value in values])
+def test_damaged_fields(tmp_path, field, value):
+    (tmp_path / 'config.json').write_text('{"flags": {}, "class_names": ["a", "b"], "%s": %s}' % (field, value))
+    with pytest.raises(InputError, match='config.json is damaged: its ' + field):
         read_run_config(str(tmp_path))
 
 

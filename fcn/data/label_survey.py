@@ -14,8 +14,6 @@ from fcn.utils.errors import printable
 
 CONVERT = ('`python -m fcn.own_data` with --colours converts the masks by a table that says which {what} is which '
            'class')
-
-
 FEWEST_MIXED = 3  # annotations of either kind that look like masks of two programs
 
 
