@@ -96,9 +96,10 @@ tf.disable_v2_behavior()
 ONEDNN_FOR_AVX2 = _AVX2_ONLY and os.environ['TF_ENABLE_ONEDNN_OPTS'] == '1' and not tf.__version__.startswith('1.')
 ONEDNN_FOR_AMD_AVX512 = (' avx512' in _cpu_features() and 'AuthenticAMD' in _cpu_features()
                          and os.environ.get('TF_ENABLE_ONEDNN_OPTS') != '0' and not tf.__version__.startswith('1.'))
+ONEDNN_FOR_AMX = ' amx_bf16' in _cpu_features() and not tf.__version__.startswith('1.')
 
-__all__ = ['LOSS_SCALES', 'ONEDNN_FOR_AMD_AVX512', 'ONEDNN_FOR_AVX2', 'describe_devices', 'histogram_summaries',
-           'image_summary', 'inception_v3', 'lower_precision', 'session_config', 'slim', 'tf']
+__all__ = ['LOSS_SCALES', 'ONEDNN_FOR_AMD_AVX512', 'ONEDNN_FOR_AMX', 'ONEDNN_FOR_AVX2', 'describe_devices',
+           'histogram_summaries', 'image_summary', 'inception_v3', 'lower_precision', 'session_config', 'slim', 'tf']
 
 # The loss is multiplied by this before its gradient is taken, and the gradient divided by it after: small gradients
 # are lost in float16, whose smallest number is 6e-8, but not in bfloat16.

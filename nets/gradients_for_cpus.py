@@ -9,11 +9,15 @@ Without AVX-512, oneDNN takes up to 3.7 times as long for the gradient of a kern
 There most kernels' gradients are matrix products too, but for 5×5 kernels, kernels of few channels and small kernels
 with a stride. On AMD's CPUs with AVX-512 the kernels of `Mixed_7`, tall kernels and large kernels with a stride are,
 see docs/speed.md.
+
+On Intel's AMX one gradient would be wrong, see `columns_to_whole_tiles`.
 """
 import contextlib
-from typing import Iterator, List, Tuple
+from typing import Iterator, List, Optional, Tuple
 
-from TensorflowUtils import ONEDNN_FOR_AMD_AVX512, ONEDNN_FOR_AVX2, tf
+from TensorflowUtils import ONEDNN_FOR_AMD_AVX512, ONEDNN_FOR_AMX, ONEDNN_FOR_AVX2, tf
+
+TILE = 32  # columns
 
 
 @contextlib.contextmanager
@@ -43,10 +47,30 @@ def _of_convolution(operation, upstream):
             if strides[1] == strides[2] and _is_product(weights.shape.as_list(), strides[1], padding):
                 return of_inputs, (kernel_gradient(inputs, upstream, [height, width], padding) if strides[1] == 1 else
                                    strided_kernel_gradient(inputs, upstream, [height, width], strides[1]))
+            columns = columns_to_whole_tiles(upstream.shape.as_list()[2], width) if strides[2] == 1 else 0
+            if columns:
+                inputs, upstream = (tf.pad(tensor, [[0, 0], [0, 0], [0, columns], [0, 0]])
+                                    for tensor in (inputs, upstream))
         return of_inputs, tf.nn.conv2d_backprop_filter(inputs, tf.shape(weights), upstream, strides, padding)
     rows, matrix = tf.reshape(upstream, [-1, outputs]), tf.reshape(weights, [depth, outputs])
     return (tf.reshape(tf.matmul(rows, matrix, transpose_b=True), tf.shape(inputs)),
             tf.reshape(tf.matmul(tf.reshape(inputs, [-1, depth]), rows, transpose_a=True), [1, 1, depth, outputs]))
+
+
+def columns_to_whole_tiles(width: Optional[int], kernel_width: int) -> int:
+    """Returns how many columns of 0 a convolution's gradient needs for that of its weights to be sound, mostly none.
+
+    In bfloat16 oneDNN's kernel for AMX cuts the `width` of the gradient (None: not known) into tiles of 32 columns.
+    Where the last tiles lack a few, weights of more columns than one are multiplied by what lies behind the inputs,
+    where nothing was written, times 0: NaN, when a NaN lay there in memory, as in one of 150 steps with crops of 320.
+    At stride 1, weights of 3 columns, it was found of widths of 61 and 62, 91 to 94, 121 to 126, 151 to 158 and so on
+    (TensorFlow 2.21). Columns of 0 change no gradient, and whole tiles are sound.
+    """
+    if not ONEDNN_FOR_AMX or width is None or width <= TILE or kernel_width == 1:
+        return 0
+    tiles = -(-width // TILE)
+    missing = tiles * TILE - width
+    return missing if kernel_width - 1 <= missing < 4 * tiles else 0
 
 
 def _is_product(kernel, stride, padding):

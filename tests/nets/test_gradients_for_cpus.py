@@ -104,6 +104,45 @@ def test_network_has_them_where_they_are_faster(monkeypatch, cpu, expected):
     assert left == [56, expected]
 
 
+@pytest.mark.parametrize('padding', ['SAME', 'VALID'])
+@pytest.mark.parametrize('width, kernel, whole', [(61, (3, 3), 64), (157, (3, 3), 160), (92, (5, 5), 96),
+                                                  (57, (1, 7), 64), (64, (3, 3), 64), (63, (3, 3), 63),
+                                                  (70, (3, 3), 70), (30, (3, 3), 30), (61, (3, 1), 61)])
+def test_gradients_of_whole_tiles_are_the_same(monkeypatch, width, kernel, whole, padding):
+    """Columns are added where AMX's kernel would read what nobody wrote, and nowhere else."""
+    random, (high, wide) = np.random.RandomState(0), kernel
+    image = random.randn(2, 9, width + (wide - 1 if padding == 'VALID' else 0), 4).astype('float32')
+    values = random.randn(high, wide, 4, 5).astype('float32')
+    gradients = []
+    with tf.Graph().as_default() as graph, tf.Session() as session:
+        for there in (False, True):
+            monkeypatch.setattr('nets.gradients_for_cpus.ONEDNN_FOR_AMX', there)
+            weights, images = tf.constant(values), tf.constant(image)
+            with gradients_for_cpus():
+                outputs = tf.nn.conv2d(images, weights, [1, 1, 1, 1], padding)
+            gradients.append(tf.gradients(tf.reduce_sum(tf.sin(outputs)), [images, weights]))
+        last = [one for one in graph.get_operations() if one.type == 'Conv2DBackpropFilter'][-1]
+        assert last.inputs[2].shape.as_list()[2] == whole
+        for one, other in zip(*session.run(gradients)):
+            assert one.shape == other.shape
+            np.testing.assert_allclose(one, other, atol=1e-5 * np.abs(other).max())
+
+
+@pytest.mark.parametrize('size', [320, 512])
+def test_no_layer_has_a_width_at_which_amx_fails(monkeypatch, size):
+    """Of weights of 3 columns: 61 and 62, 91 to 94 and so on, as found by filling freed memory with NaN."""
+    monkeypatch.setattr('nets.gradients_for_cpus.ONEDNN_FOR_AMX', True)
+    with tf.Graph().as_default() as graph:
+        with slim.arg_scope(network.inception_v3_fcn_arg_scope()):
+            _, logits, _ = network.inception_v3_fcn(tf.zeros([1, size, size, 3]), 3)
+        tf.gradients(tf.reduce_sum(logits), tf.trainable_variables())
+        layers = [one for one in graph.get_operations() if one.type == 'Conv2DBackpropFilter'
+                  and one.get_attr('strides') == [1, 1, 1, 1] and one.outputs[0].shape.as_list()[1] == 3]
+        widths = {one.inputs[2].shape.as_list()[2] for one in layers}
+    assert len(layers) > 10 and max(widths) >= size // 2 - 3
+    assert not widths & {31 * tiles + extra for tiles in range(2, 9) for extra in range(1 - tiles, tiles - 1)}
+
+
 @pytest.mark.parametrize('is_training', [True, False])
 def test_only_networks_in_training_name_them(is_training):
     with tf.Graph().as_default() as graph:
