@@ -68,7 +68,8 @@ def test_damaged_checkpoints_are_passed_over(shapes, logs_dir, tmp_path):
     for place, newest in ((logs_dir, 4), (copy, 2)):
         output = run_well(*training(shapes, place, STEP_ONE, '--max_iterations=%d' % (newest + 1)))
         assert 'model.ckpt-6 is damaged and passed over' in output and 'resumed from %s/model.ckpt-%d' % (place, newest)
-        assert steps(place)[-1] == newest + 1  # the damaged ones are gone, lest they be kept in place of good ones
+        assert steps(place)[-1] == newest + 1  # the damaged ones have other names, lest good ones make room for them
+        assert os.path.isfile(place + '/damaged-model.ckpt-6.index')
     spoil_a_byte(copy + '/model.ckpt-3')
     (prefix,) = [one for one in run_folder.list_checkpoints(copy) if one.endswith('-2')]
     spoil_a_byte(prefix)

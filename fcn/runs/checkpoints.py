@@ -6,6 +6,8 @@ must find the whole network there. Each prints what it loaded, skipped and could
 import collections
 import contextlib
 import glob
+import json
+import math
 import os
 import re
 import shutil
@@ -16,13 +18,15 @@ from fcn.runs import weight_files
 from fcn.runs.run_folder import list_checkpoints, step_of
 from fcn.utils import download
 from fcn.utils.errors import InputError, reason
-from fcn.utils.files import sync
+from fcn.utils.files import sync, write_atomic
 from nets.inception_v3_fcn import AUXILIARY
 from TensorflowUtils import session_config, tf
 
 PUBLISHED = 'Data_zoo/inception_v3/inception_v3.ckpt'
 # slim's list of pretrained models: tensorflow/models, research/slim/README.md
 PUBLISHED_URL = 'https://storage.googleapis.com/download.tensorflow.org/models/inception_v3_2016_08_28.tar.gz'
+
+SCORE = 'score.json'
 
 # What TensorFlow's reader raises about a damaged file, depending on the damage and the version.
 DAMAGE = (InputError, tf.errors.OpError, ValueError, RuntimeError, IndexError)
@@ -172,24 +176,78 @@ def latest(logs_dir: str) -> Optional[str]:
     return (list_checkpoints(logs_dir) or [None])[-1]
 
 
-def newest_intact(logs_dir: str) -> Optional[str]:
+def newest_intact(logs_dir: str, set_aside: bool = False) -> Optional[str]:
     """Returns the prefix of the newest checkpoint that reads whole, or None where there is none.
 
-    Prints which damaged checkpoints it passes over. Raises InputError when all are damaged.
+    Prints which damaged checkpoints it passes over.
+
+    Args:
+      logs_dir: folder of a run.
+      set_aside: rename the damaged ones, to damaged-model.ckpt-STEP, so that those to come do not take their place.
+
+    Raises:
+      InputError: all are damaged; or one cannot be read, which is no damage: it may be whole.
     """
-    prefixes = list_checkpoints(logs_dir)
+    prefixes, damaged = list_checkpoints(logs_dir), []
     for prefix in reversed(prefixes):
+        _check_access(prefix)
         try:
             reader = open_reader(prefix)
             for name in reader.get_variable_to_shape_map():
                 reader.get_tensor(name)  # its checksum is verified
-            return prefix
+        except tf.errors.ResourceExhaustedError:
+            raise
         except DAMAGE as error:
             print(f'{prefix} is damaged and passed over: {reason(error)}')
+            damaged.append(prefix)
+            continue
+        if set_aside:
+            for other in damaged:
+                _set_aside(other)
+        return prefix
     if prefixes:
         raise InputError(f'All checkpoints in {logs_dir} are damaged. Delete them to begin anew, or name another '
                          '--logs_dir.')
     return None
+
+
+def _files_of(prefix):
+    return [path for path in [prefix + '.index'] + glob.glob(glob.escape(prefix) + '.data-*') if os.path.exists(path)]
+
+
+def _check_access(prefix):
+    """Raises InputError where a file of a checkpoint cannot be read, whatever it holds: by its rights or the disk's."""
+    for path in _files_of(prefix):
+        try:
+            with open(path, 'rb') as file:
+                file.read(1)
+        except OSError as error:
+            raise InputError(f'{path} cannot be read: {reason(error)}. The checkpoint may be whole, so the ones before '
+                             'it are not taken instead. Make it readable, or name another folder.') from None
+
+
+def _set_aside(prefix):
+    """Renames a checkpoint so that it is none any more, and nothing is lost. Raises OSError."""
+    for path in _files_of(prefix):
+        os.replace(path, os.path.join(os.path.dirname(path), 'damaged-' + os.path.basename(path)))
+
+
+def write_score(folder: str, step: int, mean_iou: float) -> None:
+    """Writes the validation score of the best checkpoint beside it, flushed to the disk. Raises InputError."""
+    path = os.path.join(folder, SCORE)
+    write_atomic(path, json.dumps({'step': step, 'validation_mean_iou': mean_iou}) + '\n')
+    sync(path)
+
+
+def read_score(folder: str) -> Optional[Tuple[float, int]]:
+    """Returns (validation mean IoU, step) of what `write_score` wrote, or None where it is of no checkpoint there."""
+    try:
+        with open(os.path.join(folder, SCORE), encoding='utf-8') as file:
+            values = json.load(file)
+        score, step = float(values['validation_mean_iou']), int(values['step'])
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return None
+    return (score, step) if math.isfinite(score) and exists(os.path.join(folder, f'model.ckpt-{step}')) else None
 
 
 def open_reader(prefix: str) -> Union['tf.train.CheckpointReader', weight_files.Reader]:
@@ -370,10 +428,10 @@ def save(saver: tf.train.Saver, session: tf.Session, logs_dir: str, step: int, k
         os.makedirs(staging)
         saver.save(session, os.path.join(staging, 'model.ckpt'), step, write_meta_graph=False, write_state=False)
         _move_into_place(staging, logs_dir, prefix)
-        # Checkpoints of later steps were damaged, or the run would have gone on from them.
+        # The best one may be of a later step, which the run did not go on from.
         newest = [other for other in list_checkpoints(logs_dir) if step_of(other) <= step][-keep:]
         for other in set(list_checkpoints(logs_dir)) - set(newest):
-            for path in [other + '.index'] + glob.glob(glob.escape(other) + '.data-*'):
+            for path in _files_of(other):
                 os.remove(path)
         tf.train.update_checkpoint_state(logs_dir, prefix, newest)
     except (OSError, tf.errors.OpError, ValueError) as error:

@@ -4,9 +4,11 @@ import fcntl
 import glob
 import os
 import re
-from typing import Iterator, List
+from typing import IO, Dict, Iterator, List
 
 from fcn.utils.errors import InputError
+
+_held: Dict[str, IO] = {}  # {logs_dir: its file .lock, which this process has locked}
 
 
 def list_checkpoints(logs_dir: str) -> List[str]:
@@ -45,4 +47,22 @@ def locked(logs_dir: str) -> Iterator[None]:
                              'folder.') from None
         except OSError as error:  # some cluster file systems have no locks
             print(f'{logs_dir} cannot be locked ({error}): take care that no other run trains there')
-        yield  # closing the file gives the folder back, also when the process is killed
+        _held[logs_dir] = file
+        try:
+            yield  # closing the file gives the folder back, also when the process is killed
+        finally:
+            del _held[logs_dir]
+
+
+def check_held(logs_dir: str) -> None:
+    """Checks, before something is saved, that a folder is the one that `locked` holds, where it holds one.
+
+    Raises InputError: it was renamed, or its lock deleted; another run may be in the folder that has its name now.
+    """
+    if logs_dir in _held:
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(_held[logs_dir].fileno()), os.stat(os.path.join(logs_dir, '.lock'))):
+                return
+        raise InputError(f'--logs_dir={logs_dir} is no longer the folder that this run began in: it was renamed or '
+                         'deleted, or its file .lock was. Nothing was saved, since another run may be there by now. '
+                         'Give the folder its name again, and the same command goes on from its last checkpoint.')

@@ -3,7 +3,7 @@ import os
 from typing import Optional
 
 from fcn.config import RunConfig, write_run_config
-from fcn.runs import checkpoints
+from fcn.runs import checkpoints, run_folder
 from TensorflowUtils import tf
 
 
@@ -17,7 +17,7 @@ class NoCheckpoints:
     def save(self, session: tf.Session, step: int) -> None:
         """Does nothing."""
 
-    def save_best(self, session: tf.Session, step: int) -> None:
+    def save_best(self, session: tf.Session, step: int, score: float) -> None:
         """Does nothing."""
 
 
@@ -48,9 +48,15 @@ class Checkpoints(NoCheckpoints):
 
     def save(self, session: tf.Session, step: int) -> None:
         """Writes all variables after a step. Raises InputError."""
+        run_folder.check_held(self._logs_dir)
         self.newest = checkpoints.save(self._saver, session, self._logs_dir, step, self._keep)
 
-    def save_best(self, session: tf.Session, step: int) -> None:
-        """Writes the network after a step that is the best so far, in place of the one before. Raises InputError."""
+    def save_best(self, session: tf.Session, step: int, score: float) -> None:
+        """Writes the network after a step whose validation mean IoU is the best so far, in place of the one before.
+
+        Raises InputError.
+        """
+        run_folder.check_held(self._logs_dir)
         checkpoints.save(self._best_saver, session, self._best_dir, step, keep=1)
+        checkpoints.write_score(self._best_dir, step, score)
         write_run_config(self._best_dir, self._run)

@@ -10,6 +10,7 @@ from typing import Any, Dict, Iterator, Optional, Tuple, Union
 from tqdm import tqdm
 
 from fcn.reporting.result_files import parse_progress
+from fcn.runs.checkpoints import read_score
 from fcn.training import tensorboard
 from fcn.utils.errors import printable
 from fcn.utils.files import write_atomic, writing
@@ -62,6 +63,9 @@ class TrainingLog:
         self._unlogged_images, self._unlogged_seconds = 0, 0.0  # since the last line
         self._last_text = ''
         self._drop_lines_beyond(step)
+        kept = read_score(os.path.join(logs_dir, 'best'))  # where its line is lost
+        if kept and kept[1] <= step and (not self.best or kept[0] > self.best[0]):
+            self.best = kept
         self._writers = {run: tf.summary.FileWriter(os.path.join(logs_dir, run)) for run in ('train', 'validation')}
         for writer in self._writers.values():  # TensorBoard forgets what lies at or beyond this step
             writer.add_session_log(tf.SessionLog(status=tf.SessionLog.START), global_step=step + 1)

@@ -42,7 +42,7 @@ def find_start(config: Config, workers: Any) -> Start:
     The chief decides for all workers. Raises InputError: all are damaged, or there are no such weights.
     """
     def decide():
-        newest = checkpoints.newest_intact(config.folders.logs_dir)
+        newest = checkpoints.newest_intact(config.folders.logs_dir, set_aside=True)
         path = config.training.checkpoint_path
         return [newest, checkpoints.find(path) if path and not newest else None]
     return Start(*workers.broadcast(decide))
@@ -189,7 +189,7 @@ class Trainer:
         if 'histograms' in done:
             log.summary('train', self.step, done['histograms'])
         if is_best:
-            self._checkpoints.save_best(self._session, self.step)
+            self._checkpoints.save_best(self._session, self.step, log.best[0])
         if due.save:
             self._checkpoints.save(self._session, self.step)
             log.flush()

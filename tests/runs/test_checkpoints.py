@@ -1,4 +1,5 @@
 """Checkpoints: found wherever a user has them, matched by name and shape, damaged ones passed over."""
+import errno
 import os
 import tarfile
 
@@ -157,6 +158,46 @@ def test_newest_is_by_step_and_damaged_ones_are_passed_over(tmp_path, capsys):
     (tmp_path / 'model.ckpt-5.index').write_bytes(b'')
     with pytest.raises(InputError, match='All checkpoints in .* are damaged'):
         checkpoints.newest_intact(str(tmp_path))
+
+
+def test_damaged_ones_are_set_aside_with_all_they_hold(tmp_path):
+    for step in (5, 10):
+        save(tmp_path / ('model.ckpt-%d' % step), a=[1000])
+    (tmp_path / 'model.ckpt-10.index').write_bytes(b'cut')
+    data = (tmp_path / 'model.ckpt-10.data-00000-of-00001').read_bytes()
+    assert checkpoints.newest_intact(str(tmp_path), set_aside=True).endswith('model.ckpt-5')
+    assert checkpoints.latest(str(tmp_path)).endswith('model.ckpt-5')
+    assert (tmp_path / 'damaged-model.ckpt-10.index').read_bytes() == b'cut'
+    assert (tmp_path / 'damaged-model.ckpt-10.data-00000-of-00001').read_bytes() == data
+
+
+@pytest.mark.parametrize('number', [errno.EACCES, errno.EMFILE, errno.ENOMEM, errno.EIO])
+@pytest.mark.parametrize('part', ['.index', '.data-00000-of-00001'])
+def test_a_checkpoint_that_cannot_be_read_is_not_damaged(tmp_path, monkeypatch, number, part):
+    """It may be whole: an older one in its place would have it deleted by the next save."""
+    for step in (5, 10):
+        save(tmp_path / ('model.ckpt-%d' % step), a=[1000])
+    before = sorted(os.listdir(str(tmp_path)))
+
+    def refuse(path, *arguments, **more):
+        if path.endswith('10' + part):
+            raise OSError(number, os.strerror(number))
+        return open(path, *arguments, **more)
+    monkeypatch.setattr(checkpoints, 'open', refuse, raising=False)
+    with pytest.raises(InputError, match='model.ckpt-10%s cannot be read: %s' % (part, os.strerror(number))):
+        checkpoints.newest_intact(str(tmp_path), set_aside=True)
+    assert sorted(os.listdir(str(tmp_path))) == before
+
+
+@pytest.mark.parametrize('text', ['', '{}', '[]', '{"step": 7, "validation_mean_iou": NaN}', '{"step": "x"}',
+                                  '[' * 9999, '{"step": 8, "validation_mean_iou": 0.5}'])
+def test_score_of_the_best(tmp_path, text):
+    save(tmp_path / 'model.ckpt-7', a=[10])
+    assert checkpoints.read_score(str(tmp_path)) is None
+    checkpoints.write_score(str(tmp_path), 7, 0.25)
+    assert checkpoints.read_score(str(tmp_path)) == (0.25, 7)
+    (tmp_path / 'score.json').write_text(text)
+    assert checkpoints.read_score(str(tmp_path)) is None
 
 
 def test_a_damaged_checkpoint_that_was_named_is_said(tmp_path, session):

@@ -1,4 +1,6 @@
 """fcn/runs/run_folder.py: which files are checkpoints, and one run at a time."""
+import os
+
 import pytest
 
 from fcn.runs import run_folder
@@ -19,3 +21,23 @@ def test_a_folder_is_held_by_one_run(tmp_path):
         pass
     with run_folder.locked(folder):  # it was given back
         pass
+
+
+@pytest.mark.parametrize('change', ['renamed', 'replaced', 'lock deleted', 'lock replaced'])
+def test_nothing_is_saved_to_a_folder_that_is_another_by_now(tmp_path, change):
+    logs_dir, lock = str(tmp_path / 'logs'), tmp_path / 'logs' / '.lock'
+    with run_folder.locked(logs_dir):
+        run_folder.check_held(logs_dir)
+        if change.startswith('lock'):
+            lock.unlink()
+        else:
+            os.rename(logs_dir, str(tmp_path / 'old'))
+        if change.endswith('replaced'):
+            os.makedirs(logs_dir, exist_ok=True)
+            lock.touch()
+        with pytest.raises(InputError, match='no longer the folder that this run began in'):
+            run_folder.check_held(logs_dir)
+        if change == 'renamed':
+            os.rename(str(tmp_path / 'old'), logs_dir)
+            run_folder.check_held(logs_dir)
+    run_folder.check_held(logs_dir)

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from fcn.reporting.result_files import read_progress
+from fcn.runs import checkpoints
 from fcn.training.log import TrainingLog
 from TensorflowUtils import tf
 
@@ -84,3 +85,15 @@ def test_what_an_earlier_version_wrote_of_a_loss_that_is_not_finite(tmp_path):
         '{"step": 1, "seconds": 3.0, "loss": 2.0, "validation_loss": NaN, "validation_mean_iou": 0.9}\n')
     line, = read_progress(str(tmp_path / 'progress.jsonl'))
     assert line['validation_loss'] is None and log_of(tmp_path).best is None
+
+
+@pytest.mark.parametrize('step, best', [(10, (0.75, 8)), (7, None)])
+def test_best_score_outlives_the_log(tmp_path, step, best):
+    """But not that of a later step than the run goes on from, which comes again."""
+    (tmp_path / 'best').mkdir()
+    (tmp_path / 'best' / 'model.ckpt-8.index').touch()
+    checkpoints.write_score(str(tmp_path / 'best'), 8, 0.75)
+    log = log_of(tmp_path, step)
+    worse = log.write(values_of(step + 1, validation_loss=0.5, validation_mean_iou=0.5))
+    log.close()
+    assert worse == (best is None) and log.best == (best or (0.5, step + 1))
