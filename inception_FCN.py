@@ -17,7 +17,7 @@ import dataclasses
 import gc
 import os
 import re
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, ContextManager, Dict, List, Optional, Tuple
 
 from absl import app, flags
 
@@ -38,7 +38,7 @@ from fcn.training import signals
 from fcn.training.notes import notes
 from fcn.utils import command_line
 from fcn.utils.errors import EXIT_INPUT, EXIT_STOPPED, InputError, printable
-from fcn.utils.files import expand_home, make_folder
+from fcn.utils.files import expand_home, locked, make_folder
 from fcn.utils.threads import SerialExecutor
 
 FLAGS = flags.FLAGS
@@ -256,19 +256,26 @@ def test(context: Context) -> int:
                                    refine=refinement(config) if prediction.crf else None)
     if not context.workers.chief:
         return 0
-    written = results.write_test(found, prefix, config, context.run, dataset,
-                                 {name: FLAGS[name].default for name in config.flags})
-    print(f'wrote {", ".join(written)} and {write_page(context)}. Next: --mode=visualize')
+    with results_locked(config):
+        written = results.write_test(found, prefix, config, context.run, dataset,
+                                     {name: FLAGS[name].default for name in config.flags})
+        print(f'wrote {", ".join(written)} and {write_page(context)}. Next: --mode=visualize')
     return 0
 
 
 def visualize(context: Context) -> int:
     """Predicts photos or validation images; writes panels, label maps, overlays, and the page that shows them."""
-    config, dataset, prediction = context.config, context.dataset, context.config.prediction
-    if prediction.compare:
+    if context.config.prediction.compare:
         return compare(context)
+    with results_locked(context.config):
+        return draw_pictures(context)
+
+
+def draw_pictures(context: Context) -> int:
+    """Does what visualize does of one run."""
+    config, dataset, prediction = context.config, context.dataset, context.config.prediction
     from fcn.inference.trained_model import find_checkpoint, trained_model
-    from fcn.reporting import outputs
+    from fcn.reporting import manifest, outputs
     prefix, unreadable = find_checkpoint(config, named_checkpoint(config)), []
     uses_crf = crf.available() if prediction.crf is None else prediction.crf
     refine = refinement(config) if uses_crf else None
@@ -279,13 +286,10 @@ def visualize(context: Context) -> int:
     def write(predicted):
         refined = refine(predicted.image, predicted.probabilities) if refines(predicted.image) else None
         writer.add(left[predicted.number], predicted, refined, prediction.save_probabilities)
-    how = {'averaged over': prediction.averaged_over, 'crf': uses_crf and dataclasses.asdict(refine.parameters),
-           'tile_size': prediction.tile_size, 'undo_class_weights': prediction.undo_class_weights}
-    if dataset.image_range_given:
-        how['image_range'] = dataset.image_range
-    if dataset.has_own_palette:
-        how['palette'] = palettes.to_texts(dataset.palette[:len(dataset.class_names)])
-    with outputs.PictureWriter(config.folders.results_dir, dataset, prefix, bool(config.data.image_dir), how) as writer:
+    folders = config.folders
+    origin = manifest.origin(folders.log_dir, prefix, dict(
+        config.how_to_predict(dataset), crf=uses_crf and dataclasses.asdict(refine.parameters)))
+    with outputs.PictureWriter(folders.results_dir, dataset, origin, resume=bool(config.data.image_dir)) as writer:
         records = records_to_show(context)
         left = [record for record in records if not writer.is_done(record, prediction.save_probabilities)]
         if len(left) < len(records):
@@ -382,6 +386,12 @@ MODES = {
 # ---- What the modes share
 
 
+def results_locked(config: Config) -> ContextManager:
+    """Returns a context that one process at a time is in, which writes to --results_dir. Raises InputError."""
+    folder = make_folder(config.folders.results_dir)
+    return locked(folder, progress=True, lock=os.path.join(folder, '.results.lock'))
+
+
 def network_to_predict(context: Context) -> fcn_config.NetworkConfig:
     """Returns the configuration of the network for prediction. Raises InputError: no class weights to take back."""
     config, classes = context.config, len(context.dataset.class_names)
@@ -462,7 +472,8 @@ def load_dataset(config: Config, run: RunConfig, mode: Mode,
         ignore_label, void_label = None, len(class_names)
         class_names = class_names + ['ambiguous']
     if mode.takes_photos and data.image_dir:
-        training, validation = [], photos.list_photos(data.image_dir)
+        from fcn.reporting import outputs
+        training, validation = [], photos.list_photos(data.image_dir, outputs.is_output(config.folders.results_dir))
     else:
         training, validation = reader.read_dataset(data.data_dir or reader.DATA_DIR, data.data_url, on_problem)
     palette = reader.PALETTE

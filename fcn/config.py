@@ -11,7 +11,7 @@ import os
 import re
 from typing import Any, Callable, Collection, Dict, List, Optional, Tuple
 
-from fcn.data import class_weights
+from fcn.data import class_weights, palettes
 from fcn.data.augmentation import AugmentationConfig
 from fcn.data.sixteen_bits import FULL_RANGE
 from fcn.utils.errors import InputError
@@ -194,6 +194,17 @@ class Config:
         """Returns what is minimized on a data set with this ignored label. class_factors: of the classes, or None."""
         factors = None if class_factors is None else tuple(class_factors)
         return _from_flags(LossConfig, self.flags, ignore_label=ignore_label, class_weights=factors)
+
+    def how_to_predict(self, dataset: Any) -> Flags:
+        """Returns {name: value} of the flags that predictions of a checkpoint depend on; `dataset`: of the images."""
+        prediction = self.prediction
+        how = {'test_scales': prediction.test_scales, 'test_flip': prediction.test_flip, 'precision': self.precision,
+               'undo_class_weights': prediction.undo_class_weights, 'tile_size': prediction.tile_size}
+        if dataset.image_range_given:
+            how['image_range'] = dataset.image_range
+        if dataset.has_own_palette:
+            how['palette'] = palettes.to_texts(dataset.palette[:len(dataset.class_names)])
+        return how
 
     def with_flags_of(self, run: 'RunConfig') -> 'Config':
         """Returns this configuration for the network and the image size of another run."""

@@ -123,7 +123,12 @@ def test_test_and_visualize_agree(two_steps, shapes, tmp_path):
         labels = annotations.open_annotation(record['annotation'])
         confusion += metrics.confusion_matrix(labels, np.asarray(predicted), 7, 255)
         assert Image.open(os.path.join(results, 'overlays', record['filename'] + '.png')).size == predicted.size
+    origin = result.pop('origin')
     assert metrics.compute(confusion, read_ShapesData.CLASS_NAMES, 3, 255) == result
+    with open(os.path.join(results, 'manifest.json')) as file:
+        listed = json.load(file)
+    assert listed['metrics.json'] == listed['images.csv'] == origin and origin['run'] == logs_dir
+    assert listed['pictures.json']['checkpoint'] == origin['checkpoint'] == logs_dir + '/model.ckpt-4'
     panels = [Image.open(os.path.join(results, 'pic_%d.png' % number)) for number in range(3)]
     assert all(panel.size[0] > 400 for panel in panels)
     assert not os.path.exists(os.path.join(results, 'pic_3.png'))
@@ -245,7 +250,7 @@ def test_photos_of_any_kind(two_steps, tmp_path):
     assert os.path.exists(results + '/index.html')
 
     written = os.path.getmtime(results + '/labels/tiny.png')
-    os.utime(str(photos / 'grey.png'))  # changed since
+    shutil.copy(str(photos / 'tiny.png'), str(photos / 'grey.png'))  # changed since
     output = run_well(*flags)
     assert '6 of 8 are done already' in output and 'wrote 1 pictures (1 skipped)' in output
     assert os.path.getmtime(results + '/labels/tiny.png') == written
@@ -432,6 +437,10 @@ def test_export_is_reloaded_and_compared(two_steps, tmp_path):
         assert file.read().split() == read_ShapesData.CLASS_NAMES
     done = run('--mode=export', '--logs_dir=' + two_steps[0], '--export_dir=' + export_dir)
     assert done.returncode == 2 and 'is not empty' in done.stderr
+    half = str(tmp_path / 'half')
+    os.makedirs(half + '.part/variables')  # as of an export that was killed
+    run_well('--mode=export', '--logs_dir=' + two_steps[0], '--export_dir=' + half, '--num_images=1')
+    assert sorted(os.listdir(str(tmp_path))) == ['half', 'saved_model'] and os.listdir(half) == os.listdir(export_dir)
 
 
 def test_signal_stops_with_a_checkpoint_and_one_run_a_folder(shapes, tmp_path):

@@ -2,7 +2,7 @@
 
 Labels are an integer array [H, W]; a palette is uint8 RGB [256, 3], one row a label.
 """
-from typing import Dict, List, Sequence, Tuple
+from typing import IO, Dict, List, Sequence, Tuple, Union
 
 import numpy as np
 from PIL import Image
@@ -56,7 +56,7 @@ def from_texts(texts: Sequence[str]) -> Dict[int, Colour]:
     return {label: tuple(bytes.fromhex(text[1:])) for label, text in enumerate(texts)}
 
 
-def save_labels(path: str, labels: np.ndarray, palette: np.ndarray) -> None:
+def save_labels(path: Union[str, IO[bytes]], labels: np.ndarray, palette: np.ndarray) -> None:
     """Writes uint8 labels [H, W] as a palette PNG: its pixels are the labels, and any viewer shows it in colour."""
     image = Image.fromarray(labels)
     image.putpalette(palette.tobytes())

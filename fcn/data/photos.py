@@ -2,18 +2,19 @@
 import collections
 import glob
 import os
-from typing import List
+from typing import Callable, List
 
 from fcn.data.datasets import Record, record
 from fcn.data.picture_folders import NO_PICTURE, describe, list_pictures
 from fcn.utils.errors import InputError, printable
 
 
-def list_photos(image_dir: str) -> List[Record]:
+def list_photos(image_dir: str, is_output: Callable[[str], bool] = lambda path: False) -> List[Record]:
     """Lists pictures as records without annotation, sorted. Prints how many a folder holds that are left out.
 
     Args:
       image_dir: a folder (its sub-folders and links too, each folder once), a file, or a glob such as 'photos/*.jpg'.
+      is_output: tells of a path whether the picture is one that this program made of others, which is left out.
 
     Returns:
       Records whose 'filename' is the path below the folder, without extension; with it where two would be the same.
@@ -36,9 +37,16 @@ def list_photos(image_dir: str) -> List[Record]:
             raise InputError(f'--image_dir={image_dir} is no folder and no picture, and matches none (as a pattern, in '
                              'quotes: \'photos/*.jpg\').')
         root = os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in paths])
-    paths.sort()
-    names = [os.path.relpath(path, root) for path in paths]
-    stems = [os.path.splitext(name)[0] for name in names]
-    times = collections.Counter(stems)
-    return [dict(record(path), filename=name if times[stem] > 1 else stem)
-            for path, name, stem in zip(paths, names, stems)]  # a.jpg and a.png must not become the same a.png
+    inputs = sorted(path for path in paths if not is_output(path))
+    if len(inputs) < len(paths):
+        print(f'left out of --image_dir={printable(image_dir)}: {len(paths) - len(inputs)} pictures that visualize '
+              'wrote to --results_dir')
+    if not inputs:
+        raise InputError(f'--image_dir={image_dir} holds nothing but what visualize wrote there. Name the folder of '
+                         'your photos.')
+    full = [os.path.relpath(path, root) for path in inputs]
+    names = [os.path.splitext(name)[0] for name in full]
+    while len(set(names)) < len(names):  # a.jpg, a.png and a.jpg.png must not become the same a.png or a.jpg.png
+        times = collections.Counter(names)
+        names = [whole if times[name] > 1 else name for name, whole in zip(names, full)]
+    return [dict(record(path), filename=name) for path, name in zip(inputs, names)]

@@ -4,9 +4,11 @@ Source: Long, Shelhamer and Darrell, Fully Convolutional Networks for Semantic S
 """
 import json
 import os
-from typing import List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
+
+from fcn.utils.files import make_folder, write_atomic
 
 METRICS = ('pixel_accuracy', 'mean_accuracy', 'mean_iou', 'frequency_weighted_iou')
 TITLES = ('Pixel accuracy', 'Mean accuracy', 'Mean IU', 'Frequency weighted IU')
@@ -106,20 +108,24 @@ def table_lines(metrics: dict) -> List[str]:
     return lines
 
 
-def write(metrics: dict, folder: str) -> List[str]:
+def write(metrics: dict, folder: str, origin: Optional[Dict[str, Any]] = None) -> List[str]:
     """Writes `metrics.txt` (the original's four lines) and `metrics.json` to a folder. Returns their paths.
 
-    metrics: as `compute` gives them.
+    Args:
+      metrics: as `compute` gives them.
+      folder: made where it is missing.
+      origin: what `metrics.json` says of where they come from, see `fcn.reporting.manifest`.
+
+    Raises:
+      InputError: they cannot be written.
     """
-    os.makedirs(folder, exist_ok=True)
+    make_folder(folder)
+    values = dict(metrics, origin=origin) if origin else metrics
     contents = {'metrics.txt': '\n'.join(summary_lines(metrics)) + '\n',
-                'metrics.json': json.dumps(metrics, indent=1) + '\n'}
-    paths = []
+                'metrics.json': json.dumps(values, indent=1) + '\n'}
     for name, text in contents.items():
-        paths.append(os.path.join(folder, name))
-        with open(paths[-1], 'w', encoding='utf-8') as file:
-            file.write(text)
-    return paths
+        write_atomic(os.path.join(folder, name), text)
+    return [os.path.join(folder, name) for name in contents]
 
 
 def _number(value: Optional[float], spec: str) -> str:

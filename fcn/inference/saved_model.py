@@ -15,7 +15,8 @@ from fcn.data.datasets import Dataset
 from fcn.inference.prediction import Prediction
 from fcn.network.builder import build, used_variables
 from fcn.runs import checkpoints
-from fcn.utils.errors import InputError
+from fcn.utils.errors import InputError, reason
+from fcn.utils.files import locked
 from TensorflowUtils import session_config, tf
 
 SIGNATURE = tf.saved_model.signature_constants.DEFAULT_SERVING_SIGNATURE_DEF_KEY
@@ -35,7 +36,8 @@ def export(export_dir: str, prefix: str, dataset: Dataset, config: NetworkConfig
     """
     if os.path.isdir(export_dir) and os.listdir(export_dir):
         raise InputError(f'--export_dir={export_dir} is not empty. Name a new folder.')
-    with tf.Graph().as_default(), tempfile.TemporaryDirectory() as asset_dir, \
+    staged = os.path.normpath(export_dir) + '.part'
+    with locked(staged, progress=True), tf.Graph().as_default(), tempfile.TemporaryDirectory() as asset_dir, \
             tf.Session(config=session_config()) as session:
         images = tf.placeholder(tf.uint8, [None, None, None, 3], name='images')
         prediction, logits, _ = build(images, config, False)
@@ -46,17 +48,19 @@ def export(export_dir: str, prefix: str, dataset: Dataset, config: NetworkConfig
         unused = [variable for variable in tf.global_variables() if variable not in set(used_variables())]
         session.run(tf.variables_initializer(unused))
         try:
-            if os.path.isdir(export_dir):
-                os.rmdir(export_dir)  # the builder makes it
-            builder = tf.saved_model.Builder(export_dir)
+            shutil.rmtree(staged, ignore_errors=True)  # of an export that was killed
+            builder = tf.saved_model.Builder(staged)
             builder.add_meta_graph_and_variables(
                 session, [tf.saved_model.tag_constants.SERVING],
                 {SIGNATURE: tf.saved_model.predict_signature_def({'images': images}, outputs)},
                 assets_collection=tf.get_collection(tf.GraphKeys.ASSET_FILEPATHS), strip_default_attrs=True)
             builder.save()
+            os.rename(staged, export_dir)  # which is not there, or empty
         except (OSError, tf.errors.OpError) as error:
-            shutil.rmtree(export_dir, ignore_errors=True)
-            raise InputError(f'--export_dir={export_dir} cannot be written: {error}') from None
+            raise InputError(f'--export_dir={export_dir} cannot be written: {reason(error)}. Check the folder, its '
+                             'permissions and the space on its disk, or name another.') from None
+        finally:
+            shutil.rmtree(staged, ignore_errors=True)
 
 
 def _add_assets(folder: str, dataset) -> None:

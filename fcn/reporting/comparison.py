@@ -7,7 +7,7 @@ from fcn.data.datasets import Dataset
 from fcn.inference.prediction import Prediction
 from fcn.reporting import panels
 from fcn.utils.errors import InputError
-from fcn.utils.files import make_folder, writing
+from fcn.utils.files import make_folder, replacing
 
 
 def short_names(folders: Sequence[str]) -> List[str]:
@@ -30,7 +30,7 @@ def find_run(folder: str, dataset: Dataset) -> Tuple[str, RunConfig]:
     """
     from fcn.runs import checkpoints
     prefix, run = checkpoints.newest_intact(folder), read_run_config(folder)
-    if prefix is None or not run.flags:
+    if prefix is None or 'skip_layers' not in (run.flags or {}):
         raise InputError(f'--compare: {folder} is no folder of a run, with checkpoints and config.json.')
     class_names = run.class_names or []
     if class_names != dataset.class_names[:dataset.void_label]:
@@ -71,7 +71,7 @@ class Comparison:
         """Writes comparison.png, and returns its path. dataset: the `fcn.data.datasets.Dataset` of the labels."""
         path = os.path.join(make_folder(folder), 'comparison.png')
         numbers = sorted(self._panels)
-        with writing(path):
-            panels.save_stack(path, [self._panels[number] for number in numbers],
+        with replacing(path) as file:
+            panels.save_stack(file, [self._panels[number] for number in numbers],
                               [records[number]['filename'] for number in numbers], dataset)
         return path

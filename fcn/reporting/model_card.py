@@ -17,6 +17,7 @@ from fcn.runs import run_folder
 from fcn.utils.errors import InputError, printable
 from fcn.utils.files import make_folder, write_atomic
 
+NAME = 'model-card.md'
 TEMPLATE = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'model_card_template.md')
 POOR_IOU = 0.1  # IoU below which a class is named among the limits
 # Flags that say where files are, what else was done or what was logged, not how the network was trained.
@@ -115,7 +116,7 @@ def write(results_dir: str, model: ScoredModel, run: Optional[RunConfig] = None,
         'classes': '\n'.join(_class_lines(metrics)),
         'limits': '\n'.join('- ' + line for line in _limit_lines(model, training)),
         'versions': ', '.join(f'{package} {version}' for package, version in versions.items())})
-    path = os.path.join(make_folder(results_dir), 'model-card.md')
+    path = os.path.join(make_folder(results_dir), NAME)
     try:
         with open(path, encoding='utf-8') as file:
             text = _with_authors_text(text, file.read())

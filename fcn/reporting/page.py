@@ -31,7 +31,7 @@ def write(results_dir: str, logs_dir: Optional[str], title: str, class_names: Se
 
     Args:
       results_dir: folder that the modes wrote to; made where absent.
-      logs_dir: folder with `progress.jsonl`, or None.
+      logs_dir: folder of the run, with `progress.jsonl`, or None. Files of other runs are left out.
       title: heading.
       class_names: index = label.
       palette: uint8 RGB [256, 3], row = label.
@@ -87,7 +87,7 @@ def _sections(results_dir: str, results: Results, colours: Dict[str, str], ignor
         sections.update(pictures=lists.cards, further=lists.links, class_options=lists.class_options)
     sections['ranking'] = cards.ranking(results.image_scores or [], pictures)
     sections['files'] = ' · '.join(f'<a href="{name}">{name}</a>' for name in result_files.NAMES
-                                   if os.path.exists(os.path.join(results_dir, name)))
+                                   if name not in results.left_out and os.path.exists(os.path.join(results_dir, name)))
     return sections
 
 
@@ -101,11 +101,14 @@ def _without_empty_sections(template: str, sections: Dict[str, str]) -> str:
 def _summary(results: Results) -> str:
     parts = []
     if results.metrics:
-        parts.append(f'{results.metrics["images"]:,} images tested, {len(results.metrics["classes"])} classes')
+        tested = (results.metrics.get('origin') or {}).get('checkpoint')
+        parts.append(f'{results.metrics["images"]:,} images tested, {len(results.metrics["classes"])} classes'
+                     + (f', by <code>{escape(tested)}</code>' if tested else ''))
     if results.progress:
         parts.append(f'{int(results.progress[-1]["step"]):,} training steps')
     if results.pictures:
         parts.append(f'pictures by <code>{escape(results.pictures["checkpoint"])}</code>')
+    parts += [f'<code>{escape(name)}</code> is left out: {escape(why)}' for name, why in results.left_out.items()]
     return ' · '.join(parts) or 'Nothing has been tested or drawn yet: run --mode=test and --mode=visualize.'
 
 

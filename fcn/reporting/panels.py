@@ -100,11 +100,11 @@ def save_panel(path: Union[str, IO[bytes]], panels: Panels, class_names: Sequenc
     return picture
 
 
-def save_stack(path: str, panels: Sequence[Panels], titles: Sequence[str], dataset: Dataset) -> None:
+def save_stack(path: Union[str, IO[bytes]], panels: Sequence[Panels], titles: Sequence[str], dataset: Dataset) -> None:
     """Writes a PNG with the panels of several pictures below each other, each as `save_panel` draws them.
 
     Args:
-      path: the file to write.
+      path: the file to write, or a binary stream.
       panels: the panels of each picture.
       titles: a title for each picture.
       dataset: the `fcn.data.datasets.Dataset` of their labels.

@@ -10,15 +10,17 @@ import math
 import operator
 import os
 from dataclasses import dataclass
-from typing import Iterator, List, Optional, Sequence, Tuple
+from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 
 from fcn.inference.metrics import METRICS
+from fcn.reporting import manifest
 from fcn.utils.errors import InputError
 from fcn.utils.files import read_csv, write_csv
 
-NAMES = ('metrics.txt', 'metrics.json', 'confusion_matrix.csv', 'images.csv', 'pictures.json')
+TEST_NAMES = ('metrics.txt', 'metrics.json', 'confusion_matrix.csv', 'images.csv')
+NAMES = TEST_NAMES + ('pictures.json',)
 PROGRESS_NUMBERS = ('step', 'seconds', 'loss', 'learning_rate', 'images_per_s', 'validation_loss',
                     'validation_mean_iou')
 ImageScores = List[Tuple[str, Optional[float], Optional[float]]]  # name, pixel accuracy, mean IoU; None for n/a
@@ -34,26 +36,41 @@ class Results:
       image_scores: rows of `images.csv`.
       pictures: dict of `pictures.json`; None too where it lists no picture.
       progress: list of dict, the lines of `progress.jsonl`.
+      left_out: {name of a file: why it is not read}.
     """
     metrics: Optional[dict]
     confusion: Optional[Tuple[np.ndarray, List[str]]]
     image_scores: Optional[ImageScores]
     pictures: Optional[dict]
     progress: Optional[List[dict]]
+    left_out: Dict[str, str]
 
 
 def read_results(results_dir: str, logs_dir: Optional[str] = None) -> Results:
-    """Reads all files of results that are there. Without a `logs_dir`, progress is looked for in `results_dir`."""
+    """Reads all files of results that are there and of one run.
+
+    Args:
+      results_dir: folder that the modes wrote to.
+      logs_dir: folder of the run, with its `progress.jsonl`. Without one, that is looked for in `results_dir`, and
+        files of any run are read.
+    """
+    listed, left_out = manifest.read(results_dir), {}
+
     def read_if_there(read, folder, name):
         path = os.path.join(folder, name)
-        return read(path) if os.path.exists(path) else None
+        if not os.path.exists(path):
+            return None
+        why = manifest.why_not(listed, name, logs_dir)
+        if why:
+            left_out[name] = why
+        return None if why else read(path)
 
     return Results(
         metrics=read_if_there(read_metrics, results_dir, 'metrics.json'),
         confusion=read_if_there(read_confusion, results_dir, 'confusion_matrix.csv'),
         image_scores=read_if_there(read_image_scores, results_dir, 'images.csv'),
         pictures=read_if_there(read_pictures, results_dir, 'pictures.json'),
-        progress=read_if_there(read_progress, logs_dir or results_dir, 'progress.jsonl'))
+        progress=read_if_there(read_progress, logs_dir or results_dir, 'progress.jsonl'), left_out=left_out)
 
 
 def write_confusion(path: str, confusion: np.ndarray, class_names: Sequence[str]) -> None:
@@ -118,6 +135,7 @@ def read_metrics(path: str) -> dict:
     with _reading(path), open(path, encoding='utf-8') as file:
         metrics = json.load(file)
         operator.itemgetter(*METRICS, 'images')(metrics)  # raises where one is missing
+        operator.methodcaller('get', 'checkpoint')(metrics.get('origin') or {})
         for entry in metrics['classes']:
             operator.itemgetter('name', 'iou', 'accuracy', 'pixels')(entry)
         return metrics
@@ -131,7 +149,8 @@ def read_pictures(path: str) -> Optional[dict]:
     with _reading(path), open(path, encoding='utf-8') as file:
         found = json.load(file)
         for picture in found['pictures']:
-            operator.itemgetter('name', 'panel', 'pixel_accuracy', 'mean_iou', 'truth_classes')(picture)
+            operator.itemgetter('pixel_accuracy', 'mean_iou', 'truth_classes')(picture)
+            os.path.join(picture['name'], picture['panel'])  # raises where one is no text
             for entry in picture['classes']:
                 _check_share(entry)
         if not found['pictures']:
@@ -152,7 +171,7 @@ def _reading(path: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise InputError(f'Cannot read {path}: {error.strerror or error}.') from error
-    except (ValueError, KeyError, TypeError, IndexError, OverflowError, csv.Error) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError, csv.Error) as error:
         raise InputError(f'{path} is damaged ({type(error).__name__}: {error}). Remove it, or let --mode=test or '
                          '--mode=visualize write it anew.') from error
 

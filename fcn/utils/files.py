@@ -7,7 +7,7 @@ import fcntl
 import io
 import os
 import re
-from typing import Iterable, Iterator, List, Sequence, Union
+from typing import IO, Iterable, Iterator, List, Optional, Sequence, Union
 
 from fcn.utils.errors import InputError, printable
 
@@ -98,15 +98,27 @@ def writing(path: str) -> Iterator[None]:
         raise InputError(f'Cannot write {path}: {fault}. {advice}, and run again.') from error
 
 
-def write_atomic(path: str, data: Union[bytes, str]) -> None:
-    """Writes a file, of bytes or of text as UTF-8, whole or not at all. Raises InputError."""
+@contextlib.contextmanager
+def replacing(path: str) -> Iterator[IO[bytes]]:
+    """Yields a stream to write a file through that takes the place of `path` when it is whole, and else leaves nothing.
+
+    Where `path` is a link, it takes the place of the link. Raises InputError.
+    """
+    folder, name = os.path.split(path)
+    part = os.path.join(folder, (name if len(os.fsencode(name)) < 250 else '') + '.part')
     with writing(path):
         try:
-            with open(path + '.part', 'wb') as file:
-                file.write(data.encode('utf-8') if isinstance(data, str) else data)
-            os.replace(path + '.part', path)
+            with open(part, 'wb') as file:
+                yield file
+            os.replace(part, path)
         finally:
-            remove(path + '.part')
+            remove(part)
+
+
+def write_atomic(path: str, data: Union[bytes, str]) -> None:
+    """Writes a file, of bytes or of text as UTF-8, whole or not at all. Raises InputError."""
+    with replacing(path) as file:
+        file.write(data.encode('utf-8') if isinstance(data, str) else data)
 
 
 def write_csv(path: str, rows: Iterable[Sequence]) -> None:
@@ -135,12 +147,12 @@ def _as_text(cell):
 
 
 @contextlib.contextmanager
-def locked(target: str, progress: bool) -> Iterator[None]:
-    """Holds the lock of `target`, the file `target + '.lock'`, and makes the folder that it is in.
+def locked(target: str, progress: bool, lock: Optional[str] = None) -> Iterator[None]:
+    """Holds the lock of `target`, the file `lock` or `target + '.lock'`, and makes the folder that it is in.
 
     Waits for any other process that holds the lock; prints that where `progress` is true. Raises InputError.
     """
-    path = target + '.lock'
+    path = lock or target + '.lock'
     with contextlib.ExitStack() as stack:
         with writing(path):
             os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
@@ -152,6 +164,8 @@ def locked(target: str, progress: bool) -> Iterator[None]:
                     if progress:
                         print(f'Another process is at work on {target}: waiting for it.', flush=True)
                     fcntl.flock(handle, fcntl.LOCK_EX)
+                except OSError as error:  # some cluster file systems have no locks
+                    print(f'{target} cannot be locked ({error}): take care that no other process works on it')
                 # The process that held it removes the file as it leaves, and a removed file's lock keeps nobody out.
                 with contextlib.suppress(FileNotFoundError):
                     if os.path.samestat(os.fstat(handle.fileno()), os.stat(path)):

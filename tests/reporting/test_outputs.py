@@ -1,6 +1,27 @@
-"""fcn/reporting/outputs.py: which images are shown; what visualize writes is tested with whole runs and photos."""
-from fcn.data.datasets import record
-from fcn.reporting.outputs import with_best_and_worst
+"""fcn/reporting/outputs.py and manifest.py: which images are shown, what is done, whose the files are.
+
+What visualize writes of a whole run is tested in tests/test_inception_FCN.py.
+"""
+import errno
+import glob
+import json
+import os
+import shutil
+
+import imageio
+import numpy as np
+import pytest
+
+from fcn.data import photos
+from fcn.data.datasets import Dataset, record
+from fcn.data.palettes import voc_palette
+from fcn.inference import metrics
+from fcn.inference.prediction import Prediction
+from fcn.reporting import manifest, page, result_files
+from fcn.reporting.outputs import PictureWriter, is_output, with_best_and_worst
+from fcn.utils.errors import InputError
+
+DATASET = Dataset('pascal_voc', [], [], ['sky', 'tree'], 255, None, voc_palette())
 
 
 def test_best_and_worst_are_added_once():
@@ -8,3 +29,202 @@ def test_best_and_worst_are_added_once():
     scores = [(name, 0.5, mean_iou) for name, mean_iou in zip('abcdefg', (0.7, 0.1, 0.4, 0.9, 0.5, 0.2, None))]
     shown = with_best_and_worst(records[:1], records, scores, count=2)
     assert [one['filename'] for one in shown] == ['a', 'b', 'd', 'f']
+
+
+class Folder:
+    """Three photos, a checkpoint, and what visualize writes of them."""
+
+    def __init__(self, root):
+        self.root, self.results, self.prefix = str(root), str(root / 'results'), str(root / 'logs' / 'model.ckpt-3')
+        (root / 'logs').mkdir()
+        (root / 'photos').mkdir()
+        self.train(1)
+        for number, name in enumerate('abc'):
+            self.photograph(name, number)
+        self.records = photos.list_photos(str(root / 'photos'))
+
+    def train(self, seed):
+        with open(self.prefix + '.index', 'w') as file:
+            file.write('checksums of seed %d' % seed)
+
+    def photograph(self, name, seed):
+        path = '%s/photos/%s.png' % (self.root, name)
+        imageio.imwrite(path, np.random.RandomState(seed).randint(0, 256, (90, 100, 3)).astype('uint8'))
+        return path
+
+    def writer(self, resume=True, **how):
+        return PictureWriter(self.results, DATASET, manifest.origin(self.root + '/logs', self.prefix, how), resume)
+
+    def visualize(self, most=9, resume=True, **how):
+        """Does as the mode, but is killed behind `most` pictures. Returns the names of what it drew."""
+        writer = self.writer(resume, **how)
+        left = [one for one in self.records if not writer.is_done(one)]
+        for one in left[:most]:
+            image = imageio.imread(one['image'])
+            writer.add(one, Prediction(0, image, np.full(image.shape[:2], 255, 'uint8'), image[:, :, 0] // 128))
+        if most > len(left):
+            writer.__exit__(None, None, None)
+        return [one['filename'] for one in left[:most]]
+
+    def files(self):
+        found = {}
+        for path in glob.glob(self.results + '/**', recursive=True) + glob.glob(self.results + '/.*'):
+            if os.path.isfile(path):
+                with open(path, 'rb') as file:
+                    found[os.path.relpath(path, self.results)] = file.read()
+        return found
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return Folder(tmp_path)
+
+
+def test_killed_command_leaves_what_is_done_and_the_next_does_the_rest(folder):
+    assert folder.visualize() == ['a', 'b', 'c'] and folder.visualize() == []
+    whole = folder.files()
+    assert sorted(whole)[:3] == ['classes.csv', 'labels/a.png', 'labels/b.png'] and len(whole) == 12
+    shutil.rmtree(folder.results)
+    assert folder.visualize(most=2) == ['a', 'b'] and folder.visualize(most=0) == []
+    assert folder.visualize() == ['c']
+    assert folder.files() == whole
+
+
+def test_torn_line_of_what_is_done(folder):
+    folder.visualize(most=2)
+    with open(folder.results + '/.pictures.jsonl', 'r+') as file:
+        file.truncate(len(file.read()) - 9)
+    assert folder.visualize() == ['b', 'c']
+
+
+def test_photos_are_done_by_their_content(folder):
+    folder.visualize()
+    path, old = folder.root + '/photos/b.png', os.stat(folder.root + '/photos/b.png')
+    for seed, seconds in ((7, -10 ** 6), (8, 10 ** 8)):  # another photo with an older time, and one from the future
+        folder.photograph('b', seed)
+        os.utime(path, (old.st_atime, old.st_mtime + seconds))
+        assert folder.visualize() == ['b'] and folder.visualize() == []
+    os.utime(path)
+    assert folder.visualize() == []
+
+
+def test_another_checkpoint_of_the_same_name_or_other_flags(folder):
+    folder.visualize()
+    folder.train(2)
+    assert folder.visualize() == ['a', 'b', 'c'] and folder.visualize() == []
+    assert folder.visualize(tile_size=1024) == ['a', 'b', 'c']
+
+
+def test_panels_drawn_over_by_a_command_that_is_killed(folder):
+    """pic_0.png is no longer a's, whatever the list of before said."""
+    folder.visualize()
+    folder.records.reverse()
+    folder.visualize(most=1, resume=False)  # as of validation images
+    folder.records.reverse()
+    assert folder.visualize() == ['a', 'b']
+    with open(folder.results + '/pictures.json') as file:
+        assert {one['name']: one['panel'] for one in json.load(file)['pictures']} == {
+            'c': 'pic_0.png', 'a': 'pic_1.png', 'b': 'pic_2.png'}
+
+
+@pytest.mark.parametrize('function', ['imageio.imwrite', 'fcn.data.palettes.save_labels',
+                                      'fcn.reporting.panels.save_panel'])
+def test_full_disk(folder, monkeypatch, function):
+    def write(file, *_, **__):
+        file.write(b'half')
+        raise OSError(errno.ENOSPC, 'No space left on device')
+    with monkeypatch.context() as patched:
+        patched.setattr(function, write)
+        with pytest.raises(InputError, match='The disk is full'):
+            folder.visualize()
+    assert b'half' not in folder.files().values() and not [name for name in folder.files() if name.endswith('.part')]
+    assert folder.visualize() == ['a', 'b', 'c']
+
+
+def test_link_in_place_of_an_output_is_replaced_and_its_target_is_not(folder):
+    os.makedirs(folder.results + '/labels')
+    with open(folder.root + '/mine.txt', 'w') as file:
+        file.write('mine')
+    os.symlink(folder.root + '/mine.txt', folder.results + '/labels/a.png')
+    folder.visualize()
+    assert open(folder.root + '/mine.txt').read() == 'mine' and not os.path.islink(folder.results + '/labels/a.png')
+
+
+@pytest.mark.parametrize('text', [
+    '[]', '3', '{"pictures": 3}', '{"pictures": [3, {"name": 3}]}', '{"pictures": [{"name": "a", "panel": 1}]}',
+    '[' * 10 ** 5, '{"name": "a", "panel": "p", "image": "a", "stamp": 3}'])
+def test_damaged_lists(folder, text):
+    folder.visualize()
+    with open(folder.results + '/.pictures.jsonl', 'w') as file:
+        file.write(text + '\n')
+    assert folder.visualize() == []
+    with open(folder.results + '/pictures.json', 'w') as file:
+        file.write(text)
+    assert folder.visualize() == ['a', 'b', 'c']
+
+
+@pytest.mark.parametrize('place', ['photos', 'photos/results'])
+def test_pictures_in_the_folder_of_photos_are_not_photos(folder, place, capsys):
+    folder.results = os.path.join(folder.root, place)
+    folder.visualize()
+    listed = photos.list_photos(folder.root + '/photos', is_output(folder.results))
+    assert listed == folder.records and '9 pictures that visualize wrote' in capsys.readouterr().out
+    assert len(photos.list_photos(folder.root + '/photos')) == 12
+
+
+def test_names_of_photos_are_as_many_as_photos(tmp_path):
+    for name in ('a.jpg', 'a.png', 'a.jpg.png', 'b.png', 'b.jpg.png'):
+        (tmp_path / name).touch()
+    names = [one['filename'] for one in photos.list_photos(str(tmp_path))]
+    assert sorted(names) == ['a.jpg', 'a.jpg.png', 'a.png', 'b', 'b.jpg']
+
+
+# ---- whose the files are
+
+def scored(root, seed=0, killed=False):
+    """Writes as --mode=test does, all files or the first two. Returns their folder."""
+    results, origin = str(root), manifest.origin(str(root / 'logs'), str(root / 'logs' / 'model.ckpt-3'), {})
+    try:
+        with manifest.writing_together(results, result_files.TEST_NAMES, origin):
+            metrics.write(metrics.compute(np.array([[5, seed], [2, 9]]), ['sky', 'tree'], 3, 255), results, origin)
+            if killed:
+                raise KeyboardInterrupt
+            result_files.write_image_scores(results + '/images.csv', [('a', 0.5, 0.5)])
+    except KeyboardInterrupt:
+        pass
+    return results
+
+
+def page_of(results, logs):
+    with open(page.write(results, logs, 'A run', ['sky', 'tree'], voc_palette()), encoding='utf-8') as file:
+        return file.read()
+
+
+def test_page_shows_no_half_of_a_test(tmp_path):
+    logs = str(tmp_path / 'logs')
+    assert 'images tested' in page_of(scored(tmp_path), logs)
+    shown = page_of(scored(tmp_path, seed=1, killed=True), logs)
+    assert 'images tested' not in shown and 'metrics.json</code> is left out: the command that wrote it was' in shown
+    assert 'images tested' in page_of(scored(tmp_path, seed=1), logs)
+
+
+def test_page_is_of_one_run(tmp_path):
+    (tmp_path / 'logs').mkdir()
+    index = tmp_path / 'logs' / 'model.ckpt-3.index'
+    index.write_text('of the first training')
+    results, logs = scored(tmp_path), str(tmp_path / 'logs')
+    assert 'images tested' in page_of(results, logs) and 'by <code>%s' % logs in page_of(results, logs)
+    shown = page_of(results, str(tmp_path / 'others'))
+    assert 'images tested' not in shown and 'it is of another run, %s' % logs in shown
+    index.write_text('of the second')
+    assert 'model.ckpt-3 was trained anew since' in page_of(results, logs)
+    os.remove(str(index))  # as --keep_checkpoints does
+    assert 'images tested' in page_of(results, logs)
+
+
+def test_results_of_before_there_was_a_manifest_are_shown(tmp_path):
+    metrics.write(metrics.compute(np.array([[5, 1], [2, 9]]), ['sky', 'tree'], 3, 255), str(tmp_path))
+    assert '3 images tested' in page_of(str(tmp_path), str(tmp_path / 'logs'))
+    for damaged in ('[]', '{"metrics.json": 3}', '{'):
+        (tmp_path / 'manifest.json').write_text(damaged)
+        assert '3 images tested' in page_of(str(tmp_path), str(tmp_path / 'logs'))

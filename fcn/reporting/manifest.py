@@ -1,0 +1,78 @@
+"""manifest.json: of which run, checkpoint and flags the files in a folder of results are.
+
+{name of a file: its origin}. An origin is a dict that JSON can hold: 'run', the run's folder; 'checkpoint', its prefix;
+'checksum', of its index, since another training may write a checkpoint of the same name; 'how', the flags that matter.
+A file that is being written has null for an origin. Files of before there was a manifest have none.
+"""
+import contextlib
+import hashlib
+import json
+import os
+from typing import Any, Dict, Iterator, Optional, Sequence
+
+from fcn.utils.files import write_atomic
+
+NAME = 'manifest.json'
+Origin = Dict[str, Any]
+
+
+def checksum(path: str) -> str:
+    """Returns the SHA-256 of a file in hexadecimal. Raises OSError."""
+    digest = hashlib.sha256()
+    with open(path, 'rb') as file:
+        for block in iter(lambda: file.read(1 << 20), b''):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def checksum_of_checkpoint(prefix: str) -> Optional[str]:
+    """Returns the checksum of a checkpoint's index, which holds those of its numbers; None where it is gone."""
+    with contextlib.suppress(OSError):
+        return checksum(prefix + '.index' if os.path.isfile(prefix + '.index') else prefix)
+    return None
+
+
+def origin(run_dir: str, prefix: str, how: Dict[str, Any]) -> Origin:
+    """Returns the origin of what the checkpoint `prefix` of the run in `run_dir` predicts with the flags `how`."""
+    return json.loads(json.dumps({'run': os.path.abspath(run_dir), 'checkpoint': prefix,
+                                  'checksum': checksum_of_checkpoint(prefix), 'how': how}))
+
+
+def read(results_dir: str) -> Dict[str, Optional[Origin]]:
+    """Returns the manifest of a folder, {} where there is none or it is damaged."""
+    try:
+        with open(os.path.join(results_dir, NAME), encoding='utf-8') as file:
+            found = json.load(file)
+        return {name: one for name, one in found.items() if one is None or isinstance(one, dict)}
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return {}
+
+
+@contextlib.contextmanager
+def writing_together(results_dir: str, names: Sequence[str], whole: Origin) -> Iterator[None]:
+    """A context in which these files are written; they count only behind it, all of one origin. Raises InputError."""
+    for one in (None, whole):
+        text = json.dumps({**read(results_dir), **dict.fromkeys(names, one)}, indent=1, sort_keys=True)
+        write_atomic(os.path.join(results_dir, NAME), text + '\n')
+        if one is None:
+            yield
+
+
+def why_not(found: Dict[str, Optional[Origin]], name: str, run_dir: Optional[str]) -> Optional[str]:
+    """Returns why a file has no place on the page of a run, or None.
+
+    Args:
+      found: the manifest of its folder.
+      name: of the file.
+      run_dir: folder of the run; None: any.
+    """
+    if name not in found:
+        return None
+    one = found[name]
+    if one is None:
+        return 'the command that wrote it was stopped'
+    if run_dir and one.get('run') != os.path.abspath(run_dir):
+        return f'it is of another run, {one.get("run")}'
+    if checksum_of_checkpoint(str(one.get('checkpoint'))) not in (None, one.get('checksum')):
+        return f'{one.get("checkpoint")} was trained anew since'
+    return None
