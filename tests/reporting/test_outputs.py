@@ -147,7 +147,9 @@ def test_link_in_place_of_an_output_is_replaced_and_its_target_is_not(folder):
         file.write('mine')
     os.symlink(folder.root + '/mine.txt', folder.results + '/labels/a.png')
     folder.visualize()
-    assert open(folder.root + '/mine.txt').read() == 'mine' and not os.path.islink(folder.results + '/labels/a.png')
+    with open(folder.root + '/mine.txt') as file:
+        assert file.read() == 'mine'
+    assert not os.path.islink(folder.results + '/labels/a.png')
 
 
 @pytest.mark.parametrize('text', [
