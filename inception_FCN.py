@@ -37,7 +37,7 @@ from fcn.runs import run_folder
 from fcn.training import signals
 from fcn.training.notes import notes
 from fcn.utils import command_line
-from fcn.utils.errors import EXIT_INPUT, EXIT_STOPPED, InputError, printable
+from fcn.utils.errors import EXIT_INPUT, EXIT_STOPPED, CheckpointReplaced, InputError, printable
 from fcn.utils.files import expand_home, locked, make_folder
 from fcn.utils.threads import SerialExecutor
 
@@ -121,7 +121,7 @@ flags.DEFINE_integer('warm_up', 0, 'Steps over which the learning rate grows to 
 flags.DEFINE_float('new_layers_rate', 1, "Factor of the learning rate for the layers that are not the backbone's.", 0,
                    1e6)
 flags.DEFINE_float('clip_gradient_norm', 0, 'Longest gradient, all variables together; longer ones are shortened. 0: '
-                   'any.', 0)
+                   'any.', 0, 1e30)
 flags.DEFINE_enum('class_weights', 'none', class_weights.KINDS, 'In the loss: rare classes count more.')
 flags.DEFINE_float('auxiliary_loss', 0, "Weight of the loss of Mixed_6e's own scores, in training only.", 0, 100)
 flags.DEFINE_float('weight_decay', 0.00004, "Factor of the weights' L2 norm in the loss.", 0)
@@ -221,7 +221,12 @@ def train(context: Context) -> int:
     if weights:
         print(class_weights.describe(weights, dataset.class_names))
 
-    trainer = Trainer(config, context.run, dataset, workers, start, weights, started_check)
+    folder = config.data.data_dir or READERS[config.data.dataset].DATA_DIR
+    records = {'training': datasets.fingerprint(dataset.training, folder),
+               'validation': datasets.fingerprint(dataset.validation, folder)}
+    for line in context.run.changes_of(records) if start.resumed else []:
+        print(line)
+    trainer = Trainer(config, context.run, dataset, workers, start, weights, started_check, records)
     with trainer.built():  # readers, network, loss, optimizer
         trainer.restore_or_initialize()
         trainer.fit()
@@ -567,9 +572,19 @@ def configure(mode: Mode) -> Tuple[Config, RunConfig]:
     # A run that was killed before its first checkpoint binds nobody.
     if (mode.of_run or 'logs_dir' in given) and run_folder.list_checkpoints(folder):
         run = fcn_config.read_run_config(folder)
-    warn_on_change = fcn_config.WARN_ON_CHANGE_FLAGS if mode.trains else ()
-    values = fcn_config.restore_flags(values, given, run, folder, parse, warn_on_change)
+    values = fcn_config.restore_flags(values, given, run, folder, parse, mode.trains)
     return fcn_config.make_config(values), run
+
+
+def run_mode(mode: Mode, context: Context) -> int:
+    """Does what a mode does; once more where a run that trains has replaced the checkpoint. Returns its status."""
+    try:
+        return mode.run(context)
+    except CheckpointReplaced as error:
+        if context.workers.count > 1 or mode.trains:
+            raise
+        print(f'note: {str(error).split(". Run")[0]}; the newest is taken instead')
+        return mode.run(context)
 
 
 def run(argv: List[str]) -> int:
@@ -592,7 +607,7 @@ def run(argv: List[str]) -> int:
             config, of_run, mode, problems.append if skips or mode.run is check else None))
         if skips and mode.run is not check:
             dataset = inspection.leave_out_bad(dataset, problems, mode.trains, resumed=bool(of_run.flags))
-        status = mode.run(Context(config, of_run, dataset, workers, problems))
+        status = run_mode(mode, Context(config, of_run, dataset, workers, problems))
         if mode.trains:
             signals.ignore_warning()
         return status

@@ -73,7 +73,7 @@ IOU = 'iou_'
 
 
 def run_program(*flags):
-    """Runs the main script with these flags; ends with its output where it fails."""
+    """Runs the main script with these flags, the last of a name counting; ends with its output where it fails."""
     done = subprocess.run([sys.executable, os.path.join(ROOT, 'inception_FCN.py')] + list(flags),
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True, cwd=ROOT)
     if done.returncode:
@@ -88,7 +88,7 @@ def read_progress(logs_dir):
 
 def steps_in(minutes, flags, folder):
     """Returns how many steps fit into so many minutes of training, by the median of 8 after the first 4."""
-    run_program('--mode=train', f'--logs_dir={folder}', '--max_iterations=12', '--log_every=1', *flags)
+    run_program('--mode=train', f'--logs_dir={folder}', *flags, '--max_iterations=12', '--log_every=1')
     seconds = [line['seconds'] for line in read_progress(folder)]
     shutil.rmtree(folder)
     return int(60 * minutes / statistics.median(after - before for before, after in zip(seconds[3:], seconds[4:])))
@@ -136,8 +136,8 @@ def run(arguments, name, seed):
     logs_dir, results_dir = os.path.join(folder, 'logs'), os.path.join(folder, 'results')
     if not os.path.exists(os.path.join(results_dir, 'metrics.json')):
         if first_steps:
-            run_program('--mode=train', f'--logs_dir={logs_dir}', f'--max_iterations={first_steps}', STEP_ONE, *flags)
-        run_program('--mode=train', f'--logs_dir={logs_dir}', f'--max_iterations={steps}', *flags)
+            run_program('--mode=train', f'--logs_dir={logs_dir}', *flags, f'--max_iterations={first_steps}', STEP_ONE)
+        run_program('--mode=train', f'--logs_dir={logs_dir}', *flags, f'--max_iterations={steps}')
         run_program('--mode=test', f'--logs_dir={logs_dir}', f'--results_dir={results_dir}', *flags)
     with open(os.path.join(results_dir, 'metrics.json')) as file:
         metrics = json.load(file)

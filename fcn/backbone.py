@@ -58,6 +58,8 @@ def write(checkpoint: str, out: str) -> Tuple[str, List[Tuple[str, List[int]]]]:
     if checkpoints.exists(out):
         raise InputError(f'--out={out} is there already. Name another file.')
     is_checkpoint = weight_files.written_form(out) is None
+    if is_checkpoint:
+        run_folder.check_name(out)
     prefix = find(checkpoint)
     shapes = checkpoints.open_reader(prefix).get_variable_to_shape_map()
     if 'InceptionV3/Conv2d_1a_3x3/biases' in shapes:

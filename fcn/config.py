@@ -24,6 +24,11 @@ DEFAULT_FLAGS = ('data_dir', 'image_size', 'resize', 'allow_one_class', 'palette
 # Their change makes a resumed run another than one never stopped, which is said.
 WARN_ON_CHANGE_FLAGS = ('seed', 'image_size', 'resize', 'skip_bad_images') + tuple(
     field.name for field in dataclasses.fields(AugmentationConfig))
+# Those that a run goes on with as they are now, which is said where they were others.
+TRAINING_FLAGS = ('data_dir', 'batch_size', 'precision', 'trainable_scopes', 'class_weights', 'auxiliary_loss',
+                  'weight_decay', 'batch_norm_decay', 'freeze_batch_norm', 'dropout_keep_prob', 'optimizer', 'momentum',
+                  'learning_rate', 'schedule', 'warm_up', 'new_layers_rate', 'clip_gradient_norm',
+                  'learning_rate_scaling')
 
 Flags = Dict[str, Any]
 
@@ -247,7 +252,8 @@ class RunConfig:
     from, '' for random ones, None where it is not known. ignored_labels: of the classes that neither loss nor scores
     count, None in runs that knew of none. palette: the colours of the classes, '#rrggbb' each, where the data set has
     its own, or None. image_range: white of 16-bit images, None in runs that knew of none, see
-    `fcn.data.datasets.Dataset`.
+    `fcn.data.datasets.Dataset`. records: {'training', 'validation'}, of each what `fcn.data.datasets.fingerprint`
+    returns, or None where it is not known.
     """
     flags: Flags = dataclasses.field(default_factory=dict)
     class_names: Optional[List[str]] = None
@@ -258,6 +264,7 @@ class RunConfig:
     ignored_labels: Optional[List[int]] = None
     palette: Optional[List[str]] = None
     image_range: Optional[int] = None
+    records: Optional[Dict[str, List[Any]]] = None
 
     @property
     def exists(self) -> bool:
@@ -279,6 +286,17 @@ class RunConfig:
         ends = [pair[0] for pair in known[1:]] + [step]
         seen = sum((end - begin) * images for (begin, images), end in zip(known, ends))
         return seen, known if known and known[-1][1] == batch_size else known + [[step, batch_size]]
+
+    def changes_of(self, records: Dict[str, List[Any]]) -> List[str]:
+        """Returns lines of text: how the data of a run that goes on differs from the `records` until now."""
+        lines = []
+        for split, (count, digest) in sorted(records.items()):
+            before, digest_before = (self.records or {}).get(split, (count, digest))
+            if count != before:
+                lines.append(f'note: there are {count} {split} images, and were {before} until now')
+            elif digest != digest_before:
+                lines.append(f'note: the {count} {split} images have other names, or another order, than until now')
+        return lines
 
     def logit_adjustment(self, share: float, num_classes: int, folder: str) -> Optional[Tuple[float, ...]]:
         """Returns what takes a share of the class weights back from C logits, or None where the share is 0.
@@ -346,10 +364,14 @@ def _check_saved(saved: Any) -> None:
     image_range = saved.get('image_range')
     if image_range is not None and not (type(image_range) is int and 1 <= image_range <= FULL_RANGE):
         raise ValueError(f'its image_range is no number from 1 to {FULL_RANGE}')
+    records = saved.get('records')
+    if records is not None and not (isinstance(records, dict) and all(
+            isinstance(pair, list) and [type(value) for value in pair] == [int, str] for pair in records.values())):
+        raise ValueError('its records are no [number, digest] of each split')
 
 
 def restore_flags(flags: Flags, given: Collection[str], run: RunConfig, folder: str,
-                  parse: Callable[[str, Any], Any], warn_on_change: Collection[str] = ()) -> Flags:
+                  parse: Callable[[str, Any], Any], trains: bool = False) -> Flags:
     """Returns the flags with those of a run in place of what the command line leaves out, and says which.
 
     Args:
@@ -359,12 +381,13 @@ def restore_flags(flags: Flags, given: Collection[str], run: RunConfig, folder: 
       folder: of the run, for messages.
       parse: function of a flag's name and its saved value that returns the value as the flag takes it; raises
         ValueError where it is none.
-      warn_on_change: names of flags whose change is said, also when they are left out.
+      trains: whether the run goes on, so that the change of a flag of training is said, also when it is left out.
 
     Raises:
       InputError: the command line contradicts IMMUTABLE_FLAGS, or a saved value is none of its flag.
     """
     restored, differences, said = dict(flags), [], []
+    warn_on_change = WARN_ON_CHANGE_FLAGS if trains else ()
     for name, saved in sorted(run.flags.items()):
         if name not in IMMUTABLE_FLAGS + DEFAULT_FLAGS and name not in warn_on_change:
             continue
@@ -392,4 +415,20 @@ def restore_flags(flags: Flags, given: Collection[str], run: RunConfig, folder: 
                          'with that run, or name another --logs_dir.')
     if said:
         print(f'as {folder} was trained: --{" --".join(said)}')
+    if trains:
+        _say_changes(restored, run.flags)
     return restored
+
+
+def _say_changes(flags, before):
+    """Prints which flags of training are others than until now, in one line."""
+    def text(value):
+        value = ','.join(map(str, value)) if isinstance(value, (list, tuple)) else value
+        return 'unset' if value in (None, '') else str(value)
+    names = list(TRAINING_FLAGS)
+    if 'poly' in (flags.get('schedule'), before.get('schedule')):  # else it is where the run ends, and no more
+        names.append('max_iterations')
+    changes = [f'{name} {text(flags[name])} (was {text(before[name])})' for name in names
+               if name in before and text(flags[name]) != text(before[name])]
+    if changes:
+        print('note: the run goes on with ' + ', '.join(changes))

@@ -1,7 +1,7 @@
 """fcn/config.py: what a run keeps of itself, and what it takes from there when it goes on."""
 import pytest
 
-from fcn.config import WARN_ON_CHANGE_FLAGS, RunConfig, read_run_config, restore_flags
+from fcn.config import RunConfig, read_run_config, restore_flags
 from fcn.utils.errors import InputError
 
 
@@ -24,7 +24,8 @@ DAMAGED = {
     'started_from': ['7', '["w.ckpt"]', '{}'],
     'ignored_labels': ['7', '["a"]', '[-1]', '[2]', '[true]', '[0.5]', '{}'],
     'palette': ['7', '["red"]', '["#80408"]', '[[1, 2, 3]]', '["#804080\\n"]', '[%s]' % ', '.join(['"#804080"'] * 257)],
-    'image_range': ['"4095"', '0', '65536', 'true', '4095.0', '[4095]']}
+    'image_range': ['"4095"', '0', '65536', 'true', '4095.0', '[4095]'],
+    'records': ['7', '[3, "ab"]', '{"training": 3}', '{"training": ["ab", 3]}', '{"training": [3]}']}
 
 
 @pytest.mark.parametrize('field, value', [(field, value) for field, values in DAMAGED.items() for value in values])
@@ -37,8 +38,34 @@ def test_damaged_fields(tmp_path, field, value):
 def test_flags_of_the_stream_that_are_left_out_are_remarked_on(capsys):
     flags = {'seed': 0, 'augment': False, 'image_size': 224, 'color_jitter': 0.0}
     run = RunConfig(flags={'seed': 5, 'augment': True, 'image_size': 300, 'color_jitter': 0.0})
-    restored = restore_flags(flags, {'augment'}, run, 'logs', lambda name, value: value, WARN_ON_CHANGE_FLAGS)
+    restored = restore_flags(flags, {'augment'}, run, 'logs', lambda name, value: value, trains=True)
     assert restored == {'seed': 0, 'augment': False, 'image_size': 300, 'color_jitter': 0.0}
     notes = capsys.readouterr().out.splitlines()
     assert [line.split(' but')[0] for line in notes] == [
         'note: augment is False,', 'note: seed, left out, is 0,', 'as logs was trained: --image_size=300']
+
+
+@pytest.mark.parametrize('now, said', [
+    ({}, ''), ({'max_iterations': 900, 'log_every': 1}, ''),
+    ({'learning_rate': 0.001, 'trainable_scopes': None, 'class_weights': 'none'},
+     'note: the run goes on with trainable_scopes unset (was A,B), class_weights none (was sqrt), '
+     'learning_rate 0.001 (was 0.1)\n'),
+    ({'schedule': 'poly', 'max_iterations': 900},
+     'note: the run goes on with schedule poly (was constant), max_iterations 900 (was 300)\n')])
+def test_flags_of_training_that_change_are_said_in_one_line(capsys, now, said):
+    before = {'learning_rate': 0.1, 'trainable_scopes': ['A', 'B'], 'class_weights': 'sqrt', 'schedule': 'constant',
+              'max_iterations': 300, 'log_every': 20}
+    restore_flags(dict(before, **now), {}, RunConfig(flags=before), 'logs', None, trains=True)
+    assert capsys.readouterr().out == said
+    restore_flags(dict(before, **now), {}, RunConfig(flags=before), 'logs', None)
+    assert capsys.readouterr().out == ''
+
+
+@pytest.mark.parametrize('now, said', [
+    ({'training': [3, 'ab'], 'validation': [2, 'cd']}, []),
+    ({'training': [8, 'xy'], 'validation': [2, 'xy']}, [
+        'note: there are 8 training images, and were 3 until now',
+        'note: the 2 validation images have other names, or another order, than until now'])])
+def test_changed_data_are_said(now, said):
+    assert RunConfig(records={'training': [3, 'ab'], 'validation': [2, 'cd']}).changes_of(now) == said
+    assert RunConfig().changes_of(now) == [], 'it is not known'

@@ -145,6 +145,34 @@ def test_folders_that_cannot_be_written(shapes, logs_dir, tmp_path):
     refused(run(*training(shapes, os.path.join(logs_dir, 'config.json'))), '--logs_dir=')
 
 
+REPLACED = '''
+import os, sys
+sys.path.insert(0, %r)
+import inception_FCN
+from absl import app
+from fcn.runs import checkpoints
+restore = checkpoints.restore
+def replaced(session, prefix, *others):
+    if prefix.endswith('-6'):
+        for ending in ('.index', '.data-00000-of-00001'):
+            os.rename(prefix + ending, prefix[:-1] + '8' + ending)
+    return restore(session, prefix, *others)
+checkpoints.restore = replaced
+app.run(inception_FCN.main)
+''' % ROOT
+
+
+def test_checkpoint_that_is_replaced_while_test_starts(shapes, logs_dir, tmp_path):
+    """As a run that trains replaces the one in best/: the newer one is taken."""
+    done = subprocess.run([sys.executable, '-c', REPLACED, '--mode=test', '--nocrf',
+                           '--logs_dir=' + logs_dir, '--results_dir=%s/results' % tmp_path], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, universal_newlines=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert 'model.ckpt-6 was deleted after it had been found; the newest is taken instead' in done.stdout
+    with open('%s/results/metrics.json' % tmp_path) as file:
+        assert json.load(file)['origin']['checkpoint'] == logs_dir + '/model.ckpt-8'
+
+
 def test_damaged_configuration(shapes, logs_dir):
     for text in ('{"flags": ', '[]', '{"flags": {"skip_layers": "7s"}}'):
         with open(logs_dir + '/config.json', 'w') as file:
@@ -160,8 +188,24 @@ def test_contradicting_resume_is_refused(shapes, logs_dir, tmp_path):
                              ('--void_class', 'void_class is True here, but was False'),
                              ('--dataset=pascal_voc', 'dataset is pascal_voc here, but was shapes')):
         refused(run(*training(shapes, logs_dir, flag)), difference)
-    output = run_well(*training(shapes, logs_dir, STEP_ONE, '--seed=1', '--max_iterations=7'))
+
+
+def test_resume_says_what_changed(shapes, logs_dir, tmp_path):
+    """Flags, the number of images and the data set's place; moved as it was, it is the same data set."""
+    moved = str(tmp_path / 'moved')
+    shutil.copytree(shapes, moved)
+    output = run_well(*training(moved, logs_dir, STEP_ONE, '--seed=1', '--max_iterations=7', '--learning_rate=0.001'))
     assert 'note: seed is 1, but was 0 until now' in output
+    assert f'note: the run goes on with data_dir {moved} (was {shapes}), learning_rate 0.001 (was 0.00032)\n' in output
+    assert 'training images' not in output
+    names = glob.glob(moved + '/**/train.txt', recursive=True)[0]
+    with open(names) as file:
+        lines = file.readlines()
+    with open(names, 'w') as file:
+        file.writelines(lines[1:])
+    output = run_well(*training(moved, logs_dir, STEP_ONE, '--max_iterations=8'))
+    assert 'note: there are 5 training images, and were 6 until now\n' in output
+    assert 'learning_rate 0.00032 (was 0.001)\n' in output, 'also when it is left out'
 
 
 # ---- data

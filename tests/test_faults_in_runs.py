@@ -167,3 +167,12 @@ def test_learning_rate_too_large(shapes, tmp_path):
     done = run(*training(shapes, tmp_path, '--learning_rate=1e30', '--checkpoint_every=100'))
     assert done.returncode == EXIT_DIVERGED and 'Try a smaller --learning_rate (it is 1e+30)' in done.stderr
     assert steps(tmp_path) == []
+
+
+def test_an_update_that_is_not_finite_is_not_saved(shapes, tmp_path):
+    """Loss and gradient of the only step are finite, the weights after it are not."""
+    done = run(*training(shapes, tmp_path, STEP_ONE, '--optimizer=momentum', '--learning_rate=1e30',
+                         '--weight_decay=1e10', '--max_iterations=1'))
+    assert done.returncode == EXIT_DIVERGED, done.stdout + done.stderr
+    assert 'After step 1 the variable InceptionV3/' in done.stderr and '--learning_rate' in done.stderr
+    assert steps(tmp_path) == []

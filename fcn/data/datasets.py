@@ -4,6 +4,7 @@ A record is `{'image': path, 'annotation': path or None, 'filename': stem}`. A d
 a reader module and its records, see `Dataset`.
 """
 import collections
+import hashlib
 import inspect
 import os
 from dataclasses import dataclass, field, replace
@@ -290,6 +291,18 @@ def ignoring(dataset: Dataset, ignored: Sequence[int]) -> Dataset:
     without_score = list(ignored) + ([255] if dataset.void_label is None else [])
     label_map = np.where(np.isin(label_map, without_score), np.uint8(ignore_label), label_map)
     return replace(dataset, ignore_label=ignore_label, label_map=label_map, ignored_classes=list(ignored))
+
+
+def fingerprint(records: Sequence[Record], folder: str) -> List[Any]:
+    """Returns [number of records, SHA-256 of the paths of their images in their order, which a stream depends on].
+
+    folder: of the data set, where paths begin; it may be moved.
+    """
+    digest, root = hashlib.sha256(), os.path.join(folder, '')
+    for found in records:
+        path = found['image']
+        digest.update(os.fsencode(path[len(root):] if path.startswith(root) else path) + b'\0')
+    return [len(records), digest.hexdigest()]
 
 
 def choose(records: List[Record], names: Optional[Sequence[str]] = None, count: int = 5, seed: int = 0) -> List[Record]:

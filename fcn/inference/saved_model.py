@@ -15,6 +15,7 @@ from fcn.data.datasets import Dataset
 from fcn.inference.prediction import Prediction
 from fcn.network.builder import build, used_variables
 from fcn.runs import checkpoints
+from fcn.runs.run_folder import check_name
 from fcn.utils.errors import InputError, reason
 from fcn.utils.files import locked
 from TensorflowUtils import session_config, tf
@@ -32,8 +33,10 @@ def export(export_dir: str, prefix: str, dataset: Dataset, config: NetworkConfig
       config: of the network.
 
     Raises:
-      InputError: the folder is taken or cannot be written, or the checkpoint is of another network.
+      InputError: the folder is taken, cannot be written or has a name from which TensorFlow cannot load, or the
+        checkpoint is of another network.
     """
+    check_name(export_dir)
     if os.path.isdir(export_dir) and os.listdir(export_dir):
         raise InputError(f'--export_dir={export_dir} is not empty. Name a new folder.')
     staged = os.path.normpath(export_dir) + '.part'

@@ -15,9 +15,9 @@ import tempfile
 from typing import Callable, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 from fcn.runs import weight_files
-from fcn.runs.run_folder import list_checkpoints, step_of
+from fcn.runs.run_folder import check_name, list_checkpoints, step_of
 from fcn.utils import download
-from fcn.utils.errors import InputError, reason
+from fcn.utils.errors import CheckpointReplaced, InputError, reason
 from fcn.utils.files import sync, write_atomic
 from nets.inception_v3_fcn import AUXILIARY
 from TensorflowUtils import session_config, tf
@@ -189,6 +189,8 @@ def newest_intact(logs_dir: str, set_aside: bool = False) -> Optional[str]:
       InputError: all are damaged; or one cannot be read, which is no damage: it may be whole.
     """
     prefixes, damaged = list_checkpoints(logs_dir), []
+    if prefixes:
+        check_name(logs_dir)
     for prefix in reversed(prefixes):
         _check_access(prefix)
         try:
@@ -198,6 +200,8 @@ def newest_intact(logs_dir: str, set_aside: bool = False) -> Optional[str]:
         except tf.errors.ResourceExhaustedError:
             raise
         except DAMAGE as error:
+            if not exists(prefix):  # a run that trains has deleted it, for a newer one
+                return newest_intact(logs_dir, set_aside)
             print(f'{prefix} is damaged and passed over: {reason(error)}')
             damaged.append(prefix)
             continue
@@ -219,7 +223,7 @@ def _check_access(prefix):
     """Raises InputError where a file of a checkpoint cannot be read, whatever it holds: by its rights or the disk's."""
     for path in _files_of(prefix):
         try:
-            with open(path, 'rb') as file:
+            with contextlib.suppress(FileNotFoundError), open(path, 'rb') as file:
                 file.read(1)
         except OSError as error:
             raise InputError(f'{path} cannot be read: {reason(error)}. The checkpoint may be whole, so the ones before '
@@ -251,9 +255,13 @@ def read_score(folder: str) -> Optional[Tuple[float, int]]:
 
 
 def open_reader(prefix: str) -> Union['tf.train.CheckpointReader', weight_files.Reader]:
-    """Returns the reader of a checkpoint, or of a file of weights. Raises InputError when the file is damaged."""
+    """Returns the reader of a checkpoint, or of a file of weights.
+
+    Raises InputError: the file is damaged, or TensorFlow cannot read one of its name.
+    """
     if weight_files.is_weight_file(prefix):
         return weight_files.Reader(prefix)
+    check_name(prefix)
     try:
         return tf.train.NewCheckpointReader(prefix)
     except DAMAGE as error:
@@ -371,8 +379,13 @@ def restore(session: tf.Session, prefix: str, variables: Sequence[tf.Variable],
 
     Raises:
       InputError: a variable is missing or has another shape, or the file is damaged.
+      CheckpointReplaced: it is no longer there.
     """
-    shapes = open_reader(prefix).get_variable_to_shape_map()
+    try:
+        shapes = open_reader(prefix).get_variable_to_shape_map()
+    except InputError:
+        _check_is_there(prefix)
+        raise
 
     def fits(variable):
         return shapes.get(variable.op.name) == variable.shape.as_list()
@@ -388,9 +401,19 @@ def restore(session: tf.Session, prefix: str, variables: Sequence[tf.Variable],
     try:
         with _as_checkpoint(prefix) as checkpoint:
             saver.restore(session, checkpoint)
+    except ValueError:  # TensorFlow does not find it
+        _check_is_there(prefix)
+        raise
     except tf.errors.OpError as error:
+        _check_is_there(prefix)
         raise InputError(f'The checkpoint {prefix} is damaged: {reason(error)}') from None
     return restores_optional
+
+
+def _check_is_there(prefix):
+    if not exists(prefix):
+        raise CheckpointReplaced(f'The checkpoint {prefix} was deleted after it had been found. Run again, to take a '
+                                 'newer one.') from None
 
 
 def resume(session: tf.Session, prefix: str) -> None:

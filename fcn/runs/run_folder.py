@@ -27,13 +27,22 @@ def step_of(prefix: str) -> int:
     return int(match.group(1)) if match else 0
 
 
+def check_name(path: str) -> None:
+    """Raises InputError where TensorFlow takes a path for a pattern, and would not find a checkpoint of it again."""
+    found = re.search(r'[*?[\\]', path)
+    if found:
+        raise InputError(f'{path} has a {found.group()} in its name, so that TensorFlow takes it for a pattern where '
+                         'it looks for a checkpoint, and finds none. Rename it, or name another.')
+
+
 @contextlib.contextmanager
 def locked(logs_dir: str) -> Iterator[None]:
     """Makes the folder and holds it for one training run.
 
     Raises:
-      InputError: another run holds it, or it cannot be written.
+      InputError: another run holds it, it cannot be written, or it has a name that `check_name` refuses.
     """
+    check_name(logs_dir)
     try:
         os.makedirs(logs_dir, exist_ok=True)
         file = open(os.path.join(logs_dir, '.lock'), 'a')  # noqa: SIM115

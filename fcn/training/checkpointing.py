@@ -1,10 +1,15 @@
 """The checkpoints that a training run writes: the newest ones, and the best."""
 import os
-from typing import Optional
+from typing import List, Optional
+
+import numpy as np
 
 from fcn.config import RunConfig, write_run_config
 from fcn.runs import checkpoints, run_folder
+from fcn.utils.errors import Diverged
 from TensorflowUtils import tf
+
+AT_ONCE = 64  # variables that are fetched together, so that not all are in memory twice
 
 
 class NoCheckpoints:
@@ -47,16 +52,34 @@ class Checkpoints(NoCheckpoints):
         write_run_config(self._logs_dir, self._run)
 
     def save(self, session: tf.Session, step: int) -> None:
-        """Writes all variables after a step. Raises InputError."""
+        """Writes all variables after a step. Raises InputError, and Diverged where one holds what is no number."""
         run_folder.check_held(self._logs_dir)
+        check_finite(session, tf.global_variables(), step)
         self.newest = checkpoints.save(self._saver, session, self._logs_dir, step, self._keep)
 
     def save_best(self, session: tf.Session, step: int, score: float) -> None:
         """Writes the network after a step whose validation mean IoU is the best so far, in place of the one before.
 
-        Raises InputError.
+        Raises InputError and Diverged, as `save` does.
         """
         run_folder.check_held(self._logs_dir)
+        check_finite(session, tf.model_variables(), step)
         checkpoints.save(self._best_saver, session, self._best_dir, step, keep=1)
         checkpoints.write_score(self._best_dir, step, score)
         write_run_config(self._best_dir, self._run)
+
+
+def check_finite(session: tf.Session, variables: List[tf.Variable], step: int) -> None:
+    """Checks the variables before they are saved: a finite loss and gradient can make an update that is none.
+
+    Raises Diverged: a variable holds a value that is not finite.
+    """
+    variables = [variable for variable in variables if variable.dtype.base_dtype.is_floating]
+    for first in range(0, len(variables), AT_ONCE):
+        some = variables[first:first + AT_ONCE]
+        for variable, value in zip(some, session.run(some)):
+            if not np.isfinite(value).all():
+                raise Diverged(f'After step {step} the variable {variable.op.name} is not finite, though loss and '
+                               'gradient are, so nothing is saved; the checkpoint before stands. Give a smaller '
+                               '--learning_rate, --new_layers_rate or --weight_decay, or look at '
+                               '--clip_gradient_norm.')

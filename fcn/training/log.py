@@ -12,6 +12,7 @@ from tqdm import tqdm
 from fcn.reporting.result_files import parse_progress
 from fcn.runs.checkpoints import read_score
 from fcn.training import tensorboard
+from fcn.training.events import EventWriter
 from fcn.utils.errors import printable
 from fcn.utils.files import write_atomic, writing
 from TensorflowUtils import tf
@@ -66,12 +67,13 @@ class TrainingLog:
         kept = read_score(os.path.join(logs_dir, 'best'))  # where its line is lost
         if kept and kept[1] <= step and (not self.best or kept[0] > self.best[0]):
             self.best = kept
-        self._writers = {run: tf.summary.FileWriter(os.path.join(logs_dir, run)) for run in ('train', 'validation')}
+        self._writers = {run: EventWriter(os.path.join(logs_dir, run), self.say) for run in ('train', 'validation')}
         for writer in self._writers.values():  # TensorBoard forgets what lies at or beyond this step
-            writer.add_session_log(tf.SessionLog(status=tf.SessionLog.START), global_step=step + 1)
-        self._writers['train'].add_graph(graph)
+            writer.add(step + 1, session_log=tf.SessionLog(status=tf.SessionLog.START))
+        self._writers['train'].add(0, graph_def=graph.as_graph_def(add_shapes=True).SerializeToString())
         self.summary('train', step, tensorboard.flags_summary(flags))
         self.summary('train', step, tensorboard.layout_summary())
+        self.flush()
         self._bar = tqdm(total=max_iterations, initial=step, unit='step', dynamic_ncols=True, disable=None)
 
     def _drop_lines_beyond(self, step):
@@ -153,6 +155,7 @@ class TrainingLog:
         if self._bar.disable or 'validation_loss' in values:  # no terminal: lines instead of a bar
             left = tqdm.format_interval((self._max_iterations - step) * self.seconds / max(step, 1))
             self.say(f'step {step} of {self._max_iterations}: {text}, {speed:.1f} images/s, {left} left')
+        self.flush()
         return self._update_best(values)
 
     def scalars(self, run: str, step: int, **values: float) -> None:
@@ -162,10 +165,10 @@ class TrainingLog:
 
     def summary(self, run: str, step: int, summary: Union[tf.Summary, bytes]) -> None:
         """Adds a tf.Summary, or one serialized, to a TensorBoard run."""
-        self._writers[run].add_summary(summary, step)
+        self._writers[run].add(step, summary=tf.Summary.FromString(summary) if isinstance(summary, bytes) else summary)
 
     def flush(self) -> None:
-        """Writes what was added to TensorBoard's files."""
+        """Writes what was added to TensorBoard's files; a fault of theirs is said, and stops nothing."""
         for writer in self._writers.values():
             writer.flush()
 

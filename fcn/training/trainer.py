@@ -1,7 +1,7 @@
 """The training of a run: from its beginning, or its newest checkpoint, to its last step."""
 import contextlib
 import dataclasses
-from typing import Any, Iterator, List, Optional
+from typing import Any, Dict, Iterator, List, Optional
 
 import BatchDatSetReader
 from fcn.config import Config, RunConfig
@@ -59,6 +59,7 @@ class Trainer:
       start: see `find_start`.
       class_weights: factors of the classes in the loss, or None.
       annotations: the `AnnotationCheck`, which must be over before a number or a checkpoint is written.
+      records: of `RunConfig`.
 
     Attributes:
       step: the last that was trained.
@@ -67,7 +68,7 @@ class Trainer:
     """
 
     def __init__(self, config: Config, run: RunConfig, dataset: Dataset, workers: Any, start: Start,
-                 class_weights: Optional[List[float]], annotations: Any):
+                 class_weights: Optional[List[float]], annotations: Any, records: Dict[str, List[Any]]):
         self.config, self.dataset, self.workers, self.start = config, dataset, workers, start
         self.step, self.stopped_by, self.best = start.step, None, None
         self._annotations, self._cache = annotations, ImageCache(10 ** 6 * config.data.cache_megabytes)
@@ -80,7 +81,7 @@ class Trainer:
             flags=config.flags, class_names=dataset.class_names[:dataset.void_label], void_label=dataset.void_label,
             batches=batches, class_weights=class_weights,
             started_from=run.started_from if start.resumed else config.training.checkpoint_path,
-            ignored_labels=dataset.ignored_classes, image_range=dataset.image_range,
+            ignored_labels=dataset.ignored_classes, image_range=dataset.image_range, records=records,
             palette=palettes.to_texts(dataset.palette[:len(dataset.class_names)]) if dataset.has_own_palette else None)
         self._schedule = Schedule(config.optimizer.max_iterations, config.training.log_every,
                                   config.training.checkpoint_every, config.training.validate_every)

@@ -18,6 +18,10 @@ class InputError(Exception):
     """
 
 
+class CheckpointReplaced(InputError):
+    """The checkpoint that was found is no longer there: a run that trains has deleted it for a newer one."""
+
+
 class Diverged(Exception):
     """The loss or a gradient is not finite. The weights are not saved; exits with EXIT_DIVERGED."""
 

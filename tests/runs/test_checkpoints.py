@@ -215,3 +215,29 @@ def test_index_without_its_numbers(tmp_path):
     (tmp_path / 'w.ckpt.index').write_bytes(b'x' * 100)
     with pytest.raises(InputError, match='has an index but no numbers.*Copy both'):
         checkpoints.find(str(tmp_path / 'w.ckpt'))
+
+
+def test_name_that_tensorflow_takes_for_a_pattern(tmp_path, session):
+    (tmp_path / 'plain').mkdir()
+    save(tmp_path / 'plain' / 'model.ckpt-3', a=[2])
+    os.rename(str(tmp_path / 'plain'), str(tmp_path / 'lr[0.1]'))
+    folder = str(tmp_path / 'lr[0.1]')
+    for use in checkpoints.newest_intact, lambda path: checkpoints.open_reader(checkpoints.find(path)):
+        with pytest.raises(InputError, match='Rename it'):
+            use(folder)
+    assert checkpoints.newest_intact(str(tmp_path / 'none[1]')) is None
+
+
+def test_checkpoint_that_is_replaced_while_it_is_looked_for(tmp_path, monkeypatch):
+    save(tmp_path / 'model.ckpt-3', a=[2])
+    open_reader = checkpoints.open_reader
+
+    def replaced(prefix):
+        if prefix.endswith('-3'):
+            for name in ('model.ckpt-3.index', 'model.ckpt-3.data-00000-of-00001'):
+                os.rename(str(tmp_path / name), str(tmp_path / name.replace('-3', '-4')))
+        return open_reader(prefix)
+    monkeypatch.setattr(checkpoints, 'open_reader', replaced)
+    assert checkpoints.newest_intact(str(tmp_path), set_aside=True) == str(tmp_path / 'model.ckpt-4')
+    assert sorted(os.listdir(str(tmp_path))) == [
+        'checkpoint', 'model.ckpt-4.data-00000-of-00001', 'model.ckpt-4.index']

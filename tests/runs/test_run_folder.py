@@ -41,3 +41,13 @@ def test_nothing_is_saved_to_a_folder_that_is_another_by_now(tmp_path, change):
             os.rename(str(tmp_path / 'old'), logs_dir)
             run_folder.check_held(logs_dir)
     run_folder.check_held(logs_dir)
+
+
+@pytest.mark.parametrize('name', ['lr[0.1]', 'a*', 'what?', 'back\\slash'])
+def test_a_name_that_tensorflow_takes_for_a_pattern_is_refused_before_training(tmp_path, name):
+    folder = str(tmp_path / name)
+    with pytest.raises(InputError, match='Rename it'), run_folder.locked(folder):
+        pass
+    assert os.listdir(str(tmp_path)) == []
+    with run_folder.locked(str(tmp_path / 'lr{0.1}, ]')):
+        pass
