@@ -1,5 +1,9 @@
 """fcn/own_data.py, on real files: every kind of mask becomes the same labels, and all that is wrong is said at once."""
+import glob
 import os
+import subprocess
+import sys
+import time
 import unicodedata
 
 import numpy as np
@@ -7,6 +11,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
 import read_PascalVocData
+from conftest import ROOT
 from fcn import own_data
 from fcn.data import annotations, colour_masks, conversion, datasets, image_files, image_pairs, inspection
 from fcn.data.palettes import voc_palette
@@ -917,3 +922,78 @@ def test_16_bit_images_that_would_be_black_are_not_converted(folder):
         assert error.value.code == EXIT_FLAG
     folder.capsys.readouterr()
     assert folder.run('--image_range=65535')[0] == 0
+
+
+# ---- commands that are killed, and several at once
+
+DISTURBED = """
+import os, signal, sys, time
+sys.path.insert(0, %r)
+from fcn import own_data
+from fcn.data import conversion
+write_lists = conversion.write_lists
+
+def disturbed(*arguments):
+    if sys.argv[1] == 'killed':
+        os.kill(os.getpid(), signal.SIGKILL)
+    while not os.path.exists(sys.argv[1]):
+        time.sleep(0.01)
+    write_lists(*arguments)
+
+conversion.write_lists = disturbed
+sys.exit(own_data.main(sys.argv[2:]))
+""" % ROOT
+
+
+def start_disturbed(folder, until):
+    """Starts a command that is killed before it is done, or waits until there is a file `until`."""
+    return subprocess.Popen([sys.executable, '-c', DISTURBED, until, '--images=%s/photos' % folder.path,
+                             '--masks=%s/masks' % folder.path, '--out=' + folder.out],
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
+
+
+def read_until(process, text):
+    """Reads what a process says until a line holds a text."""
+    said = ''
+    while text not in said:
+        line = process.stdout.readline()
+        assert line, said
+        said += line
+
+
+def hidden(folder):
+    return sorted(name for name in os.listdir(folder.path) if name.startswith('.'))
+
+
+def test_what_a_killed_command_left_is_removed_by_the_next(folder):
+    for number in range(4):
+        folder.add('p%d' % number, number)
+    process = start_disturbed(folder, 'killed')
+    said = process.communicate(timeout=100)[0]
+    assert process.returncode == -9 and not os.path.exists(folder.out), said
+    assert [name for name in hidden(folder) if name.startswith('.own_data_')]
+    status, said = folder.run()
+    assert status == 0 and hidden(folder) == [], said
+    assert sorted(folder.labels()) == ['p0', 'p1', 'p2', 'p3']
+
+
+def test_commands_at_once_leave_each_others_files_alone(folder):
+    for number in range(4):
+        folder.add('p%d' % number, number)
+    go = os.path.join(folder.path, 'go')
+    first = start_disturbed(folder, go)
+    deadline = time.time() + 100
+    while not glob.glob(folder.path + '/.own_data_*/SegmentationClass/p3.png'):
+        assert first.poll() is None and time.time() < deadline
+        time.sleep(0.01)
+    for flags in ['--out=' + folder.path + '/other'], ['--out=' + folder.path + '/third', '--class_names=none']:
+        assert folder.run(*flags)[0] == (0 if len(flags) == 1 else EXIT_INPUT)
+        assert hidden(folder), 'what the first one writes'
+    second = start_disturbed(folder, go)
+    read_until(second, 'Another process is at work on %s: waiting for it.' % folder.out)
+    folder.text('go', '')
+    said = first.communicate(timeout=100)[0]
+    assert first.returncode == 0, said
+    said = second.communicate(timeout=100)[0]
+    assert second.returncode == EXIT_INPUT and 'is there already, and not empty' in said
+    assert hidden(folder) == [] and sorted(folder.labels()) == ['p0', 'p1', 'p2', 'p3']

@@ -5,10 +5,10 @@ which is renamed when all is whole.
 """
 import collections
 import dataclasses
+import hashlib
 import os
 import shlex
 import shutil
-import tempfile
 from dataclasses import dataclass
 from typing import Dict, List, Optional, Set, Tuple
 
@@ -28,7 +28,7 @@ from fcn.data.label_survey import LabelSurvey
 from fcn.data.palettes import save_labels, voc_palette
 from fcn.data.sixteen_bits import FULL_RANGE, has_open_range, header_range
 from fcn.utils.errors import InputError, printable
-from fcn.utils.files import make_folder
+from fcn.utils.files import locked, writing
 from fcn.utils.threads import ordered_map
 
 # Formats and modes that TensorFlow, in training, decodes to the same pixels as Pillow; all else is decoded here.
@@ -101,36 +101,60 @@ class ColourMask(Exception):
 def convert(config: ConversionConfig) -> None:
     """Converts a data set, and prints a summary of it. Raises InputError."""
     out = os.path.abspath(config.out)
-    if os.path.lexists(out) and (not os.path.isdir(out) or os.listdir(out)):
-        raise InputError(f'--out={config.out} is there already, and not empty. Name a new folder.')
+    check_new(out, config)
     names = read_class_names(config.class_names) if config.class_names else None
     table = colour_masks.read_table(config.colours, names) if config.colours else None
-    names = table.class_names if table else names
     pairs, splits = choose_pairs(config)
-    make_folder(os.path.dirname(out))
-    staging = tempfile.mkdtemp(prefix='.own_data_', dir=os.path.dirname(out))
-    try:
-        root = os.path.join(staging, 'data')  # the folder around it can be read by its owner only
+    root = staging_of(out)
+    with locked(out, progress=True, lock=root + '.lock'):
+        shutil.rmtree(root, ignore_errors=True)  # what a command that was killed left
+        check_new(out, config)  # another command may have made it while this one waited
+        try:
+            outcomes, names = convert_to(root, pairs, splits, table, table.class_names if table else names, config)
+            with writing(out):
+                os.rename(root, out)
+        except ColourMask:
+            raise ask_for_table(pairs, config, 'The masks are colour pictures. Their colours') from None
+        finally:
+            shutil.rmtree(root, ignore_errors=True)
+    print('\n'.join(summary_lines(pairs, splits, outcomes, names) + next_lines(config.out)))
+
+
+def check_new(out: str, config: ConversionConfig) -> None:
+    """Raises InputError where there is something at `out`, the absolute path of the folder to make."""
+    if os.path.lexists(out) and (not os.path.isdir(out) or os.listdir(out)):
+        raise InputError(f'--out={config.out} is there already, and not empty. Name a new folder.')
+
+
+def staging_of(out: str) -> str:
+    """Returns the path of the folder that becomes `out`: always the same, on the same disk, its name short."""
+    folder, name = os.path.split(out)
+    return os.path.join(folder, '.own_data_' + hashlib.sha256(os.fsencode(name)).hexdigest()[:12])
+
+
+def convert_to(root: str, pairs: List[Pair], splits: Splits, table: Optional[Table], names: Optional[List[str]],
+               config: ConversionConfig) -> Tuple[Dict[str, Outcome], List[str]]:
+    """Writes the whole data set to a new folder `root`.
+
+    Returns:
+      (what `convert_pairs` returns, class names). Raises ColourMask, or InputError.
+    """
+    with writing(root):
         for folder in ('JPEGImages', 'SegmentationClass', os.path.join('ImageSets', 'Segmentation')):
             os.makedirs(os.path.join(root, folder))
-        outcomes = convert_pairs(pairs, root, table, names, config)
-        low = None if config.image_range else find_low_range(
-            pair.image for pair in pairs if pair.key in outcomes and outcomes[pair.key].open_range)
-        if low:
-            raise InputError(low.message)
-        counts = sum(outcome.counts for outcome in outcomes.values())
-        check_palettes(pairs, splits, outcomes, names, config)
-        if table is None and np.flatnonzero(counts).tolist() == [0, VOID]:
-            raise ask_for_table(pairs, config, 'The masks hold the values 0, 255, which are hardly labels: they are '
-                                'black-and-white pictures, and 255 would be void. Their colours')
-        names = names or number_classes(counts, pairs, config)
-        write_lists(root, pairs, splits, outcomes, names)
-        os.rename(root, out)
-    except ColourMask:
-        raise ask_for_table(pairs, config, 'The masks are colour pictures. Their colours') from None
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-    print('\n'.join(summary_lines(pairs, splits, outcomes, names) + next_lines(config.out)))
+    outcomes = convert_pairs(pairs, root, table, names, config)
+    low = None if config.image_range else find_low_range(
+        pair.image for pair in pairs if pair.key in outcomes and outcomes[pair.key].open_range)
+    if low:
+        raise InputError(low.message)
+    counts = sum(outcome.counts for outcome in outcomes.values())
+    check_palettes(pairs, splits, outcomes, names, config)
+    if table is None and np.flatnonzero(counts).tolist() == [0, VOID]:
+        raise ask_for_table(pairs, config, 'The masks hold the values 0, 255, which are hardly labels: they are '
+                            'black-and-white pictures, and 255 would be void. Their colours')
+    names = names or number_classes(counts, pairs, config)
+    write_lists(root, pairs, splits, outcomes, names)
+    return outcomes, names
 
 
 def choose_pairs(config: ConversionConfig) -> Tuple[List[Pair], Splits]:

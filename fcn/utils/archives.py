@@ -40,8 +40,9 @@ def extract(archive: str, folder: str, progress: bool = True, max_bytes: int = M
     nothing. Files get the permissions of any new file, whatever the archive says.
 
     Raises:
-      InputError: a member would leave `folder` or is no plain file or folder; the members declare more than
-        `max_bytes` or than the disk has free; the archive is truncated or corrupt; the disk is full.
+      InputError: a member would leave `folder` or is no plain file or folder; a file is where a folder is to be, or a
+        folder where a file is; the members declare more than `max_bytes` or than the disk has free; the archive is
+        truncated or corrupt; the disk is full.
     """
     with still_packed(archive, folder, progress) as marker:
         if marker:
@@ -78,6 +79,7 @@ def unpack(archive: str, folder: str, marker: str, progress: bool, max_bytes: in
             members = _check(members, archive, folder, max_bytes)
             if not any(member.parts for member in members):
                 raise EOFError('it is empty')
+            _check_places(members, archive, folder)
             stack.callback(shutil.rmtree, staging, ignore_errors=True)
             bar = stack.enter_context(tqdm(total=sum(member.size for member in members), unit='B', unit_scale=True,
                                            desc=os.path.basename(archive), disable=None if progress else True))
@@ -179,6 +181,22 @@ def _check(members, archive, folder, max_bytes):
         raise InputError(f'Cannot unpack {archive}: it needs {total} bytes and the disk of {folder} has {free} free. '
                          'Free some space, or choose a folder on another disk, and run again.')
     return checked
+
+
+def _check_places(members, archive, folder):
+    """Raises InputError where a file is in the place of a member's folder, or a folder in that of a member's file."""
+    files = {os.path.join(*member.parts) for member in members if not member.is_folder}
+    folders = {os.path.join(*member.parts[:depth]) for member in members
+               for depth in range(1, len(member.parts) + member.is_folder)}
+    for path in sorted(files & folders):
+        raise InputError(f'Cannot unpack {archive}: its member {path!r} is a file and a folder. Nothing was written. '
+                         'Fetch the archive from a source you trust.')
+    for paths, is_folder in (folders, True), (files, False):
+        for path in (os.path.join(folder, name) for name in sorted(paths)):
+            if os.path.lexists(path) and os.path.isdir(path) != is_folder:
+                there, wanted = ('no folder', 'folder') if is_folder else ('a folder', 'file')
+                raise InputError(f'Cannot write {path}: what is there is {there}, and {archive} has a {wanted} of that '
+                                 'name. Nothing was written. Move away what is there, and run again.')
 
 
 def _move_into(source, target):

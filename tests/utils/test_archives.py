@@ -106,9 +106,33 @@ def test_archives_share_folders_and_replace_files(tmp_path):
     archives.extract(tar(tmp_path / 'b.tar', ('VOC/JPEG/2.jpg', b'2'), ('VOC/note', b'b')), folder, progress=False)
     assert tree(folder) == {'VOC/JPEG/own.jpg': b'own', 'VOC/JPEG/1.jpg': b'1', 'VOC/JPEG/2.jpg': b'2',
                             'VOC/note': b'b'}
-    with pytest.raises(InputError, match='Cannot write .*out/VOC/JPEG: '):
-        archives.extract(tar(tmp_path / 'c.tar', ('VOC/JPEG', b'a file')), folder, progress=False)
-    assert tree(folder)['VOC/JPEG/own.jpg'] == b'own'
+
+
+@pytest.mark.parametrize('kind', ['x.tar', 'x.tgz', 'x.zip'])
+@pytest.mark.parametrize('there, member, names', [
+    ('VOC/JPEG/own.jpg', 'VOC/JPEG', 'VOC/JPEG'), ('VOC/JPEG', 'VOC/JPEG/1.jpg', 'VOC/JPEG'),
+    ('VOC', 'VOC/JPEG/1.jpg', 'VOC'), ('VOC/JPEG', 'VOC/JPEG/', 'VOC/JPEG')])
+def test_file_in_the_place_of_a_folder_is_named_before_anything_is_written(tmp_path, kind, there, member, names):
+    """Also the other way round. What is sorted before it would have been moved into place."""
+    folder = tmp_path / 'out'
+    write(folder / there, b'own')
+    members = [('VOC.txt', b'first'), ('A/first', b'first'), (member, b'')]
+    if kind == 'x.zip':
+        make_zip(tmp_path / kind, *members[:2], (member, b'', stat.S_IFDIR | 0o755 if member[-1] == '/' else 0o644))
+    else:
+        folders = {'type': tarfile.DIRTYPE} if member[-1] == '/' else {}
+        tar(tmp_path / kind, *members[:2], (member.rstrip('/'), b'', folders), mode='w' if kind == 'x.tar' else 'w:gz')
+    with pytest.raises(InputError, match='Cannot write %s/%s: ' % (folder, names)) as caught:
+        archives.extract(str(tmp_path / kind), str(folder), progress=False)
+    assert str(tmp_path / kind) in str(caught.value)
+    assert tree(folder) == {there: b'own'}
+    assert sorted(os.listdir(str(folder))) == ['VOC'] and sorted(os.listdir(str(tmp_path))) == ['out', kind]
+
+
+def test_member_that_is_a_file_and_a_folder_is_refused(tmp_path):
+    members = ('good', b'good'), ('a/b', b'a folder'), ('a', b'a file')
+    refused(tar(tmp_path / 'x.tar', *members), tmp_path / 'out', "member 'a' is a file and a folder")
+    refused(make_zip(tmp_path / 'x.zip', *members), tmp_path / 'out', "member 'a' is a file and a folder")
 
 
 def refused(archive, folder, match, **kwargs):
