@@ -397,6 +397,17 @@ def results_locked(config: Config) -> ContextManager:
     return locked(folder, progress=True, lock=os.path.join(folder, '.results.lock'))
 
 
+def check_trained(config: Config, mode: Mode) -> None:
+    """Raises InputError where there is no trained model, before a data set is read or even downloaded for nothing."""
+    if mode.run is visualize and config.prediction.compare:
+        for folder in config.prediction.compare:
+            if not run_folder.list_checkpoints(folder):
+                raise InputError(f'--compare: {folder} is no folder of a run, with checkpoints and config.json.')
+    elif not run_folder.list_checkpoints(config.folders.checkpoint_place):
+        from fcn.inference.trained_model import find_checkpoint
+        find_checkpoint(config, named_checkpoint(config))
+
+
 def network_to_predict(context: Context) -> fcn_config.NetworkConfig:
     """Returns the configuration of the network for prediction. Raises InputError: no class weights to take back."""
     config, classes = context.config, len(context.dataset.class_names)
@@ -600,6 +611,8 @@ def run(argv: List[str]) -> int:
         config, of_run = configure(mode)
         if not workers.chief and not mode.shared:
             return 0
+        if mode.of_run and not mode.trains and workers.chief:
+            check_trained(config, mode)
         if mode.trains and workers.chief:
             stack.enter_context(run_folder.locked(config.folders.logs_dir))
         problems, skips = [], config.data.skip_bad_images

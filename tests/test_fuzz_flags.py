@@ -24,12 +24,15 @@ PATH_FLAGS = ['data_dir', 'class_names', 'logs_dir', 'train_dir', 'results_dir',
 def test_flag_values(tmp_path, work_folder, network_calls):
     tally, rng = Tally(tmp_path), random.Random(SEED)
     drawn = [''.join(chr(rng.randrange(0x3000)) for _ in range(rng.randrange(1, 9))) for _ in range(20 * (TIMES - 1))]
+    os.mkdir('logs')
+    write('logs/model.ckpt-1.index', b'')  # or test, visualize and export would read no data
     for name in program_flags():
+        untrained = ['--logs_dir=none'] * (name == 'checkpoint_path')  # which counts where nothing was trained
         for value in VALUES + drawn + ['LOOP', 'LOOP/*']:
             if (name, value) in (('data_dir', ''), ('image_dir', '/')):
                 continue  # the default folder, which is downloaded; all that the machine holds
             for mode in rng.sample(MODES, 2 if name in PATH_FLAGS else 1):
-                run_flags(tally, *base(mode) + ['--%s=%s' % (name, value)])
+                run_flags(tally, *base(mode) + untrained + ['--%s=%s' % (name, value)])
     tally.finish(2000, 'status 0', 'status 1', 'status 2')
     assert network_calls == []
 

@@ -26,7 +26,8 @@ from fcn.data import annotations, palettes
 from fcn.inference import crf, metrics
 from fcn.inference.saved_model import Exported
 from fcn.reporting.panels import save_panel
-from fcn.utils.errors import EXIT_STOPPED, InputError
+from fcn.utils.errors import EXIT_INPUT, EXIT_STOPPED, InputError
+from fuzzing_commands import run_main
 from picture_files import draw_png
 from small_runs import logged, refused, variables
 from TensorflowUtils import inception_v3, slim, tf
@@ -396,7 +397,7 @@ def test_home_folder_in_flags(tmp_path, monkeypatch):
     refused(run('--mode=check', '--logs_dir=~/logs', *data), '%s/data/names.txt' % home, '%s/logs was' % home)
     refused(run('--mode=check', '--data_dir=~nobody-here/x'), '--data_dir: there is no user nobody-here')
     Image.new('RGB', (80, 80)).save(str(home / 'a.png'))
-    for flags, words in ((('--image_dir=~/*.jpg',), '--image_dir=%s/*.jpg' % home),
+    for flags, words in ((('--image_dir=~/*.jpg', '--train_dir=~/logs'), '--image_dir=%s/*.jpg' % home),
                          (('--image_dir=~/*.png', '--train_dir=~/gone'), 'no checkpoint in %s/gone' % home),
                          (('--image_dir=~/a.png', '--compare=~/gone,logs', '--train_dir=~/logs'), '%s/gone' % home),
                          (('--image_dir=~/a.png', '--train_dir=x', '--checkpoint_path=~/w.ckpt'), '%s/w.ckpt' % home)):
@@ -519,7 +520,7 @@ BAD_INPUT = [
     (['--data_dir=SHAPES', '--class_names=absent.txt'], 'absent.txt cannot be read'),
     (['--data_dir=SHAPES', '--checkpoint_path=absent.ckpt'], 'no checkpoint --checkpoint_path=absent.ckpt'),
     (['--mode=test', '--data_dir=SHAPES'], 'no checkpoint in logs/all'),
-    (['--mode=visualize', '--image_dir=absent'], '--image_dir=absent is no folder and no picture'),
+    (['--mode=visualize', '--train_dir=run', '--image_dir=absent'], '--image_dir=absent is no folder and no picture'),
     (['--dataset=mit_scene_parsing', '--data_dir=ADE', '--void_class'], '--void_class'),
     (['train'], 'train is no flag'),
     (['--mode=fly'], 'mode'),
@@ -537,9 +538,28 @@ BAD_INPUT = [
 
 @pytest.mark.parametrize('flags, words', BAD_INPUT, ids=[' '.join(flags) for flags, _ in BAD_INPUT])
 def test_bad_input_is_refused(flags, words, shapes, tmp_path):
+    (tmp_path / 'run').mkdir()
+    (tmp_path / 'run' / 'model.ckpt-1.index').write_bytes(b'')
     done = run(*[flag.replace('SHAPES', shapes) for flag in flags], cwd=str(tmp_path))
     assert done.returncode in (1, 2) and words in done.stderr, done.stderr
     assert 'Traceback' not in done.stderr and not glob.glob(str(tmp_path / 'logs' / 'all' / 'model*'))
+
+
+@pytest.mark.parametrize('dataset', ['pascal_voc', 'mit_scene_parsing', 'shapes'])
+@pytest.mark.parametrize('flags, words', [
+    (['--mode=test'], 'no checkpoint in {0}/none.'), (['--mode=visualize'], 'no checkpoint in {0}/none.'),
+    (['--mode=export'], 'no checkpoint in {0}/none.'),
+    (['--mode=test', '--train_dir={0}/none/best'], 'no checkpoint in {0}/none/best.'),
+    (['--mode=test', '--checkpoint_path={0}/x.ckpt'], 'no checkpoint --checkpoint_path={0}/x.ckpt.'),
+    (['--mode=visualize', '--image_dir={0}/photos'], 'no checkpoint in {0}/none.'),
+    (['--mode=visualize', '--compare={0}/none,{0}'], '--compare: {0}/none is no folder of a run')])
+def test_no_data_is_fetched_where_nothing_was_trained(dataset, flags, words, tmp_path, network_calls):
+    flags = [flag.format(tmp_path) for flag in flags]
+    status, output, errors = run_main('--dataset=' + dataset, '--data_url=http://localhost:9/data.zip',
+                                      '--data_dir=%s/data' % tmp_path, '--logs_dir=%s/none' % tmp_path,
+                                      '--results_dir=%s/results' % tmp_path, *flags)
+    assert status == EXIT_INPUT and words.format(tmp_path) in errors, errors
+    assert network_calls == [] and os.listdir(str(tmp_path)) == []
 
 
 def copied(shapes, tmp_path):
