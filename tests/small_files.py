@@ -1,5 +1,8 @@
 """Small files that the tests of fcn/data write, and the errors that they expect about them."""
+import contextlib
+import os
 import re
+import subprocess
 
 import numpy as np
 import pytest
@@ -39,3 +42,15 @@ def noise(height, width, channels=()):
 def raises(path, *words):
     """Expects an InputError that names `path` and says `words`, in this order."""
     return pytest.raises(InputError, match='.*'.join(re.escape(str(word)) for word in (path,) + words))
+
+
+@contextlib.contextmanager
+def small_disk(path, size):
+    """A disk of its own, in memory."""
+    os.makedirs(path)
+    if subprocess.call(['mount', '-t', 'tmpfs', '-o', 'size=%s' % size, 'tmpfs', path], stderr=subprocess.DEVNULL):
+        pytest.skip('no file system can be mounted here; another test stands in')
+    try:
+        yield
+    finally:
+        subprocess.call(['umount', '-l', path])

@@ -15,6 +15,7 @@ from PIL import Image
 from conftest import ROOT, run, run_well
 from fcn.runs import run_folder
 from fcn.utils.errors import EXIT_INPUT
+from small_files import small_disk
 from small_runs import STEP_ONE, refused, steps, training
 
 DROP_CAPABILITY, OVERRIDE_PERMISSIONS = 24, 1  # prctl's PR_CAPBSET_DROP, CAP_DAC_OVERRIDE
@@ -74,18 +75,6 @@ def test_damaged_checkpoints_are_passed_over(shapes, logs_dir, tmp_path):
     (prefix,) = [one for one in run_folder.list_checkpoints(copy) if one.endswith('-2')]
     spoil_a_byte(prefix)
     refused(run(*training(shapes, copy, STEP_ONE)), 'All checkpoints in', 'are damaged')
-
-
-@contextlib.contextmanager
-def small_disk(path, size):
-    """A disk of its own, in memory."""
-    os.makedirs(path)
-    if subprocess.call(['mount', '-t', 'tmpfs', '-o', 'size=%s' % size, 'tmpfs', path], stderr=subprocess.DEVNULL):
-        pytest.skip('no file system can be mounted here: a limit on the size of files stands in, in the test below')
-    try:
-        yield
-    finally:
-        subprocess.call(['umount', '-l', path])
 
 
 def test_full_disk(shapes, tmp_path):

@@ -1,6 +1,9 @@
 """fcn/own_data.py, on real files: every kind of mask becomes the same labels, and all that is wrong is said at once."""
+import errno
 import glob
+import io
 import os
+import re
 import subprocess
 import sys
 import time
@@ -15,8 +18,10 @@ from conftest import ROOT
 from fcn import own_data
 from fcn.data import annotations, colour_masks, conversion, datasets, image_files, image_pairs, inspection
 from fcn.data.palettes import voc_palette
+from fcn.utils import files
 from fcn.utils.errors import EXIT_FLAG, EXIT_INPUT, InputError
 from picture_files import draw_png
+from small_files import small_disk
 
 NAMES = ['road', 'tree', 'car']
 COLOURS = np.zeros((256, 3), 'uint8')
@@ -997,3 +1002,70 @@ def test_commands_at_once_leave_each_others_files_alone(folder):
     said = second.communicate(timeout=100)[0]
     assert second.returncode == EXIT_INPUT and 'is there already, and not empty' in said
     assert hidden(folder) == [] and sorted(folder.labels()) == ['p0', 'p1', 'p2', 'p3']
+
+
+# ---- full disks
+
+class FullDisk:
+    """In place of `open`: files whose path ends as said cannot be written whole."""
+
+    def __init__(self, monkeypatch, ending):
+        self.ending = ending
+        for module in conversion, files:
+            monkeypatch.setattr(module, 'open', self, raising=False)
+        monkeypatch.setattr(os, 'link', self.refuse)  # images are copied, as to another disk
+
+    def __call__(self, path, mode='r', **arguments):
+        if 'r' in mode or not path.endswith(self.ending):
+            return io.open(path, mode, **arguments)
+        with io.open(path, mode, **arguments) as file:
+            file.write(b'half')
+        return io.BufferedWriter(self.Full(path, 'a'))
+
+    class Full(io.FileIO):
+        def write(self, data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    @staticmethod
+    def refuse(*_):
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+
+
+@pytest.mark.parametrize('flags', [(), ('--skip_bad_images',)])
+@pytest.mark.parametrize('ending', [
+    'JPEGImages/p2.jpg', 'JPEGImages/deep.png', 'SegmentationClass/p3.png', '/train.txt', '/labels.txt'])
+def test_file_that_a_full_disk_cannot_take_is_named(folder, monkeypatch, ending, flags):
+    """No image is named, which would be left out with --skip_bad_images."""
+    for number in range(4):
+        folder.add('p%d' % number, number)
+    add_16_bits(folder, 'deep', 4, 65535)
+    with monkeypatch.context() as patch:
+        FullDisk(patch, ending)
+        said = folder.refused(*flags)
+    assert re.search('Cannot write %s/.*%s: No space left on device. The disk is full: ' % (folder.path, ending), said)
+    assert '/photos/' not in said and '/masks/' not in said and said.count('fcn.own_data: ') == 1
+    assert folder.run(*flags)[0] == 0 and len(folder.labels()) == 5
+
+
+def test_colour_table_that_a_full_disk_cannot_take(folder, monkeypatch):
+    for number in range(2):
+        folder.add('p%d' % number, number, as_colours)
+    with monkeypatch.context() as patch:
+        FullDisk(patch, '.part')
+        assert 'Cannot write %s_colours.txt: No space left' % folder.out in folder.refused()
+    assert not os.path.exists(folder.out + '_colours.txt')
+    assert 'are now listed in %s_colours.txt' % folder.out in folder.refused()
+
+
+def test_disk_that_becomes_full(folder):
+    """It holds the images, and not all masks."""
+    for number in range(2):
+        labels = np.random.RandomState(number).randint(0, 3, (500, 700)).astype('uint8')
+        folder.save(Image.new('RGB', (700, 500)), 'photos', 'p%d.jpg' % number)
+        folder.save(as_grey(labels), 'masks', 'p%d.png' % number)
+    disk = folder.path + '/disk'
+    with small_disk(disk, '140k'):
+        status, said = folder.run('--skip_bad_images', '--out=' + disk + '/data')
+        assert status == EXIT_INPUT and os.listdir(disk) == []
+        words = 'Cannot write %s/.*/SegmentationClass/p.*: No space left on device. The disk is full: ' % disk
+        assert re.search(words, said), said

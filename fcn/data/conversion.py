@@ -6,11 +6,12 @@ which is renamed when all is whole.
 import collections
 import dataclasses
 import hashlib
+import io
 import os
 import shlex
 import shutil
 from dataclasses import dataclass
-from typing import Dict, List, Optional, Set, Tuple
+from typing import IO, Callable, Dict, List, Optional, Set, Tuple
 
 import numpy as np
 from PIL import Image
@@ -21,14 +22,14 @@ from fcn.data.annotation_check import check_sizes
 from fcn.data.class_lists import parse_class_names
 from fcn.data.colour_masks import MOST_CLASSES, VOID, Table
 from fcn.data.datasets import Dataset, read_class_names, record
-from fcn.data.image_files import open_image, opened, read_orientation, read_verified, turn_upright
+from fcn.data.image_files import BadFile, open_image, opened, read_orientation, read_verified, turn_upright
 from fcn.data.image_pairs import SPLITS, Pair, print_list, raise_faults
 from fcn.data.image_range import find_low_range
 from fcn.data.label_survey import LabelSurvey
 from fcn.data.palettes import save_labels, voc_palette
 from fcn.data.sixteen_bits import FULL_RANGE, has_open_range, header_range
 from fcn.utils.errors import InputError, printable
-from fcn.utils.files import locked, writing
+from fcn.utils.files import locked, write_atomic, writing
 from fcn.utils.threads import ordered_map
 
 # Formats and modes that TensorFlow, in training, decodes to the same pixels as Pillow; all else is decoded here.
@@ -244,9 +245,10 @@ def convert_pairs(pairs: List[Pair], root: str, table: Optional[Table], names: O
             of_mask = None if table else annotations.read_palette(pair.mask)
             labels, turned, open_range = place_image(pair, labels, os.path.join(root, 'JPEGImages', pair.name),
                                                      config.image_range or FULL_RANGE)
-        except InputError as error:
+        except BadFile as error:  # any other error, such as a full disk, is no fault of the pair
             return Outcome(problem=str(error), values=values)
-        save_labels(os.path.join(root, 'SegmentationClass', pair.name + '.png'), labels, palette)
+        store(os.path.join(root, 'SegmentationClass', pair.name + '.png'),
+              encode(lambda file: save_labels(file, labels, palette)))
         return Outcome(counts=counts, unknown=unknown, turned=turned, palette=of_mask, values=values,
                        open_range=open_range)
 
@@ -282,7 +284,7 @@ def place_image(pair: Pair, labels: np.ndarray, target: str, image_range: int = 
     Returns:
       (labels as they belong to the image; 'image' or 'mask', which of the two EXIF data turn without a change of size,
       while the other has no such data, so that nothing says how that one lies; or None; whether
-      `fcn.data.sixteen_bits.has_open_range` holds of the image). Raises BadFile.
+      `fcn.data.sixteen_bits.has_open_range` holds of the image). Raises BadFile, or InputError: it cannot be written.
     """
     data = read_verified(pair.image, 'image')
     with opened(pair.image, 'image', data) as image:
@@ -299,24 +301,38 @@ def place_image(pair: Pair, labels: np.ndarray, target: str, image_range: int = 
     plain = mode in PLAIN.get(form, ()) and not is_deep
     if plain and (left == 1 or stored_size == labels.shape[::-1] != shown_size):
         check_sizes(record(pair.image, pair.mask), stored_size, labels.shape[::-1])
-        link(pair.image, target + ('.png' if form == 'PNG' else '.jpg'))
+        link(pair.image, target + ('.png' if form == 'PNG' else '.jpg'), data)
     else:
         check_sizes(record(pair.image, pair.mask), shown_size, labels.shape[::-1])
+        image = Image.fromarray(pixels)
         if plain and form != 'PNG':
-            Image.fromarray(pixels).save(target + '.jpg', quality=95)
+            store(target + '.jpg', encode(lambda file: image.save(file, 'JPEG', quality=95)))
         else:
-            Image.fromarray(pixels).save(target + '.png')
+            store(target + '.png', encode(lambda file: image.save(file, 'PNG')))
     turned = 'image' if of_mask == 1 < orientation else 'mask' if orientation == 1 < of_mask else None
     keeps_size = max(orientation, of_mask) < 5 or pixels.shape[0] == pixels.shape[1]
     return labels, turned if keeps_size else None, open_range
 
 
-def link(source: str, target: str) -> None:
-    """Makes `target` the same file as `source` or, on another disk, a copy."""
+def link(source: str, target: str, data: bytes) -> None:
+    """Makes `target` the same file as `source` or, on another disk, one with its bytes `data`. Raises InputError."""
     try:
         os.link(os.path.realpath(source), target)
     except OSError:
-        shutil.copyfile(source, target)
+        store(target, data)
+
+
+def encode(save: Callable[[IO[bytes]], None]) -> bytes:
+    """Returns what `save(file)` writes: Pillow's errors of files do not always say why they cannot be written."""
+    file = io.BytesIO()
+    save(file)
+    return file.getvalue()
+
+
+def store(path: str, data: bytes) -> None:
+    """Writes a new file. Raises InputError that names it."""
+    with writing(path), open(path, 'wb') as file:
+        file.write(data)
 
 
 def check_palettes(pairs: List[Pair], splits: Splits, outcomes: Dict[str, Outcome], names: Optional[List[str]],
@@ -357,13 +373,11 @@ def ask_for_table(pairs: List[Pair], config: ConversionConfig, why: str, further
         return InputError(f'{why} cannot be listed: no mask can be read.')
     path = os.path.normpath(config.out) + '_colours.txt'
     lines = colour_masks.template_lines(found, len(pairs) - len(errors))
-    try:
-        with open(path, 'x', encoding='utf-8') as file:
-            file.write('\n'.join(lines) + '\n')
-    except FileExistsError:
+    if os.path.lexists(path):
         return InputError(f'{why} are listed in {path} already: write the name of a class after each, and run the same '
                           f'command with --colours={shlex.quote(path)}{further}; or delete that file to have it made '
                           'anew.')
+    write_atomic(path, '\n'.join(lines) + '\n')
     return InputError(f'{why}, {len(found)} in all, are now listed in {path}: write the name of a class after each, '
                       f'and run the same command with --colours={shlex.quote(path)}{further}.')
 
@@ -372,8 +386,7 @@ def write_lists(root: str, pairs: List[Pair], splits: Splits, outcomes: Dict[str
                 ) -> None:
     """Writes train.txt, val.txt and labels.txt. Raises InputError when nothing is left of a split."""
     def write(path, lines):
-        with open(os.path.join(root, path), 'w', encoding='utf-8') as file:
-            file.write('\n'.join(lines) + '\n')
+        store(os.path.join(root, path), ('\n'.join(lines) + '\n').encode('utf-8'))
 
     for split in SPLITS:
         lines = [pair.name for pair in pairs if pair.key in splits[split] and pair.key in outcomes]
