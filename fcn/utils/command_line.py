@@ -21,7 +21,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> None:
         """Prints the message in one line and exits with EXIT_FLAG."""
-        self.exit(EXIT_FLAG, f'{self.prog.split()[-1]}: {printable(message)} (--help lists all flags.)\n')
+        print(f'{self.prog.split()[-1]}: {printable(message)} (--help lists all flags.)', file=sys.stderr)
+        self.exit(EXIT_FLAG)
 
 
 def path(text: str) -> str:
@@ -63,22 +64,26 @@ class _LastingFile(io.FileIO):
         except OSError as error:
             with open(os.devnull, 'wb') as null:
                 os.dup2(null.fileno(), self.fileno())
-            if self.fileno() == 1:
+            if self.fileno() == 1 and sys.stderr is not sys.stdout:
                 print(f'note: standard output cannot be written ({error.strerror}), and is left out from here on',
                       file=sys.stderr)
             return len(data)
 
 
 def _outlast_output():
-    """Lets a command go on when nobody reads its output any more (`| head`, a closed terminal), or it has none."""
+    """Lets a command go on when nobody reads its output any more (`| head`, a closed terminal), or it has none.
+
+    What it says of errors goes to the output where only the error stream is closed.
+    """
     for name, number in ('stdout', 1), ('stderr', 2):
         stream = getattr(sys, name)
         if stream is None:
-            setattr(sys, name, open(os.devnull, 'w'))  # noqa: SIM115
+            null = os.open(os.devnull, os.O_WRONLY)
             try:
                 os.fstat(number)
             except OSError:  # or the next file opened would be taken for it
-                os.dup2(getattr(sys, name).fileno(), number)
+                os.dup2(null, number)
+            setattr(sys, name, sys.stdout or open(null, 'w'))  # noqa: SIM115
         elif stream is getattr(sys, f'__{name}__'):
             stream.flush()
             raw = _LastingFile(stream.fileno(), 'w', closefd=False)

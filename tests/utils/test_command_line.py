@@ -1,5 +1,6 @@
 """fcn/utils/command_line.py: a command goes on when nobody reads what it says any more."""
 import os
+import re
 import subprocess
 import sys
 
@@ -8,7 +9,7 @@ from absl import flags
 
 from conftest import ROOT
 from fcn.utils import command_line
-from fcn.utils.errors import EXIT_FLAG
+from fcn.utils.errors import EXIT_FLAG, EXIT_INPUT
 
 CODE = """
 import sys
@@ -40,7 +41,8 @@ def run(tmp_path, redirection, *options):
 
 @pytest.mark.parametrize('options', [(), ('-u',)])
 @pytest.mark.parametrize('redirection', [
-    '2>&1 | head -n 1', '>/dev/full', '2>/dev/full', '>/dev/full 2>&1', '>&-', '2>&-', '>&- 2>&-', '<&- >&- 2>&-'])
+    '2>&1 | head -n 1', '2>&- | head -n 1', '>/dev/full 2>&-',
+    '>/dev/full', '2>/dev/full', '>/dev/full 2>&1', '>&-', '2>&-', '>&- 2>&-', '<&- >&- 2>&-'])
 def test_output_that_is_gone(tmp_path, redirection, options):
     status, said = run(tmp_path, redirection, *options)
     assert status == 7 and 'Traceback' not in said and 'Exception ignored' not in said
@@ -53,6 +55,30 @@ def test_output_that_is_gone(tmp_path, redirection, options):
 def test_output_that_stays(tmp_path):
     status, said = run(tmp_path, '')
     assert status == 7 and said.count(os.linesep) == 40000 and 'note' not in said
+
+
+@pytest.mark.parametrize('redirection, said', [
+    ('2>&-', True), ('<&- 2>&-', True), ('>&-', True), ('>&- 2>&-', False)])
+@pytest.mark.parametrize('command, status, words', [
+    ('-m fcn.own_data --images=none --masks=none --out=none', EXIT_INPUT, 'There is no folder none'),
+    ('-m fcn.own_data --images=IMAGES --masks=MASKS --out=none', EXIT_INPUT,
+     '  a\nfcn.own_data: 1 of 2 images have no mask'),
+    ('-m fcn.own_data --fly', EXIT_FLAG, 'the following arguments are required'),
+    ('inception_FCN.py --mode=check --data_dir=none', EXIT_INPUT, 'There is no folder --data_dir=none'),
+    ('inception_FCN.py --fly', EXIT_FLAG, 'Unknown command line flag')])
+def test_errors_of_a_command_whose_error_stream_is_closed(tmp_path, redirection, said, command, status, words):
+    """They are said on standard output; where that is closed too, the exit status alone tells."""
+    for kind, names in ('IMAGES', 'ab'), ('MASKS', 'b'):
+        (tmp_path / kind).mkdir()
+        for name in names:
+            (tmp_path / kind / (name + '.png')).write_bytes(b'')
+        command = command.replace(kind, str(tmp_path / kind))
+    done = subprocess.run(['bash', '-c', '%s -W ignore %s %s' % (sys.executable, command, redirection)], cwd=ROOT,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
+    assert done.returncode == status
+    if said:
+        assert re.search(words, done.stdout + done.stderr), done.stdout + done.stderr
+    assert (done.stderr if '2>' in redirection else done.stdout) == '' and 'Traceback' not in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize('text, fits', [('1e38', True), ('-3.4e38', True), ('1e-300', True), ('1e300', False),
