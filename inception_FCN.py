@@ -144,6 +144,8 @@ flags.DEFINE_integer('log_every', 10, 'Steps between lines of progress.jsonl.', 
 flags.DEFINE_integer('checkpoint_every', 100, 'Steps between checkpoints.', 1)
 flags.DEFINE_integer('validate_every', 100, 'Steps between validations; 0: never.', 0)
 flags.DEFINE_integer('validation_images', 50, 'Images of a validation, evenly spread over the split; 0: all.', 0)
+flags.DEFINE_integer('patience', 0, 'Training ends when so many validations in a row were no better than the best '
+                     'before them; 0: never.', 0)
 flags.DEFINE_integer('keep_checkpoints', 5, 'Newest checkpoints that are kept.', 1)
 flags.DEFINE_boolean('debug', False, 'Histograms of variables, gradients and activations; stack traces.')
 
@@ -234,6 +236,9 @@ def train(context: Context) -> int:
         print(f'stopped by {trainer.stopped_by} at step {trainer.step}, saved; the same command goes on')
         return EXIT_STOPPED
     logs_dir = config.folders.logs_dir
+    if trainer.is_over:
+        print(f'the last {config.training.patience} validations were no better than the best before, so --patience='
+              f'{config.training.patience} ends training; a larger one goes on')
     if trainer.best:
         score, step = trainer.best
         print(f'best validation: mean IoU {score:.4f} at step {step}, kept in {os.path.join(logs_dir, "best")}')

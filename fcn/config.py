@@ -147,6 +147,7 @@ class TrainingConfig:
     checkpoint_every: int
     validate_every: int
     validation_images: int
+    patience: int
     keep_checkpoints: int
 
 
@@ -221,6 +222,9 @@ def make_config(flags: Flags) -> Config:
     """Makes the configuration of the values of all flags, {name: value}. Raises InputError for values that clash."""
     if (flags['skip_layers'], flags['upsampling']) == ('4s', 'features'):
         raise InputError("--skip_layers=4s goes with --upsampling=scores; the original's head ends at 8s.")
+    if flags['patience'] and not flags['validate_every']:
+        raise InputError(f"--patience={flags['patience']} counts validations, and --validate_every=0 makes none. Give "
+                         'the steps between two.')
     return _from_flags(
         Config, flags, flags=dict(flags), data=_from_flags(DataConfig, flags), augmentation=_from_flags(
             AugmentationConfig, flags, random_scale=tuple(float(scale) for scale in flags['random_scale'])),
@@ -253,7 +257,8 @@ class RunConfig:
     count, None in runs that knew of none. palette: the colours of the classes, '#rrggbb' each, where the data set has
     its own, or None. image_range: white of 16-bit images, None in runs that knew of none, see
     `fcn.data.datasets.Dataset`. records: {'training', 'validation'}, of each what `fcn.data.datasets.fingerprint`
-    returns, or None where it is not known.
+    returns, or None where it is not known. begun: step from which on the run was trained with the flags that it has;
+    --patience counts from there.
     """
     flags: Flags = dataclasses.field(default_factory=dict)
     class_names: Optional[List[str]] = None
@@ -265,6 +270,7 @@ class RunConfig:
     palette: Optional[List[str]] = None
     image_range: Optional[int] = None
     records: Optional[Dict[str, List[Any]]] = None
+    begun: int = 0
 
     @property
     def exists(self) -> bool:
@@ -286,6 +292,10 @@ class RunConfig:
         ends = [pair[0] for pair in known[1:]] + [step]
         seen = sum((end - begin) * images for (begin, images), end in zip(known, ends))
         return seen, known if known and known[-1][1] == batch_size else known + [[step, batch_size]]
+
+    def begun_with(self, flags: Flags, step: int) -> int:
+        """Returns the `begun` of the run that goes on from `step` with these flags."""
+        return step if changed_flags(flags, self.flags) else self.begun
 
     def changes_of(self, records: Dict[str, List[Any]]) -> List[str]:
         """Returns lines of text: how the data of a run that goes on differs from the `records` until now."""
@@ -368,6 +378,8 @@ def _check_saved(saved: Any) -> None:
     if records is not None and not (isinstance(records, dict) and all(
             isinstance(pair, list) and [type(value) for value in pair] == [int, str] for pair in records.values())):
         raise ValueError('its records are no [number, digest] of each split')
+    if not (type(saved.get('begun', 0)) is int and 0 <= saved.get('begun', 0) < 1e12):
+        raise ValueError('its begun is no step')
 
 
 def restore_flags(flags: Flags, given: Collection[str], run: RunConfig, folder: str,
@@ -415,20 +427,19 @@ def restore_flags(flags: Flags, given: Collection[str], run: RunConfig, folder: 
                          'with that run, or name another --logs_dir.')
     if said:
         print(f'as {folder} was trained: --{" --".join(said)}')
-    if trains:
-        _say_changes(restored, run.flags)
+    changes = changed_flags(restored, run.flags) if trains else []
+    if changes:
+        print('note: the run goes on with ' + ', '.join(changes))
     return restored
 
 
-def _say_changes(flags, before):
-    """Prints which flags of training are others than until now, in one line."""
+def changed_flags(flags: Flags, before: Flags) -> List[str]:
+    """Returns texts: which flags of training are others than before, and what they were."""
     def text(value):
         value = ','.join(map(str, value)) if isinstance(value, (list, tuple)) else value
         return 'unset' if value in (None, '') else str(value)
     names = list(TRAINING_FLAGS)
     if 'poly' in (flags.get('schedule'), before.get('schedule')):  # else it is where the run ends, and no more
         names.append('max_iterations')
-    changes = [f'{name} {text(flags[name])} (was {text(before[name])})' for name in names
-               if name in before and text(flags[name]) != text(before[name])]
-    if changes:
-        print('note: the run goes on with ' + ', '.join(changes))
+    return [f'{name} {text(flags[name])} (was {text(before[name])})' for name in names
+            if name in before and text(flags[name]) != text(before[name])]

@@ -22,7 +22,7 @@ Values = Dict[str, Any]
 
 class NoLog:
     """Does nothing that `TrainingLog` does, for a worker whose chief keeps the log."""
-    is_kept, best = False, None
+    is_kept, best, validations_since_best = False, None, 0
 
     @contextlib.contextmanager
     def timing(self, images: int) -> Iterator[None]:
@@ -52,13 +52,21 @@ class TrainingLog:
       max_iterations: where it ends.
       graph: shown by TensorBoard.
       flags: dict, shown by TensorBoard.
+      counted_from: step after which validations count.
+
+    Attributes:
+      seconds: of training, those before an interruption included.
+      best: (validation mean IoU, step) of the best validation, or None.
+      validations_since_best: their number.
     """
 
     is_kept = True
 
-    def __init__(self, logs_dir: str, step: int, max_iterations: int, graph: tf.Graph, flags: Dict[str, Any]):
-        self.seconds = 0.0  # of training, those before an interruption included
-        self.best: Optional[Tuple[float, int]] = None  # (validation mean IoU, step)
+    def __init__(self, logs_dir: str, step: int, max_iterations: int, graph: tf.Graph, flags: Dict[str, Any],
+                 counted_from: int = 0):
+        self.seconds = 0.0
+        self.best: Optional[Tuple[float, int]] = None
+        self.validations_since_best, self._counted_from = 0, counted_from
         self._path = os.path.join(logs_dir, 'progress.jsonl')
         self._max_iterations = max_iterations
         self._unlogged_images, self._unlogged_seconds = 0, 0.0  # since the last line
@@ -110,8 +118,9 @@ class TrainingLog:
         """Remembers the best validation. Returns whether these values are the best so far."""
         measured = values.get('validation_mean_iou')
         if measured is None or values.get('validation_loss') is None or (self.best and self.best[0] >= measured):
+            self.validations_since_best += 'validation_loss' in values and values['step'] > self._counted_from
             return False
-        self.best = measured, values['step']
+        self.best, self.validations_since_best = (measured, values['step']), 0
         return True
 
     def say(self, text: str) -> None:

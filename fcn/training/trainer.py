@@ -65,12 +65,13 @@ class Trainer:
       step: the last that was trained.
       stopped_by: name of the signal that ended `fit` before the last step, or None.
       best: (validation mean IoU, step) of the best validation, or None.
+      is_over: whether --patience has ended training.
     """
 
     def __init__(self, config: Config, run: RunConfig, dataset: Dataset, workers: Any, start: Start,
                  class_weights: Optional[List[float]], annotations: Any, records: Dict[str, List[Any]]):
         self.config, self.dataset, self.workers, self.start = config, dataset, workers, start
-        self.step, self.stopped_by, self.best = start.step, None, None
+        self.step, self.stopped_by, self.best, self.is_over = start.step, None, None, False
         self._annotations, self._cache = annotations, ImageCache(10 ** 6 * config.data.cache_megabytes)
         self._class_weights = class_weights
         self._cluster = Cluster(workers, config.deterministic, config.precision, training=True)
@@ -82,6 +83,7 @@ class Trainer:
             batches=batches, class_weights=class_weights,
             started_from=run.started_from if start.resumed else config.training.checkpoint_path,
             ignored_labels=dataset.ignored_classes, image_range=dataset.image_range, records=records,
+            begun=run.begun_with(config.flags, start.step),
             palette=palettes.to_texts(dataset.palette[:len(dataset.class_names)]) if dataset.has_own_palette else None)
         self._schedule = Schedule(config.optimizer.max_iterations, config.training.log_every,
                                   config.training.checkpoint_every, config.training.validate_every)
@@ -141,15 +143,16 @@ class Trainer:
         self._graph.finalize()
 
     def fit(self) -> None:
-        """Trains to the last step, or until a signal; what is due is logged, validated and saved.
+        """Trains to the last step, or until a signal or --patience ends it; what is due is logged, validated and saved.
 
         Raises:
           InputError: bad data, or nothing can be written.
           Diverged: the loss or its gradient is not finite.
         """
-        last = False
+        last = stopped = False
         with contextlib.closing(self._open_log()) as log, Signals() as signals:
-            while not last:
+            self._update_is_over(log)
+            while not (last or self.is_over):
                 self.step += 1
                 done = self._run_step(log, bool(signals.received))
                 # Of several workers all must stop after the same step.
@@ -160,7 +163,7 @@ class Trainer:
                     self._annotations.wait()
                 self._log_and_save(log, due, done)
         self.best = log.best
-        if stopped and self.step < self._schedule.max_iterations:
+        if stopped and not self.is_over and self.step < self._schedule.max_iterations:
             self.stopped_by = signals.received or 'a signal to another worker'
 
     def _run_step(self, log, asked_to_stop):
@@ -191,9 +194,16 @@ class Trainer:
             log.summary('train', self.step, done['histograms'])
         if is_best:
             self._checkpoints.save_best(self._session, self.step, log.best[0])
-        if due.save:
+        if due.validate:
+            self._update_is_over(log)
+        if due.save or self.is_over:
             self._checkpoints.save(self._session, self.step)
             log.flush()
+
+    def _update_is_over(self, log):
+        """Asks the chief, who has the log, whether the validations since the best one are too many."""
+        patience = self.config.training.patience
+        self.is_over = patience > 0 and self.workers.broadcast(lambda: log.validations_since_best >= patience)
 
     def _open_log(self):
         """Says what is trained, and opens the log. Raises InputError."""
@@ -209,4 +219,5 @@ class Trainer:
         if not self.workers.chief:
             return NoLog()
         self._checkpoints.write_config()
-        return TrainingLog(self.config.folders.logs_dir, self.start.step, maximum, self._graph, self.config.flags)
+        return TrainingLog(self.config.folders.logs_dir, self.start.step, maximum, self._graph, self.config.flags,
+                           self._run.begun)
