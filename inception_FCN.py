@@ -263,7 +263,7 @@ def test(context: Context) -> int:
             undone = f', class weights taken back by {prediction.undo_class_weights:g}'
         print(f'testing {prefix} on {len(dataset.validation)} images of {title(context)}{averaged}{undone}')
         found = predictor.evaluate(session, progress='testing' if context.workers.chief else None,
-                                   refine=refinement(config) if prediction.crf else None)
+                                   refine=refinement(config) if prediction.crf else None, near_edges=True)
     if not context.workers.chief:
         return 0
     with results_locked(config):
@@ -336,7 +336,7 @@ def compare(context: Context) -> int:
         with trained_model(other, other.network(len(dataset.class_names)), records, seen, prefix) as (
                 session, predictor):
             comparison.add(folder, run.flags['skip_layers'], records, predictor.predict(
-                session, None, folder, config.prediction.tile_size))
+                session, None, folder, config.prediction.tile_size), dataset)
     path = comparison.write(config.folders.results_dir, records, dataset)
     print(f'wrote {path}: {len(records)} images, {len(folders)} runs')
     return 0

@@ -23,7 +23,7 @@ import read_ShapesData
 from conftest import command, give, run, run_well
 from fcn.config import RunConfig
 from fcn.data import annotations, palettes
-from fcn.inference import crf, metrics
+from fcn.inference import boundary, crf, metrics
 from fcn.inference.saved_model import Exported
 from fcn.reporting.panels import save_panel
 from fcn.utils.errors import EXIT_INPUT, EXIT_STOPPED, InputError
@@ -117,15 +117,17 @@ def test_test_and_visualize_agree(two_steps, shapes, tmp_path):
     assert len(lines) == 4 and lines[2] == 'Mean IU: %.4f' % result['mean_iou']
 
     output = run_well('--mode=visualize', '--logs_dir=' + logs_dir, '--results_dir=' + results, '--num_images=3')
-    confusion = 0
+    confusion, bands = 0, 0
     for record in read_ShapesData.read_dataset(shapes)[1]:
         predicted = Image.open(os.path.join(results, 'labels', record['filename'] + '.png'))
         assert predicted.mode == 'P'
         labels = annotations.open_annotation(record['annotation'])
         confusion += metrics.confusion_matrix(labels, np.asarray(predicted), 7, 255)
+        bands += boundary.confusions(labels, np.asarray(predicted), 7, 255)
         assert Image.open(os.path.join(results, 'overlays', record['filename'] + '.png')).size == predicted.size
     origin = result.pop('origin')
-    assert metrics.compute(confusion, read_ShapesData.CLASS_NAMES, 3, 255) == result
+    near_edges = boundary.compute(bands, read_ShapesData.CLASS_NAMES, 255)
+    assert dict(metrics.compute(confusion, read_ShapesData.CLASS_NAMES, 3, 255), boundary=near_edges) == result
     with open(os.path.join(results, 'manifest.json')) as file:
         listed = json.load(file)
     assert listed['metrics.json'] == listed['images.csv'] == origin and origin['run'] == logs_dir
@@ -412,6 +414,8 @@ def test_comparison_of_runs(two_steps, shapes, tmp_path):
     flags = ('--mode=visualize', '--num_images=2', '--results_dir=%s' % tmp_path)
     output = run_well('--compare=%s,%s' % (other, one), '--logs_dir=' + one, *flags)
     assert 'comparison.png: 2 images, 2 runs' in output
+    assert re.search(r'FCN-32s, .*: Mean IU within 1, 2, 4, 8, 16 pixels of an edge: \d.*\nFCN-8s, .*: Mean IU', output)
+    assert (tmp_path / 'comparison_boundary.png').stat().st_size > 1000
 
     def height(*shape):  # of two rows of pictures of that shape
         picture = io.BytesIO()

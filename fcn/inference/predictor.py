@@ -11,7 +11,7 @@ import BatchDatSetReader
 from fcn.config import NetworkConfig
 from fcn.data import annotation_check, tensor_images
 from fcn.distributed.cluster import Cluster
-from fcn.inference import metrics, tiling
+from fcn.inference import boundary, metrics, tiling
 from fcn.inference.prediction import Prediction
 from fcn.network import builder, losses
 from fcn.utils.errors import InputError
@@ -39,7 +39,8 @@ class EvaluationResult:
     loss: mean over all labelled pixels, in nats; None without any. confusion: int64 [C, C], rows annotated, columns
     predicted. refined_confusion: the same of the refined predictions, or None. examples: predictions as
     `Predictor.predict` gives them. image_scores: each image's (pixel accuracy, mean IoU), None where it has none.
-    image_pixels: of each, int.
+    image_pixels: of each, int. bands, refined_bands: int64 [len(boundary.WIDTHS), C, C], the same of the pixels near
+    edges, or None where they were not counted.
     """
     loss: Optional[float]
     confusion: np.ndarray
@@ -47,6 +48,8 @@ class EvaluationResult:
     examples: List[Prediction]
     image_scores: List[Tuple[Optional[float], Optional[float]]]
     image_pixels: List[int]
+    bands: Optional[np.ndarray] = None
+    refined_bands: Optional[np.ndarray] = None
 
 
 class Predictor:
@@ -69,7 +72,7 @@ class Predictor:
         self.first, self.stride = cluster.workers.index, cluster.workers.count
         self.records = records[self.first::self.stride]
         size = config.num_classes
-        self._sum_confusions = cluster.summing([2, size, size], tf.int64)
+        self._sum_confusions = cluster.summing([2, 1 + len(boundary.WIDTHS), size, size], tf.int64)
         self._sum_tables = cluster.summing([self.total, 5], tf.float64)
         images = BatchDatSetReader.evaluation_images(self.records, dataset, squash_to)
         self._iterator = tf.data.make_initializable_iterator(images)
@@ -88,7 +91,7 @@ class Predictor:
         self._probabilities = tf.nn.softmax(logits[0])
 
     def evaluate(self, session: tf.Session, examples: int = 0, progress: Optional[str] = None,
-                 refine: Optional[Refine] = None) -> EvaluationResult:
+                 refine: Optional[Refine] = None, near_edges: bool = False) -> EvaluationResult:
         """Predicts and scores all records; of several workers each its own part, and all have the result.
 
         Args:
@@ -97,13 +100,16 @@ class Predictor:
           progress: title of a progress bar, or None.
           refine: None, or a function of the image, uint8 [H, W, 3], and the probabilities, float32 [H, W, C], that
             gives better labels, uint8 [H, W], to be counted too.
+          near_edges: count the pixels near edges by themselves, too.
         """
         classes, ignored = len(self.dataset.class_names), self.dataset.ignore_label
-        table, confusions, shown = np.zeros((self.total, 5)), np.zeros((2, classes, classes), 'int64'), []
+        table, shown = np.zeros((self.total, 5)), []
+        # Of the predictions and the refined ones: of all pixels, then of the bands around edges.
+        confusions = np.zeros((2, 1 + len(boundary.WIDTHS), classes, classes), 'int64')
 
         def count(image):
             fetches = {name: tensor for name, tensor, wanted in (
-                ('labels', self._labels, image.number < examples),
+                ('labels', self._labels, near_edges or image.number < examples),
                 ('probabilities', self._probabilities, refine)) if wanted}
             counted = session.run(dict(self._counts, **fetches), {
                 self._image: image.pixels[None], self._annotation: image.annotation[None, ..., None]})
@@ -111,7 +117,12 @@ class Predictor:
 
         def count_refined(image, probabilities):
             labels = refine(image.pixels, probabilities)
-            confusions[1] += metrics.confusion_matrix(image.annotation, labels, classes, ignored)
+            confusions[1, 0] += metrics.confusion_matrix(image.annotation, labels, classes, ignored)
+            count_bands(1, image, labels)
+
+        def count_bands(place, image, labels):
+            if near_edges:
+                confusions[place, 1:] += boundary.confusions(image.annotation, labels, classes, ignored)
         with SerialExecutor() as refining:
             for image, counted in ordered_map(count, self._images(session, progress), 2, AHEAD, self._is_large):
                 scores = metrics.compute(counted['confusion'], self.dataset.class_names, 1, ignored)
@@ -119,7 +130,9 @@ class Predictor:
                     math.nan if value is None else value for value in (
                         counted['loss'], counted['pixels'], scores['pixel_accuracy'], scores['mean_iou'],
                         image.annotation.size)]
-                confusions[0] += counted['confusion']
+                confusions[0, 0] += counted['confusion']
+                if near_edges:
+                    refining.submit(count_bands, 0, image, counted['labels'])
                 if image.number < examples:
                     shown.append(Prediction(image.number, image.pixels, image.annotation, counted['labels']))
                 if refine:
@@ -128,9 +141,10 @@ class Predictor:
         rows = [tuple(None if math.isnan(value) else value for value in row) for row in table[:, 2:4].tolist()]
         labelled = math.fsum(table[:, 1])
         return EvaluationResult(
-            loss=math.fsum(table[:, 0]) / labelled if labelled else None, confusion=confusions[0],
-            refined_confusion=confusions[1] if refine else None, examples=shown, image_scores=rows,
-            image_pixels=table[:, 4].astype(int).tolist())
+            loss=math.fsum(table[:, 0]) / labelled if labelled else None, confusion=confusions[0, 0],
+            refined_confusion=confusions[1, 0] if refine else None, examples=shown, image_scores=rows,
+            image_pixels=table[:, 4].astype(int).tolist(), bands=confusions[0, 1:] if near_edges else None,
+            refined_bands=confusions[1, 1:] if near_edges and refine else None)
 
     def predict(self, session: tf.Session, probabilities: Optional[Callable[[np.ndarray], bool]] = None,
                 progress: Optional[str] = None, tile_size: int = 0,

@@ -13,7 +13,8 @@ from fcn.reporting.result_files import ImageScores
 from fcn.utils.errors import printable
 
 MAX_EMBEDDED = 100  # pictures within the page; more are links to their files
-MAX_TOTAL_BYTES, MAX_BYTES_EACH = 9 << 20, 105 << 10  # of all embedded pictures, and of one at most
+# Of an embedded picture, in base64, however many there are: a page is the same of pictures drawn just now and read again.
+MAX_BYTES = 105 << 10
 JPEG_STEPS = ((1200, 85), (1000, 75), (1000, 60), (800, 65), (640, 60), (480, 50))  # width, quality: first to fit
 MAX_CHIPS = 8  # classes shown with a picture before all are asked for
 MAX_RANKED = 8  # best and worst images
@@ -84,10 +85,9 @@ def picture_lists(results_dir: str, pictures: List[dict], colours: Dict[str, str
     options = ''.join(f'<option value="{number}" data-name="{escape(name)}">{escape(name)} ({counts[name]})</option>'
                       for name, number in numbers.items())
     embedded, linked = pictures[:MAX_EMBEDDED], pictures[MAX_EMBEDDED:]
-    limit = min(MAX_BYTES_EACH, MAX_TOTAL_BYTES // len(embedded))
 
     def thumbnail_of(picture):
-        return thumbnails.get(picture['panel']) or _read_thumbnail(os.path.join(results_dir, picture['panel']), limit)
+        return thumbnails.get(picture['panel']) or _read_thumbnail(os.path.join(results_dir, picture['panel']))
 
     with futures.ThreadPoolExecutor() as pool:
         cards = [_card(picture, thumbnail, _attributes(index, picture, numbers), colours)
@@ -189,8 +189,8 @@ def _chip(name: str, entry: Optional[dict], truth_classes: List[str], colours: D
     return f'<li class="chip{kind}">{colour_patch(colour)}{escape(name)} <b>{html.escape(words)}</b></li>'
 
 
-def _read_thumbnail(path: str, limit: int) -> Optional[Thumbnail]:
-    """Returns the thumbnail of a picture file, of `limit` bytes, or None where it is no picture."""
+def _read_thumbnail(path: str) -> Optional[Thumbnail]:
+    """Returns the thumbnail of a picture file, or None where it is no picture."""
     try:
         with Image.open(path) as image:
             picture = image.copy()
@@ -199,20 +199,17 @@ def _read_thumbnail(path: str, limit: int) -> Optional[Thumbnail]:
                 picture.paste(opaque, mask=opaque)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # a broken PNG is a SyntaxError
         return None
-    return make_thumbnail(picture, limit)
+    return make_thumbnail(picture)
 
 
-def make_thumbnail(picture: Image.Image, limit: int = MAX_TOTAL_BYTES // MAX_EMBEDDED) -> Thumbnail:
-    """Reduces a picture, RGB, to a JPEG of at most `limit` bytes in base64, by the first of `JPEG_STEPS` that fits.
-
-    Where none fits, it is the last. The default limit suits however many pictures there will be.
-    """
+def make_thumbnail(picture: Image.Image) -> Thumbnail:
+    """Reduces a picture, RGB, to a JPEG of MAX_BYTES, by the first of `JPEG_STEPS` that fits, or the last."""
     for max_width, quality in JPEG_STEPS:
         width = min(max_width, picture.width)
         reduced = picture.resize((width, max(1, round(picture.height * width / picture.width))), Image.LANCZOS)
         file = io.BytesIO()
         reduced.save(file, 'JPEG', quality=quality, optimize=True)
-        if len(file.getvalue()) * 4 / 3 <= limit:
+        if len(file.getvalue()) * 4 / 3 <= MAX_BYTES:
             break
     url = 'data:image/jpeg;base64,' + base64.b64encode(file.getvalue()).decode()
     return Thumbnail(url, reduced.width, reduced.height)

@@ -4,6 +4,7 @@ from typing import Iterable, List, Sequence, Tuple
 
 from fcn.config import RunConfig, read_run_config
 from fcn.data.datasets import Dataset
+from fcn.inference import boundary
 from fcn.inference.prediction import Prediction
 from fcn.reporting import panels
 from fcn.utils.errors import InputError
@@ -47,9 +48,11 @@ class Comparison:
 
     def __init__(self, folders: Sequence[str]):
         self._panels = {}  # {number of a record: list of panels}
+        self._bands = {}  # {title of a run: confusions near edges}
         self._names = dict(zip(folders, short_names(folders)))
 
-    def add(self, folder: str, skip_layers: str, records: Sequence[dict], predictions: Iterable[Prediction]) -> None:
+    def add(self, folder: str, skip_layers: str, records: Sequence[dict], predictions: Iterable[Prediction],
+            dataset: Dataset) -> None:
         """Adds a run's predictions.
 
         Args:
@@ -57,6 +60,7 @@ class Comparison:
           skip_layers: of the run's network, such as '8s', for the title.
           records: that are predicted.
           predictions: of the records, by the run.
+          dataset: of the labels.
         """
         title = f'FCN-{skip_layers}, {self._names[folder]}'
         for predicted in predictions:
@@ -66,12 +70,25 @@ class Comparison:
                 if records[number]['annotation']:
                     self._panels[number].append(('Ground truth', predicted.annotation))
             self._panels[number].append((title, predicted.labels))
+            if records[number]['annotation']:
+                self._bands[title] = self._bands.get(title, 0) + boundary.confusions(
+                    predicted.annotation, predicted.labels, len(dataset.class_names), dataset.ignore_label)
 
     def write(self, folder: str, records: Sequence[dict], dataset: Dataset) -> str:
-        """Writes comparison.png, and returns its path. dataset: the `fcn.data.datasets.Dataset` of the labels."""
+        """Writes comparison.png and, of annotated images, comparison_boundary.png. Returns the path of the first.
+
+        dataset: the `fcn.data.datasets.Dataset` of the labels.
+        """
         path = os.path.join(make_folder(folder), 'comparison.png')
         numbers = sorted(self._panels)
         with replacing(path) as file:
             panels.save_stack(file, [self._panels[number] for number in numbers],
                               [records[number]['filename'] for number in numbers], dataset)
+        scores = {title: boundary.compute(bands, dataset.class_names, dataset.ignore_label)
+                  for title, bands in self._bands.items()}
+        if scores:
+            from fcn.reporting import plots  # not above: matplotlib takes a while to load
+            with replacing(os.path.join(folder, 'comparison_boundary.png')) as file:
+                plots.boundary(file, scores)
+            print('\n'.join(f'{title}: {boundary.summary_line(bands)}' for title, bands in scores.items()))
         return path

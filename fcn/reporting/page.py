@@ -27,7 +27,7 @@ SCORES = (('mean_iou', 'Mean IoU'), ('pixel_accuracy', 'Pixel accuracy'), ('mean
 def write(results_dir: str, logs_dir: Optional[str], title: str, class_names: Sequence[str], palette: np.ndarray,
           recipe: Optional[Dict[str, Any]] = None, ignore_label: Optional[int] = None,
           thumbnails: Optional[Dict[str, cards.Thumbnail]] = None) -> str:
-    """Writes `index.html`, and `class_iou.png`, `confusion_matrix.png` and `curves.png` where there is data for them.
+    """Writes `index.html`, and the plots `class_iou.png`, `boundary.png`, `confusion_matrix.png` and `curves.png`.
 
     Args:
       results_dir: folder that the modes wrote to; made where absent.
@@ -63,8 +63,8 @@ def write(results_dir: str, logs_dir: Optional[str], title: str, class_names: Se
 def _sections(results_dir: str, results: Results, colours: Dict[str, str], ignore_label: Optional[int],
               thumbnails: Dict[str, cards.Thumbnail]) -> Dict[str, str]:
     """Writes the plots. Returns {name of a section or placeholder of the template: HTML}, '' where there is no data."""
-    sections = dict.fromkeys(('scores', 'curves', 'class_iou', 'classes', 'confusion', 'mistakes', 'pictures',
-                              'further', 'class_options'), '')
+    sections = dict.fromkeys(('scores', 'curves', 'class_iou', 'classes', 'boundary', 'confusion', 'mistakes',
+                              'pictures', 'further', 'class_options'), '')
     sections['summary'] = _summary(results)
     if plots.logged(results.progress or []):
         sections['curves'] = _plot(results_dir, 'curves.png',
@@ -75,6 +75,11 @@ def _sections(results_dir: str, results: Results, colours: Dict[str, str], ignor
         sections['class_iou'] = _plot(results_dir, 'class_iou.png', 'IoU of each class as bars, best first',
                                       plots.class_iou, results.metrics)
         sections['classes'] = _class_rows(results.metrics, colours)
+        tested = {'network': results.metrics, 'with the dense CRF': results.crf_metrics}
+        bands = {name: one['boundary'] for name, one in tested.items() if one and one.get('boundary')}
+        if bands:
+            sections['boundary'] = _plot(results_dir, 'boundary.png', 'Mean IoU near annotated edges', plots.boundary,
+                                         bands)
     if results.confusion:
         confusion, class_names = results.confusion
         sections['confusion'] = _plot(results_dir, 'confusion_matrix.png',

@@ -1,7 +1,8 @@
-"""A run's metrics as PNG: the IoU of each class, the confusion matrix, the training curves.
+"""A run's metrics as PNG: the IoU of each class and near edges, the confusion matrix, the training curves.
 
 Names of classes are shown as they are, whatever they hold. Sizes are in the units of `fcn.reporting.figures`.
 """
+import math
 import textwrap
 from typing import Dict, List, Optional, Sequence, Tuple
 
@@ -48,6 +49,41 @@ def class_iou(target: Target, metrics: dict, dark: bool = False) -> Target:
         axes = figures.add_axes(figure, column * width / columns + name_width, top, bars_width, height, theme)
         _draw_bars(axes, scored[column * length:(column + 1) * length], mean, length, theme)
     figures.add_text(figure, 12, top + height + 10, '\n'.join(note_lines), 13, theme.muted)
+    return figures.save(figure, target)
+
+
+def boundary(target: Target, runs: Dict[str, List[dict]], dark: bool = False) -> Target:
+    """Draws the mean IoU within bands around annotated edges over their width, a line for each run.
+
+    Args:
+      target: PNG to write, a path or a binary file.
+      runs: {name: the list that `metrics.json` holds under 'boundary'}.
+      dark: on a dark ground.
+
+    Returns:
+      target.
+    """
+    theme = figures.THEMES[dark]
+    names = [figures.display_name(name) for name in runs]
+    figure = figures.new_figure(560, 366 + 20 * len(names), theme)
+    figures.add_text(figure, 12, 12, 'Mean IoU near edges', 17, theme.ink, weight='bold')
+    axes = figures.add_axes(figure, 60, 52, 480, 250, theme)
+    colours, highest = (theme.bar, theme.second, theme.ink, theme.muted), 0.0
+    for number, (name, bands) in enumerate(zip(names, runs.values())):
+        points = [(place, band['mean_iou']) for place, band in enumerate(bands) if band['mean_iou'] is not None]
+        axes.plot(*zip(*points or [(0, math.nan)]), color=colours[number % 4], linewidth=1.6, markersize=4,
+                  marker='osD^v<>p'[number // 4 % 8], label=name)
+        highest = max([highest] + [score for _, score in points])
+    axes.set(ylim=(0, max(highest * 1.15, 0.05)), xticks=range(len(next(iter(runs.values())))))
+    axes.set_xticklabels([str(band['width']) for band in next(iter(runs.values()))])
+    axes.tick_params(length=0, pad=6, labelsize=figures.points(12), labelcolor=theme.muted)
+    axes.grid(color=theme.line, linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[:].set_visible(False)
+    axes.spines['bottom'].set(visible=True, color=theme.line)
+    axes.set_xlabel('pixels on each side of an edge', fontsize=figures.points(13), color=theme.muted, labelpad=6)
+    axes.legend(loc='upper left', bbox_to_anchor=(-0.02, -0.2), frameon=False, fontsize=figures.points(13),
+                labelcolor=theme.ink, borderaxespad=0)
     return figures.save(figure, target)
 
 

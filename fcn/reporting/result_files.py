@@ -37,6 +37,7 @@ class Results:
       pictures: dict of `pictures.json`; None too where it lists no picture.
       progress: list of dict, the lines of `progress.jsonl`.
       left_out: {name of a file: why it is not read}.
+      crf_metrics: dict of `crf/metrics.json`.
     """
     metrics: Optional[dict]
     confusion: Optional[Tuple[np.ndarray, List[str]]]
@@ -44,6 +45,7 @@ class Results:
     pictures: Optional[dict]
     progress: Optional[List[dict]]
     left_out: Dict[str, str]
+    crf_metrics: Optional[dict] = None
 
 
 def read_results(results_dir: str, logs_dir: Optional[str] = None) -> Results:
@@ -70,7 +72,8 @@ def read_results(results_dir: str, logs_dir: Optional[str] = None) -> Results:
         confusion=read_if_there(read_confusion, results_dir, 'confusion_matrix.csv'),
         image_scores=read_if_there(read_image_scores, results_dir, 'images.csv'),
         pictures=read_if_there(read_pictures, results_dir, 'pictures.json'),
-        progress=read_if_there(read_progress, logs_dir or results_dir, 'progress.jsonl'), left_out=left_out)
+        progress=read_if_there(read_progress, logs_dir or results_dir, 'progress.jsonl'), left_out=left_out,
+        crf_metrics=read_if_there(read_metrics, results_dir, 'crf/metrics.json'))
 
 
 def write_confusion(path: str, confusion: np.ndarray, class_names: Sequence[str]) -> None:
@@ -138,6 +141,9 @@ def read_metrics(path: str) -> dict:
         operator.methodcaller('get', 'checkpoint')(metrics.get('origin') or {})
         for entry in metrics['classes']:
             operator.itemgetter('name', 'iou', 'accuracy', 'pixels')(entry)
+        for band in metrics.get('boundary', ()):  # tests before it was known have none
+            if type(band['width']) is not int or not isinstance(band['mean_iou'], (int, float, type(None))):
+                raise ValueError('its boundary is no list of widths and scores')
         return metrics
 
 

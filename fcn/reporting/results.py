@@ -3,7 +3,7 @@ import os
 from typing import Any, Dict, List
 
 from fcn.config import Config, RunConfig
-from fcn.inference import crf, metrics
+from fcn.inference import boundary, crf, metrics
 from fcn.reporting import manifest, model_card, result_files
 from fcn.utils.files import make_folder, remove
 
@@ -30,10 +30,12 @@ def write_test(found: Any, prefix: str, config: Config, run: RunConfig, dataset:
     """
     results_dir, prediction = config.folders.results_dir, config.prediction
 
-    def compute(confusion):
-        return metrics.compute(confusion, dataset.class_names, len(dataset.validation), dataset.ignore_label)
-    result = compute(found.confusion)
+    def compute(confusion, bands):
+        scores = metrics.compute(confusion, dataset.class_names, len(dataset.validation), dataset.ignore_label)
+        return dict(scores, boundary=boundary.compute(bands, dataset.class_names, dataset.ignore_label))
+    result = compute(found.confusion, found.bands)
     print('\n'.join(metrics.table_lines(result) + [''] + metrics.summary_lines(result)
+                    + [boundary.summary_line(result['boundary'])]
                     + ['Pixelwise loss: ' + ('n/a' if found.loss is None else f'{found.loss:.4f}')]))
     origin = manifest.origin(config.folders.log_dir, prefix, dict(
         config.how_to_predict(dataset), data_dir=config.data.data_dir, crf=found.refined_confusion is not None
@@ -42,8 +44,9 @@ def write_test(found: Any, prefix: str, config: Config, run: RunConfig, dataset:
     with manifest.writing_together(results_dir, result_files.TEST_NAMES + CRF_NAMES + (model_card.NAME,), origin):
         written = metrics.write(result, results_dir, origin)
         if found.refined_confusion is not None:
-            refined = compute(found.refined_confusion)
-            print('\n'.join(['', 'With the dense CRF:'] + metrics.summary_lines(refined)))
+            refined = compute(found.refined_confusion, found.refined_bands)
+            print('\n'.join(['', 'With the dense CRF:'] + metrics.summary_lines(refined)
+                            + [boundary.summary_line(refined['boundary'])]))
             written += metrics.write(refined, os.path.join(results_dir, 'crf'), origin)
             large = sum(pixels > crf.MOST_PIXELS for pixels in found.image_pixels)
             if large:

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from fcn.data import palettes
-from fcn.inference import metrics
+from fcn.inference import boundary, metrics
 from fcn.inference.predictor import Predictor
 from fcn.utils.errors import printable
 from TensorflowUtils import image_summary, tf
@@ -31,7 +31,7 @@ def validate(predictor: Predictor, session: tf.Session, log: Any, step: int) -> 
     Returns:
       {'validation_loss', 'validation_mean_iou'}, for the log, None where no pixel has a label; {} where none is kept.
     """
-    result = predictor.evaluate(session, examples=EXAMPLES if log.is_kept else 0)
+    result = predictor.evaluate(session, examples=EXAMPLES if log.is_kept else 0, near_edges=True)
     if not log.is_kept:
         return {}
     dataset = predictor.dataset
@@ -43,6 +43,9 @@ def validate(predictor: Predictor, session: tf.Session, log: Any, step: int) -> 
     measured = metrics.compute(result.confusion, dataset.class_names, predictor.total, dataset.ignore_label)
     log.scalars('validation', step, **{'class_iou/' + printable(row['name']): row['iou']
                                        for row in measured['classes'] if row['iou'] is not None})
+    bands = boundary.compute(result.bands, dataset.class_names, dataset.ignore_label)
+    log.scalars('validation', step, **{f'boundary_iou/{band["width"]:02d}_pixels': band['mean_iou']
+                                       for band in bands if band['mean_iou'] is not None})
     log.summary('validation', step, image_summary('confusion_matrix', _draw_confusion(result.confusion, dataset)))
     label = metrics.collapsed_to(result.confusion)
     if label is not None:

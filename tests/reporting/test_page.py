@@ -184,6 +184,20 @@ def test_each_file_may_be_absent(full, tmp_path, kept, sections, plotted):
         kept in ([], ['confusion_matrix.csv'], ['images.csv']))
 
 
+def test_scores_near_edges_have_a_plot(full):
+    scores = json.loads((full / 'metrics.json').read_text())
+    scores['boundary'] = [{'width': width, 'mean_iou': width / 20, 'pixel_accuracy': 0.5, 'pixels': 9}
+                          for width in (1, 2, 4)]
+    for name in ('metrics.json', 'crf/metrics.json'):
+        (full / 'crf').mkdir(exist_ok=True)
+        (full / name).write_text(json.dumps(scores))
+    assert 'boundary' in page_of(full).sections() and (full / 'boundary.png').stat().st_size > 1000
+    for damage in 7, [3], [{'width': '1', 'mean_iou': 0.5}], [{'width': 1}], [{'width': 1, 'mean_iou': 'high'}]:
+        (full / 'crf' / 'metrics.json').write_text(json.dumps(dict(scores, boundary=damage)))
+        with pytest.raises(InputError, match='crf/metrics.json'):
+            page_of(full)
+
+
 def test_no_logs_folder(full):
     os.remove(str(full / 'progress.jsonl'))
     assert 'training' not in Page(write_page(str(full), None, 'x', NAMES, PALETTE)).sections()
@@ -347,11 +361,20 @@ def test_pictures_are_reduced(tmp_path):
 @pytest.mark.parametrize('mode, colour', [('RGBA', (0, 0, 0, 0)), ('LA', (0, 0)), ('P', 0), ('1', 1), ('I;16', 9),
                                           ('L', 255)])
 def test_pictures_of_any_mode(tmp_path, mode, colour):
-    data, width, height = cards._read_thumbnail(str(tmp_path / panel(tmp_path, 'p.png', (9, 7), colour, mode)), 9999)
+    data, width, height = cards._read_thumbnail(str(tmp_path / panel(tmp_path, 'p.png', (9, 7), colour, mode)))
     assert (width, height) == (9, 7)
     with Image.open(io.BytesIO(base64.b64decode(data.split(',')[1]))) as image:
         clear = mode in ('RGBA', 'LA', '1', 'L')
         assert image.mode == 'RGB' and (image.getpixel((4, 4)) == (255, 255, 255)) == clear
+
+
+def test_pages_are_the_same_of_pictures_drawn_now_and_read_again(tmp_path):
+    file = noise(tmp_path, 'p.png', (300, 400))
+    write_pictures(tmp_path, [picture(tmp_path, 'p', file=file)])
+    with Image.open(str(tmp_path / file)) as image:
+        pages = [page_of(tmp_path, thumbnails=thumbnails).source
+                 for thumbnails in ({}, {file: cards.make_thumbnail(image.convert('RGB'))})]
+    assert pages[0] == pages[1] and 'data:image/jpeg' in pages[0]
 
 
 def test_two_thousand_pictures(tmp_path):
@@ -368,17 +391,17 @@ def test_two_thousand_pictures(tmp_path):
 
 
 def test_a_hundred_large_pictures_share_a_page(tmp_path, monkeypatch):
-    limits = []
-    monkeypatch.setattr(cards, '_read_thumbnail', lambda path, limit: limits.append(limit))
+    read = []
+    monkeypatch.setattr(cards, '_read_thumbnail', read.append)
     write_pictures(tmp_path, [picture(tmp_path, 'p', file='p.png')] * 300)
     page_of(tmp_path)
-    assert len(limits) == 100 and sum(limits) <= cards.MAX_TOTAL_BYTES
+    assert len(read) == 100 and 100 * cards.MAX_BYTES < 11 << 20
 
 
-def test_pictures_drawn_before_their_number_is_known_share_a_page(tmp_path):
+def test_large_pictures_are_as_small_as_can_be(tmp_path):
     large = Image.open(str(tmp_path / noise(tmp_path, 'p.png', (600, 900))))
     assert cards.make_thumbnail(large)[1:] == (480, 720)  # the smallest there is
-    assert len(cards.make_thumbnail(large.crop((0, 0, 280, 280)))[0]) * cards.MAX_EMBEDDED <= cards.MAX_TOTAL_BYTES
+    assert len(cards.make_thumbnail(large.crop((0, 0, 280, 280)))[0]) <= cards.MAX_BYTES
 
 
 def test_a_panel_that_was_just_drawn_is_not_read_again(tmp_path):

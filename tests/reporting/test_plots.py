@@ -153,6 +153,24 @@ def test_classes_without_pixels_are_named_below():
     assert drawn(plots.class_iou, result_of(60, absent=range(60))).shape[0] < 2000
 
 
+# ---- near edges
+
+@DARK
+def test_bands_are_lines_at_the_height_of_their_scores(dark):
+    theme = figures.THEMES[dark]
+
+    def bands(*scores):
+        return [{'width': 2 ** number, 'mean_iou': score} for number, score in enumerate(scores)]
+    pixels = drawn(plots.boundary, {'network': bands(0.2, 0.4, 0.6, 0.8), '$ \n': bands(0.8, 0.8, 0.8, 0.8)}, dark=dark)
+    first, second = near(pixels, theme.bar), near(pixels, theme.second)
+    legend = pixels.shape[0] - 2 * (12 + 2 * 24)
+    rows, columns = np.nonzero(first[:legend])
+    left, right = rows[columns < columns.min() + 6].mean(), rows[columns > columns.max() - 6].mean()
+    flat = np.nonzero(second[:legend])[0]
+    assert left - right > 200 and abs(flat.mean() - right) < 8 and np.ptp(flat) < 14
+    assert near(drawn(plots.boundary, {'network': bands(None, None), 'b': bands(None, 0.5)}), theme.bar).sum() < 200
+
+
 # ---- confusion matrix
 
 def test_cells_have_the_colours_of_their_shares():
