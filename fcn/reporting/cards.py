@@ -13,7 +13,7 @@ from fcn.reporting.result_files import ImageScores
 from fcn.utils.errors import printable
 
 MAX_EMBEDDED = 100  # pictures within the page; more are links to their files
-# Of an embedded picture, in base64, however many there are: a page is the same of pictures drawn just now and read again.
+# Of an embedded picture, in base64, however many there are: so a page is the same of pictures drawn now and read again.
 MAX_BYTES = 105 << 10
 JPEG_STEPS = ((1200, 85), (1000, 75), (1000, 60), (800, 65), (640, 60), (480, 50))  # width, quality: first to fit
 MAX_CHIPS = 8  # classes shown with a picture before all are asked for
