@@ -608,6 +608,8 @@ def run(argv: List[str]) -> int:
     if len(argv) > 1:
         raise InputError(f'{argv[1]} is no flag. Flags begin with --, and their values follow after =.')
     mode = MODES[FLAGS.mode]
+    if mode.of_run:
+        command_line.note_little_memory()
     if mode.trains:
         signals.expect_warning()
     with contextlib.ExitStack() as stack:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from conftest import ROOT, run, run_well
+from conftest import ROOT, command, run, run_well
 from fcn.runs import run_folder
 from fcn.utils.errors import EXIT_INPUT
 from small_files import small_disk
@@ -112,6 +112,54 @@ def test_checkpoint_that_cannot_be_written(shapes, logs_dir):
                           stderr=subprocess.PIPE, universal_newlines=True)
     refused(done, 'Step 8 cannot be saved to', 'model.ckpt-6, stands')
     assert steps(logs_dir) == [2, 4, 6] and not os.path.exists(logs_dir + '/.saving')
+
+
+def limited(limit, *flags):
+    """Runs the script with a limit of the shell."""
+    return subprocess.run(['bash', '-c', 'ulimit %s; exec "$@"' % limit, 'bash'] + command(*flags),
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
+
+
+def content_below(folder):
+    found = {}
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with open(os.path.join(parent, name), 'rb') as file:
+                found[os.path.relpath(os.path.join(parent, name), folder)] = file.read()
+    return found
+
+
+def last_line(done):
+    """Returns the last line of what an ended command says of errors; TensorFlow may have said something before."""
+    assert done.returncode == EXIT_INPUT, done.stdout + done.stderr
+    return done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize('mode', ['train', 'test'])
+def test_too_little_memory(mode, shapes, logs_dir, tmp_path):
+    """1.2 GB of addresses, into which TensorFlow cannot be loaded."""
+    before = content_below(logs_dir)
+    done = limited('-v 1200000', *training(shapes, logs_dir, STEP_ONE, '--max_iterations=8', '--mode=' + mode,
+                                           '--results_dir=%s/results' % tmp_path))
+    said = last_line(done)
+    assert said.startswith('inception_FCN.py: the memory does not suffice') and '`ulimit -v`' in said
+    assert 'failed to map segment' in said and 'note: `ulimit -v` leaves this process 1.2 GB' in done.stdout
+    assert content_below(logs_dir) == before and content_below(str(tmp_path / 'results')) == {}
+
+
+@pytest.mark.parametrize('mode, kilobytes, words', [
+    ('train', 8, '{logs}'), ('export', 40, '--export_dir={results}/saved_model')])
+def test_limit_of_the_size_of_files(mode, kilobytes, words, shapes, logs_dir, tmp_path):
+    """8 kB hold config.json, and neither the first events of TensorBoard, which TensorFlow 1.15 misses, nor a checkpoint.
+    """
+    results = str(tmp_path / 'results')
+    flags = training(shapes, logs_dir, STEP_ONE, '--max_iterations=7', '--mode=' + mode, '--num_images=1',
+                     '--results_dir=' + results, '--export_dir=%s/saved_model' % results)
+    said = last_line(limited('-f %d' % kilobytes, *flags))
+    assert words.format(logs=logs_dir, results=results) in said and 'File too large' in said
+    assert '`ulimit -f`' in said or 'Step 7 cannot be saved' in said
+    assert steps(logs_dir) == [2, 4, 6] and not os.path.exists(logs_dir + '/.saving')
+    assert 'saved_model' not in ' '.join(content_below(str(tmp_path)))
 
 
 def without_override():

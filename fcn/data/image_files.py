@@ -18,7 +18,7 @@ except ImportError:  # before Pillow 11.3
 
 from fcn.data import sixteen_bits
 from fcn.data.sixteen_bits import FULL_RANGE
-from fcn.utils.errors import InputError
+from fcn.utils.errors import MORE_MEMORY, InputError
 
 # Pillow's formats, in the order in which it tries them, and their extensions. For others, such as EPS, it runs another
 # program, or reads a file of data. Files of the last two do not say clearly what they are.
@@ -69,13 +69,19 @@ class BadFile(InputError):
 
 @contextlib.contextmanager
 def reading(path: str, what: str) -> Iterator[None]:
-    """Turns any error about a file into a BadFile that names it. what: 'image' or 'annotation', for its message."""
+    """Turns any error about a file into a BadFile that names it; a lack of memory into an InputError.
+
+    what: 'image' or 'annotation', for its message.
+    """
     try:
         if os.path.exists(path) and not os.path.isfile(path):
             raise ValueError('it is no file')  # a pipe would be waited for, and /dev/zero never ends
         yield
     except InputError:
         raise
+    except MemoryError:
+        raise InputError(f'{path} cannot be read: the memory does not suffice. Scale the picture down, or '
+                         f'{MORE_MEMORY}.') from None
     except FileNotFoundError:
         raise BadFile('missing file', path, f'{path} does not exist.') from None
     except Image.DecompressionBombError as error:

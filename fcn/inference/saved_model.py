@@ -16,7 +16,7 @@ from fcn.inference.prediction import Prediction
 from fcn.network.builder import build, used_variables
 from fcn.runs import checkpoints
 from fcn.runs.run_folder import check_name
-from fcn.utils.errors import InputError, reason
+from fcn.utils.errors import InputError, advice, reason
 from fcn.utils.files import locked
 from TensorflowUtils import session_config, tf
 
@@ -60,8 +60,8 @@ def export(export_dir: str, prefix: str, dataset: Dataset, config: NetworkConfig
             builder.save()
             os.rename(staged, export_dir)  # which is not there, or empty
         except (OSError, tf.errors.OpError) as error:
-            raise InputError(f'--export_dir={export_dir} cannot be written: {reason(error)}. Check the folder, its '
-                             'permissions and the space on its disk, or name another.') from None
+            what_to_do = advice(error, 'Check the folder, its permissions and the space on its disk, or name another')
+            raise InputError(f'--export_dir={export_dir} cannot be written: {reason(error)}. {what_to_do}.') from None
         finally:
             shutil.rmtree(staged, ignore_errors=True)
 

@@ -3,6 +3,7 @@ import argparse
 import contextlib
 import io
 import os
+import resource
 import sys
 import textwrap
 import traceback
@@ -14,6 +15,7 @@ from fcn.utils.errors import EXIT_FLAG, explain, printable
 from fcn.utils.files import expand_home
 
 LARGEST_FLOAT32 = 3.4028234e38
+TENSORFLOWS_ADDRESSES = 4 << 30  # bytes; a training of the smallest images took 3.5 GB on two cores
 
 
 class Parser(argparse.ArgumentParser):
@@ -49,6 +51,7 @@ def run(name: str, work: Callable[[], Optional[int]], debug: bool) -> int:
     except (Exception, KeyboardInterrupt) as error:
         if debug:
             traceback.print_exc()
+        traceback.clear_frames(error.__traceback__)  # the memory may be used up
         status, message = explain(error)
         print(f'{name}: {message}', file=sys.stderr)
         return status
@@ -91,6 +94,14 @@ def _outlast_output():
                                        stream.errors, line_buffering=stream.line_buffering,
                                        write_through=stream.write_through)
             setattr(sys, name, lasting)
+
+
+def note_little_memory() -> None:
+    """Says so where `ulimit -v` leaves less than TensorFlow takes: its own code may end the process without a word."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if 0 <= limit < TENSORFLOWS_ADDRESSES:
+        print(f'note: `ulimit -v` leaves this process {limit / 1e9:.2g} GB of addresses, and TensorFlow may take over '
+              f'{TENSORFLOWS_ADDRESSES / 1e9:.2g}: where it is aborted without a word, raise that limit', flush=True)
 
 
 def help_text(values: flags.FlagValues, doc: str, groups: Dict[str, str]) -> str:

@@ -1,6 +1,8 @@
 """The errors that end the program, their messages and its exit status."""
+import errno
+import os
 import re
-from typing import Tuple
+from typing import Optional, Tuple
 
 EXIT_FLAG = 1
 EXIT_INPUT = 2
@@ -9,6 +11,14 @@ EXIT_LOST = 69  # sysexits.h: something needed is unavailable
 EXIT_DEFECT = 70  # sysexits.h: an internal error
 EXIT_STOPPED = 75  # sysexits.h: a temporary failure, the user is invited to try again
 EXIT_INTERRUPTED = 130  # as shells say of a program that Ctrl-C ended
+
+UNPRINTABLE = re.compile('[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]')
+# What libraries say where the system gives them no more memory or no thread more, whatever the exception is called;
+# of oneDNN, whose status 1 is that; with what stands around it on its line.
+NO_MEMORY = re.compile(r'.{0,80}(?:cannot allocate memory|failed to map segment from shared object|'
+                       r"can't start new thread|std::bad_alloc|out of memory|"
+                       r'Status: 1, message: could not create a primitive).{0,80}', re.IGNORECASE)
+MORE_MEMORY = 'give the process more memory (`ulimit -v`, and `ulimit -u` for threads; or what the job asks for)'
 
 
 class InputError(Exception):
@@ -38,6 +48,35 @@ def reason(error: BaseException) -> str:
     return text.split('\n')[0]
 
 
+def lack_of_memory(error: Optional[BaseException]) -> Optional[str]:
+    """Returns what an exception, or one that it came of, says of memory or threads that it lacked, or None."""
+    while error is not None:
+        found = NO_MEMORY.search(str(error))
+        of_tensorflow = type(error).__name__ == 'ResourceExhaustedError' and not _number_of(error)  # or of a disk
+        if found or of_tensorflow or isinstance(error, MemoryError):
+            return found.group().strip() if found else reason(error) or 'no memory left'
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return None
+
+
+def _number_of(error):
+    """Returns the errno of an error of a file, or None; TensorFlow's have its text alone."""
+    known = (number for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) if os.strerror(number) in str(error))
+    return error.errno if isinstance(error, OSError) and error.errno else next(known, None)
+
+
+def advice(error: BaseException, otherwise: str) -> str:
+    """Returns what to do about an error of writing a file, a sentence without its end. otherwise: of any other kind."""
+    number = _number_of(error)
+    if number in (errno.ENOSPC, errno.EDQUOT):
+        return 'The disk is full: free some space, or choose a folder on another disk'
+    if number == errno.EFBIG:
+        return 'It is larger than this process may write: raise that limit (`ulimit -f`)'
+    if number == errno.ENOMEM:
+        return f'The memory does not suffice: {MORE_MEMORY}'
+    return otherwise
+
+
 def explain(error: BaseException) -> Tuple[int, str]:
     """Returns (exit status, one paragraph that prints as one line) for any exception that ends the program."""
     status, text = EXIT_INPUT, str(error)
@@ -49,12 +88,13 @@ def explain(error: BaseException) -> Tuple[int, str]:
         pass
     elif isinstance(error, KeyboardInterrupt):
         status, text = EXIT_INTERRUPTED, 'interrupted; what was saved before stands.'
-    elif isinstance(error, MemoryError) or type(error).__name__ == 'ResourceExhaustedError':  # TensorFlow's
-        text = ('the memory does not suffice: take a smaller --batch_size, --image_size or --tile_size. '
-                f"({reason(error) or 'no memory left'})")
-    elif isinstance(error, OSError):
-        path = f'{error.filename}: ' if error.filename else ''
-        text = f'{path}{reason(error)}. Check that path, its permissions and the space on its disk, and run again.'
+    elif lack_of_memory(error):
+        text = ('the memory does not suffice: take a smaller --batch_size, --image_size or --tile_size, or '
+                f'{MORE_MEMORY}. ({lack_of_memory(error)})')
+    elif isinstance(error, OSError) or _number_of(error):
+        path = f'{error.filename}: ' if getattr(error, 'filename', None) else ''
+        what_to_do = advice(error, 'Check that path, its permissions and the space on its disk')
+        text = f'{path}{reason(error)}. {what_to_do}, and run again.'
     else:
         status = EXIT_DEFECT
         text = (f'a defect of this program, not of your input: {type(error).__name__}: {reason(error)}. Run the '
@@ -68,4 +108,4 @@ def printable(text: str) -> str:
     File names may hold any byte but / and NUL: a line break, an escape sequence that a terminal would obey, bytes that
     are not UTF-8.
     """
-    return re.sub('[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]', lambda match: ascii(match.group())[1:-1], text)
+    return UNPRINTABLE.sub(lambda match: ascii(match.group())[1:-1], text)

@@ -2,14 +2,13 @@
 import codecs
 import contextlib
 import csv
-import errno
 import fcntl
 import io
 import os
 import re
 from typing import IO, Iterable, Iterator, List, Optional, Sequence, Union
 
-from fcn.utils.errors import InputError, printable
+from fcn.utils.errors import InputError, advice, printable
 
 CHUNK = 1 << 18  # bytes held in memory at a time
 FORMULA = re.compile("'*[=+@-]")  # what a text begins with that a spreadsheet would compute, or that `write_csv` marked
@@ -91,11 +90,9 @@ def writing(path: str) -> Iterator[None]:
     try:
         yield
     except (OSError, RecursionError) as error:  # the latter: os.makedirs, of a path of a thousand folders
-        advice = 'Check the folder and its permissions, or choose another'
-        if getattr(error, 'errno', None) in (errno.ENOSPC, errno.EDQUOT):
-            advice = 'The disk is full: free some space, or choose a folder on another disk'
+        what_to_do = advice(error, 'Check the folder and its permissions, or choose another')
         fault = getattr(error, 'strerror', None) or error
-        raise InputError(f'Cannot write {path}: {fault}. {advice}, and run again.') from error
+        raise InputError(f'Cannot write {path}: {fault}. {what_to_do}, and run again.') from error
 
 
 @contextlib.contextmanager
