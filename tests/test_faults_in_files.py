@@ -150,8 +150,7 @@ def test_too_little_memory(mode, shapes, logs_dir, tmp_path):
 @pytest.mark.parametrize('mode, kilobytes, words', [
     ('train', 8, '{logs}'), ('export', 40, '--export_dir={results}/saved_model')])
 def test_limit_of_the_size_of_files(mode, kilobytes, words, shapes, logs_dir, tmp_path):
-    """8 kB hold config.json, and neither the first events of TensorBoard, which TensorFlow 1.15 misses, nor a checkpoint.
-    """
+    """8 kB hold config.json, and neither TensorBoard's first events, which TensorFlow 1.15 misses, nor a checkpoint."""
     results = str(tmp_path / 'results')
     flags = training(shapes, logs_dir, STEP_ONE, '--max_iterations=7', '--mode=' + mode, '--num_images=1',
                      '--results_dir=' + results, '--export_dir=%s/saved_model' % results)

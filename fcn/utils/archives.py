@@ -21,6 +21,9 @@ from fcn.utils.files import CHUNK, locked, writing
 
 LARGEST_HEADER = 1 << 24  # bytes; tarfile reads a header whole into memory, and one claiming more is hostile
 MAX_BYTES = 64 << 30  # most bytes an archive may declare
+MOST_ENTRIES = 10000  # files and folders that an archive may make, however small it is
+BYTES_OF_AN_ENTRY = 300  # that it has to have for each further one; those of data sets have thousands
+LONGEST_NAME = 4096  # characters of a member's path, which Linux allows
 BAD_ARCHIVE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError)
 
 
@@ -41,8 +44,8 @@ def extract(archive: str, folder: str, progress: bool = True, max_bytes: int = M
 
     Raises:
       InputError: a member would leave `folder` or is no plain file or folder; a file is where a folder is to be, or a
-        folder where a file is; the members declare more than `max_bytes` or than the disk has free; the archive is
-        truncated or corrupt; the disk is full.
+        folder where a file is; the members declare more than `max_bytes` or than the disk has free, or are more than
+        the archive's own bytes account for; it is truncated or corrupt; the disk is full.
     """
     with still_packed(archive, folder, progress) as marker:
         if marker:
@@ -162,20 +165,28 @@ def _check(members, archive, folder, max_bytes):
     """Returns what `_tar_members` yields as a list of `_Member`.
 
     Raises:
-      InputError: a member is hostile, or all are larger than allowed or than the disk has free.
+      InputError: a member is hostile, or all are larger than allowed or than the disk has free, or too many.
     """
-    checked, total = [], 0
+    checked, total, made, size_of_all = [], 0, set(), os.path.getsize(archive)
+    most = MOST_ENTRIES + size_of_all // BYTES_OF_AN_ENTRY
     for info, name, size, is_folder, fault in members:
         parts = [part for part in name.split('/') if part not in ('', '.')]
         total += size
         if name.startswith('/') or '..' in parts or '\0' in name or not (parts or is_folder):
             fault = 'would leave the folder'
+        elif len(name) > LONGEST_NAME:
+            fault, name = f'has a path of more than {LONGEST_NAME} characters', name[:99] + '...'
         elif size < 0 or total > max_bytes:
             fault = f'declares {size} bytes, which makes {total}, and {max_bytes} are allowed'
         if fault:
             raise InputError(f'Will not unpack {archive}: its member {name!r} {fault}. Nothing was written. Fetch the '
                              'archive from a source you trust.')
         checked.append(_Member(info, parts, size, is_folder))
+        made.update('/'.join(parts[:depth]) for depth in range(1, len(parts) + 1))
+        if max(len(made), len(checked)) > most:
+            raise InputError(f'Will not unpack {archive}: it would make more than {most} files and folders, and has '
+                             f'{size_of_all} bytes itself. Nothing was written. Fetch the archive from a source you '
+                             'trust; if you do, unpack it yourself.')
     free = shutil.disk_usage(folder).free
     if total > free:
         raise InputError(f'Cannot unpack {archive}: it needs {total} bytes and the disk of {folder} has {free} free. '

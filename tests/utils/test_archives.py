@@ -8,6 +8,7 @@ import shutil
 import stat
 import struct
 import tarfile
+import warnings
 import zipfile
 
 import pytest
@@ -204,6 +205,51 @@ def test_bomb_is_stopped_by_what_it_declares(tmp_path):
     refused(write(tmp_path / 'x.tar', declared.tobuf(tarfile.GNU_FORMAT)), tmp_path / 'out', "'huge' declares")
     declared.size = -512
     refused(write(tmp_path / 'x.tar', declared.tobuf(tarfile.GNU_FORMAT)), tmp_path / 'out', 'declares -512|corrupt')
+
+
+def make_many(path, names):
+    """An archive of empty files of these names, its kind by its own name."""
+    members = [(name, b'') for name in names]
+    if path.suffix == '.zip':
+        return make_zip(path, *members)
+    return tar(path, *members, mode='w' if path.suffix == '.tar' else 'w:gz')
+
+
+@pytest.mark.parametrize('kind', ['x.tar', 'x.tgz', 'x.zip'])
+@pytest.mark.parametrize('what', ['files', 'folders', 'one file'])
+def test_small_archive_of_very_many_files_is_refused(tmp_path, monkeypatch, kind, what):
+    monkeypatch.setattr(archives, 'MOST_ENTRIES', 100)
+    if kind == 'x.tar':
+        monkeypatch.setattr(archives, 'BYTES_OF_AN_ENTRY', 3000)  # a tar itself has 512 for each
+    numbers = ['%d' % number for number in range(600)]
+    names = {'files': numbers, 'folders': ['/'.join(numbers[start:start + 60]) for start in range(0, 600, 60)],
+             'one file': ['a'] * 600}[what]
+    few = names[:1 if what == 'folders' else 99]
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # of zipfile, about names that come twice
+        refused(make_many(tmp_path / kind, names), tmp_path / 'out', r'would make more than [12]\d\d files and folders')
+        archives.extract(make_many(tmp_path / ('few-' + kind), few), str(tmp_path / 'few'), progress=False)
+    assert len(tree(tmp_path / 'few')) == len(set(few))
+
+
+def test_archive_of_30000_files_in_less_than_a_megabyte(tmp_path):
+    refused(make_many(tmp_path / 'x.tgz', map(str, range(30000))), tmp_path / 'out', 'would make more than 1')
+    assert os.path.getsize(str(tmp_path / 'x.tgz')) < 1000000
+
+
+@pytest.mark.parametrize('kind', ['x.tgz', 'x.zip'])
+def test_archive_of_many_files_that_have_bytes_is_unpacked(tmp_path, monkeypatch, kind):
+    """As those of ADE20K and COCO, of over 100,000 files, are."""
+    monkeypatch.setattr(archives, 'MOST_ENTRIES', 10)
+    files = [('images/%d.jpg' % number, BODY[number * 500:(number + 1) * 500]) for number in range(1000)]
+    archive = make_zip(tmp_path / kind, *files) if kind == 'x.zip' else tar(tmp_path / kind, *files, mode='w:gz')
+    archives.extract(archive, str(tmp_path / 'out'), progress=False)
+    assert len(tree(tmp_path / 'out')) == 1000
+
+
+def test_path_that_no_file_may_have_is_refused(tmp_path):
+    for archive in tar(tmp_path / 'x.tar', ('a/' * 4000 + 'a', b'')), make_zip(tmp_path / 'x.zip', ('a/' * 4000, b'')):
+        refused(archive, tmp_path / 'out', 'has a path of more than 4096 characters')
 
 
 def test_archive_larger_than_the_free_disk_is_refused(tmp_path, monkeypatch):
