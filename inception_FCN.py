@@ -21,6 +21,7 @@ from typing import Any, Callable, ContextManager, Dict, List, Optional, Tuple
 
 from absl import app, flags
 
+import read_CamVidData
 import read_MITSceneParsingData
 import read_PascalVocData
 import read_ShapesData
@@ -42,7 +43,8 @@ from fcn.utils.files import expand_home, locked, make_folder
 from fcn.utils.threads import SerialExecutor
 
 FLAGS = flags.FLAGS
-READERS = {'pascal_voc': read_PascalVocData, 'mit_scene_parsing': read_MITSceneParsingData, 'shapes': read_ShapesData}
+READERS = {'camvid': read_CamVidData, 'mit_scene_parsing': read_MITSceneParsingData, 'pascal_voc': read_PascalVocData,
+           'shapes': read_ShapesData}
 
 # ---- What to do, with what, where
 

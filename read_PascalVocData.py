@@ -16,14 +16,13 @@ import glob
 import os
 from typing import Callable, List, Optional, Tuple
 
-from fcn.data import split_files
-from fcn.data.alike import Names
-from fcn.data.datasets import Record, UnreadFiles, list_stems, must_download, note_without_image, record
+from fcn.data import splits
+from fcn.data.datasets import Record, list_stems, must_download, note_without_image
 from fcn.data.image_files import ANNOTATION_EXTENSIONS, IMAGE_EXTENSIONS
 from fcn.data.palettes import voc_palette
-from fcn.data.problems import Problem, report_problem
+from fcn.data.problems import Problem
 from fcn.utils import download
-from fcn.utils.errors import InputError, printable
+from fcn.utils.errors import InputError
 
 DATA_DIR = 'Data_zoo/Pascal_Voc/'
 DATA_URL = 'http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar'  # the host has no https
@@ -70,10 +69,10 @@ def read_folder(data_dir: str, on_problem: Optional[Callable[[Problem], None]] =
     if root is None:
         raise InputError(f'--data_dir={data_dir} is not in PASCAL VOC layout: neither it nor VOCdevkit/VOC2012 in it '
                          'holds JPEGImages/, SegmentationClass/ and ImageSets/Segmentation/train.txt and val.txt.')
-    splits = os.path.join(root, 'ImageSets', 'Segmentation')
+    lists = os.path.join(root, 'ImageSets', 'Segmentation')
     augmented = os.path.join(root, 'SegmentationClassAug')
     plain = os.path.join(root, 'SegmentationClass')
-    if os.path.isdir(augmented) and os.path.isfile(os.path.join(splits, 'trainaug.txt')):
+    if os.path.isdir(augmented) and os.path.isfile(os.path.join(lists, 'trainaug.txt')):
         training = read_split(root, 'trainaug', augmented, on_problem)
     else:
         training = read_split(root, 'train', plain, on_problem)
@@ -102,45 +101,6 @@ def read_split(root: str, split: str, annotations: str,
 
     on_problem: see `read_dataset`.
     """
-    path = os.path.join(root, 'ImageSets', 'Segmentation', split + '.txt')
-    try:
-        lines = split_files.read_lines(path)
-    except (OSError, ValueError) as error:
-        raise InputError(f'The split file {path} cannot be read: {error}. It lists one image name a line, without '
-                         'extension.') from None
-    part = 'validation' if split == 'val' else 'training'
-    if not lines:
-        report_problem(on_problem, 'empty split', part, path,
-                       f'The split file {path} is empty. It lists one image name a line, without extension.')
-    folder = os.path.join(root, 'JPEGImages')
-    images = list_stems(folder, IMAGE_EXTENSIONS)
-    labels = list_stems(annotations, ANNOTATION_EXTENSIONS)
-    found, left_out = split_files.find_images(lines, {stem: stem for stem in list(labels) + list(images)})
-    if left_out:
-        print(f'note: {left_out} lines of {printable(path)} end in -1, and are left out')
-        if not found:
-            report_problem(on_problem, 'empty split', part, path,
-                           f'The split file {path} names no image: all its lines end in -1.')
-    records, seen, of_images, of_labels = [], {}, Names(images), Names(labels)
-    unread, unread_labels = UnreadFiles(folder), UnreadFiles(annotations)
-    for line in found:
-        name = split_files.name_of(line.text) if line.key is None else line.key
-        image, annotation = os.path.join(folder, name + '.jpg'), os.path.join(annotations, name + '.png')
-        stem, label = of_images.find(name), of_labels.find(name)
-        if on_problem and name in seen:
-            report_problem(on_problem, 'duplicate record', part, images.get(name, image),
-                           f'The split file {path} names {name} twice, in lines {seen[name]} and {line.number}. Take '
-                           'one of them out.')
-        elif line.key is None or stem is None:
-            report_problem(on_problem, 'missing file', part, image,
-                           f'The split file {path} names {line.text} in line {line.number}, but there is no {name}.jpg '
-                           f'in {folder}.{unread.advice(name, "JPEG or PNG")}')
-        elif label is None:
-            report_problem(on_problem, 'missing file', part, annotation,
-                           f'The image {images[stem]} in line {line.number} of the split file {path} has no '
-                           f'annotation: there is no {name}.png in {annotations}.'
-                           + unread_labels.advice(name, 'a PNG whose pixel values are the labels'))
-        else:
-            records.append(record(images[stem], labels[label]))
-        seen.setdefault(name, line.number)
-    return records
+    return splits.read_listed(os.path.join(root, 'ImageSets', 'Segmentation', split + '.txt'),
+                              os.path.join(root, 'JPEGImages'), annotations,
+                              'validation' if split == 'val' else 'training', on_problem)

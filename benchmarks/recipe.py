@@ -1,7 +1,7 @@
 """Measures what each part of a training recipe is worth: trains and tests variants of flags/small_data.flags.
 
-    python benchmarks/recipe.py --data_dir=CAMVID --class_names=CAMVID/labels.txt --steps=800 recipe constant_rate
-    python benchmarks/recipe.py --data_dir=CAMVID --class_names=CAMVID/labels.txt --minutes=15 --seeds=3 recipe
+    python benchmarks/recipe.py --dataset=camvid --steps=800 recipe constant_rate
+    python benchmarks/recipe.py --data_dir=DATA --class_names=DATA/labels.txt --minutes=15 --seeds=3 recipe
 
 Without names, all variants but those of the defects are run; --list names them. --steps gives each the same number of
 images, --minutes the same time: as many steps as fit, by the speed of the variant's first dozen. Runs lie in --out and
@@ -10,9 +10,9 @@ are neither trained nor tested again, so that it can be stopped and goes on; ano
 IoU. --more=FLAGS gives all variants more flags, --base another file of flags to vary. benchmarks/results holds such
 files of the runs behind docs/results.md. What each defect of the original costs, from pretrained weights:
 
-    python benchmarks/recipe.py --data_dir=CAMVID --class_names=CAMVID/labels.txt --weights=CHECKPOINT --minutes=5 \
-        --seeds=2 --more=--precision=mixed --base=flags/original_2017.flags original_2017 batch_norm input_range \
-        void_ignored native_size head_of_scores flips_and_scales recipe_of_today
+    python benchmarks/recipe.py --dataset=camvid --weights=CHECKPOINT --minutes=5 --seeds=2 --more=--precision=mixed \
+        --base=flags/original_2017.flags original_2017 batch_norm input_range void_ignored native_size head_of_scores \
+        flips_and_scales recipe_of_today
 """
 import argparse
 import csv
@@ -123,9 +123,10 @@ def plan(arguments, name, seed):
     """Returns a run's folder, its variant's flags, all its flags, its steps, and how many of these are step one's."""
     folder = os.path.join(arguments.out, f'{name}_{seed}')
     variant_flags = [flag.format(weights=arguments.weights) for flag in VARIANTS[name]]
-    flags = [f'--data_dir={arguments.data_dir}', f'--class_names={arguments.class_names}',
-             f'--flagfile={arguments.base}', f'--seed={seed}', '--validate_every=0', '--checkpoint_every=500',
-             '--keep_checkpoints=1'] + shlex.split(arguments.more) + variant_flags
+    data = [(flag, getattr(arguments, flag)) for flag in ('dataset', 'data_dir', 'class_names')]
+    flags = [f'--{flag}={value}' for flag, value in data if value] + [
+        f'--flagfile={arguments.base}', f'--seed={seed}', '--validate_every=0', '--checkpoint_every=500',
+        '--keep_checkpoints=1'] + shlex.split(arguments.more) + variant_flags
     steps, first_steps = steps_of_run(arguments, flags, folder, name in TWO_STEPS)
     return folder, variant_flags, flags, steps, first_steps
 
@@ -184,7 +185,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('variants', nargs='*', metavar='NAME')
     parser.add_argument('--list', action='store_true')
-    parser.add_argument('--data_dir')
+    parser.add_argument('--dataset', help='such as camvid; default: a folder in VOC layout')
+    parser.add_argument('--data_dir', help='default: that of --dataset')
     parser.add_argument('--class_names')
     parser.add_argument('--base', default='flags/small_data.flags', help='file of the flags that the variants vary')
     parser.add_argument('--out', default=os.path.join(ROOT, 'logs', 'recipe'))
@@ -197,8 +199,8 @@ def main():
     if arguments.list:
         print('\n'.join(f'{name:28} {" ".join(flags)}' for name, flags in VARIANTS.items()))
         return
-    if not arguments.data_dir or not arguments.class_names:
-        parser.error('--data_dir and --class_names say on which data to train')
+    if not arguments.dataset and not (arguments.data_dir and arguments.class_names):
+        parser.error('--dataset, or --data_dir and --class_names, say on which data to train')
     for name in arguments.variants:
         if name not in VARIANTS:
             parser.error(f'{name} is none of {", ".join(VARIANTS)}')

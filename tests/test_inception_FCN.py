@@ -521,6 +521,7 @@ BAD_INPUT = [
     (['--data_dir=nowhere'], 'no folder --data_dir=nowhere'),
     (['--data_dir=.'], 'not in PASCAL VOC layout'),
     (['--dataset=mit_scene_parsing', '--data_dir=.'], 'not in the layout of MIT Scene Parsing'),
+    (['--dataset=camvid', '--data_dir=.'], 'not in the layout of CamVid'),
     (['--data_dir=SHAPES', '--class_names=absent.txt'], 'absent.txt cannot be read'),
     (['--data_dir=SHAPES', '--checkpoint_path=absent.ckpt'], 'no checkpoint --checkpoint_path=absent.ckpt'),
     (['--mode=test', '--data_dir=SHAPES'], 'no checkpoint in logs/all'),
@@ -549,7 +550,7 @@ def test_bad_input_is_refused(flags, words, shapes, tmp_path):
     assert 'Traceback' not in done.stderr and not glob.glob(str(tmp_path / 'logs' / 'all' / 'model*'))
 
 
-@pytest.mark.parametrize('dataset', ['pascal_voc', 'mit_scene_parsing', 'shapes'])
+@pytest.mark.parametrize('dataset', sorted(inception_FCN.READERS))
 @pytest.mark.parametrize('flags, words', [
     (['--mode=test'], 'no checkpoint in {0}/none.'), (['--mode=visualize'], 'no checkpoint in {0}/none.'),
     (['--mode=export'], 'no checkpoint in {0}/none.'),

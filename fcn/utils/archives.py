@@ -12,7 +12,7 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from typing import Iterator, NamedTuple, Optional, Union
+from typing import Callable, Iterator, NamedTuple, Optional, Union
 
 from tqdm import tqdm
 
@@ -25,6 +25,9 @@ MOST_ENTRIES = 10000  # files and folders that an archive may make, however smal
 BYTES_OF_AN_ENTRY = 300  # that it has to have for each further one; those of data sets have thousands
 LONGEST_NAME = 4096  # characters of a member's path, which Linux allows
 BAD_ARCHIVE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError)
+
+
+Take = Callable[[str], Optional[str]]  # a member's name → the path to unpack it to, or None to leave it out
 
 
 class _Member(NamedTuple):
@@ -72,16 +75,20 @@ def still_packed(archive: str, folder: str, progress: bool) -> Iterator[Optional
             yield None if is_unpacked() else marker  # another process may have unpacked it while this one waited
 
 
-def unpack(archive: str, folder: str, marker: str, progress: bool, max_bytes: int = MAX_BYTES) -> None:
-    """Unpacks as `extract` does, once that is known to be needed and the lock is held; writes the `marker`."""
+def unpack(archive: str, folder: str, marker: str, progress: bool, max_bytes: int = MAX_BYTES,
+           take: Optional[Take] = None) -> None:
+    """Unpacks as `extract` does, once that is known to be needed and the lock is held; writes the `marker`.
+
+    take: chooses and renames members; None: all as they are.
+    """
     staging = marker[:-len('ed')] + 'ing'  # inside `folder`, so on its disk; only a killed run leaves it behind
     shutil.rmtree(staging, ignore_errors=True)
     with contextlib.ExitStack() as stack:
         try:
             members, open_member = _open_archive(archive, stack)
-            members = _check(members, archive, folder, max_bytes)
+            members = _check(_taken(members, take) if take else members, archive, folder, max_bytes)
             if not any(member.parts for member in members):
-                raise EOFError('it is empty')
+                raise EOFError('it holds none of the files wanted' if take else 'it is empty')
             _check_places(members, archive, folder)
             stack.callback(shutil.rmtree, staging, ignore_errors=True)
             bar = stack.enter_context(tqdm(total=sum(member.size for member in members), unit='B', unit_scale=True,
@@ -159,6 +166,14 @@ def _zip_members(bundle):
         if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             fault = 'is encrypted, or compressed by another method than deflate'
         yield info, info.filename, info.file_size, info.filename.endswith('/'), fault
+
+
+def _taken(members, take):
+    """Yields the members that `take` does not leave out, under their new names."""
+    for info, name, *rest in members:
+        path = take(name)
+        if path is not None:
+            yield (info, path) + tuple(rest)
 
 
 def _check(members, archive, folder, max_bytes):

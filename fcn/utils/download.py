@@ -20,7 +20,7 @@ from typing import NamedTuple, Optional
 
 from tqdm import tqdm
 
-from fcn.utils.archives import extract, still_packed, unpack
+from fcn.utils.archives import Take, extract, still_packed, unpack
 from fcn.utils.errors import InputError
 from fcn.utils.files import CHUNK, locked, remove, writing
 
@@ -74,11 +74,13 @@ def fetch(url: str, path: str, size: Optional[int] = None, md5: Optional[str] = 
 
 
 def fetch_and_extract(url: str, folder: str, size: Optional[int] = None, md5: Optional[str] = None,
-                      sha256: Optional[str] = None, sha1: Optional[str] = None, progress: bool = True) -> str:
+                      sha256: Optional[str] = None, sha1: Optional[str] = None, progress: bool = True,
+                      take: Optional[Take] = None) -> str:
     """Fetches the archive at `url` into `folder`, unpacks it there and deletes it; returns `folder`.
 
     Does nothing when that archive was unpacked there before. An archive put into `folder` by hand, under the name it
-    has in `url`, is taken instead of a download, and deleted likewise. Raises `InputError` as `fetch` and `extract`.
+    has in `url`, is taken instead of a download, and deleted likewise. `take` chooses and renames members, see
+    `fcn.utils.archives.unpack`. Raises `InputError` as `fetch` and `extract`.
     """
     try:
         name = os.path.basename(urllib.parse.unquote(urllib.parse.urlsplit(_as_url(url)).path))
@@ -91,7 +93,7 @@ def fetch_and_extract(url: str, folder: str, size: Optional[int] = None, md5: Op
     with still_packed(archive, folder, progress) as marker:
         if marker:
             fetch(url, archive, size, md5, sha256, sha1, progress)
-            unpack(archive, folder, marker, progress)
+            unpack(archive, folder, marker, progress, take=take)
             remove(archive)
     return folder
 

