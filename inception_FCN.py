@@ -22,6 +22,7 @@ from typing import Any, Callable, ContextManager, Dict, List, Optional, Tuple
 from absl import app, flags
 
 import read_CamVidData
+import read_CityscapesData
 import read_MITSceneParsingData
 import read_PascalVocData
 import read_ShapesData
@@ -43,8 +44,8 @@ from fcn.utils.files import expand_home, locked, make_folder
 from fcn.utils.threads import SerialExecutor
 
 FLAGS = flags.FLAGS
-READERS = {'camvid': read_CamVidData, 'mit_scene_parsing': read_MITSceneParsingData, 'pascal_voc': read_PascalVocData,
-           'shapes': read_ShapesData}
+READERS = {'camvid': read_CamVidData, 'cityscapes': read_CityscapesData, 'mit_scene_parsing': read_MITSceneParsingData,
+           'pascal_voc': read_PascalVocData, 'shapes': read_ShapesData}
 
 # ---- What to do, with what, where
 
@@ -504,8 +505,9 @@ def load_dataset(config: Config, run: RunConfig, mode: Mode,
         palette = (palettes.with_colours(palette, palettes.from_texts(run.palette)) if run.palette else
                    annotations.find_palette(training + validation, len(class_names), palette))
     dataset = datasets.Dataset(data.dataset, training, validation, class_names, ignore_label, void_label, palette,
-                               getattr(reader, 'LABEL_MAP', None), data.allow_one_class, has_voc_colours,
-                               data.palette_is_labels, has_own_palette=not (palette == reader.PALETTE).all(),
+                               datasets.label_map_of(reader, training + validation), data.allow_one_class,
+                               has_voc_colours, data.palette_is_labels,
+                               has_own_palette=not (palette == reader.PALETTE).all(),
                                image_range=white_of_images(config, run, mode),
                                image_range_given=data.image_range is not None)
     if mode.takes_photos and data.image_dir:

@@ -40,7 +40,7 @@ def test_flag_values(tmp_path, work_folder, network_calls):
 def test_urls(tmp_path, work_folder, network_calls):
     tally = Tally(tmp_path)
     for url in URLS + VALUES:
-        for dataset in ('pascal_voc', 'mit_scene_parsing', 'camvid', 'shapes'):
+        for dataset in ('pascal_voc', 'mit_scene_parsing', 'camvid', 'cityscapes', 'shapes'):
             if dataset != 'shapes' or url:  # else it is drawn
                 run_flags(tally, '--mode=check', '--data_dir=EMPTY', '--results_dir=results', '--dataset=' + dataset,
                           '--data_url=' + url)

@@ -85,6 +85,8 @@ class Reader:
       PALETTE: uint8 [256, 3], colours of labels.
       LABEL_MAP: uint8 [256], from the pixel values of annotation files to labels, for data sets whose files hold other
         ids; 255 for ids that are void. A module without it has files that hold the labels.
+      label_map_of: in modules that read several kinds of files, a function of records that returns such a map for
+        theirs; LABEL_MAP is then that of the usual kind.
     """
     DATA_DIR: str
     CLASS_NAMES: List[str]
@@ -133,6 +135,13 @@ def check_reader(module: Any) -> None:
                 faults.append(f'{name} is no uint8 array of shape {list(shape)}')
     if faults:
         raise TypeError(f'{module.__name__} is no reader: ' + '; '.join(faults))
+
+
+def label_map_of(module: Any, records: List[Record]) -> Optional[np.ndarray]:
+    """Returns the map of a reader module for its records, see `Reader`, or None."""
+    if hasattr(module, 'label_map_of'):
+        return module.label_map_of(records)
+    return getattr(module, 'LABEL_MAP', None)
 
 
 def record(image: str, annotation: Optional[str] = None) -> Record:
