@@ -83,7 +83,8 @@ def check_records(records: List[Record], dataset: Dataset, threads: int = 4, tra
       threads: how many.
       training: how many of the records, the first ones, are the training split, and the others the validation split;
         None: they are no whole splits, which say nothing together.
-      resumed: a run began with these records before, so that what they are together is no error.
+      resumed: a run began with these records before, so that what they are together is no error, unless no training
+        annotation has a labelled pixel.
 
     Returns:
       lines to print.
@@ -120,7 +121,7 @@ def check_records(records: List[Record], dataset: Dataset, threads: int = 4, tra
         problems.append(low.message)
     elif low:
         notes.append(f'note: {low.message}')
-    if problems and not resumed:
+    if problems and (survey.is_void() or not resumed):
         raise InputError(problems[0])
     return [f'note: {message} The run goes on as it began.' for message in problems] + notes
 

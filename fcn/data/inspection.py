@@ -135,7 +135,8 @@ def without_bad(dataset: Dataset, found: Iterable[Problem] = (), progress: Optio
 def leave_out_bad(dataset: Dataset, found: Iterable[Problem], for_training: bool, resumed: bool = False) -> Dataset:
     """Does what `without_bad` does for the splits needed; prints what it left out, and returns the data set.
 
-    Raises InputError where a problem is of a kind in OF_WHOLE_SETS, unless the run is `resumed`.
+    Raises InputError where a problem is of a kind in OF_WHOLE_SETS, unless the run is `resumed` and there is something
+    to learn.
     """
     if not for_training:
         dataset = replace(dataset, training=[])
@@ -146,7 +147,9 @@ def leave_out_bad(dataset: Dataset, found: Iterable[Problem], for_training: bool
     print(f'{len(problems)} faults; {len(dataset.training)} training and {len(dataset.validation)} validation images '
           'stay')
     of_whole_sets = [problem.message for problem in report.problems if problem.kind in OF_WHOLE_SETS]
-    if of_whole_sets and not resumed:
+    void = (dataset.ignore_label, dataset.void_label)
+    learns = any(label not in void for label in np.flatnonzero(report.training.pixels).tolist())
+    if of_whole_sets and (not resumed or for_training and not learns):
         raise InputError(of_whole_sets[0])
     print_messages('note', of_whole_sets)
     for note in report.notes:

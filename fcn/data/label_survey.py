@@ -78,6 +78,10 @@ class LabelSurvey:
         """Returns what must not be trained on, a Problem each; nothing about a split without annotations."""
         return self._few_classes() + self._wrong_palettes()
 
+    def is_void(self) -> bool:
+        """Returns whether there are training annotations and none has a labelled pixel, so that no loss ever counts."""
+        return self._number['training'] > 0 and not self._classes('training')
+
     def notes(self) -> List[str]:
         """Returns what is worth a remark, a line each."""
         notes, labels = self._mixed_masks(), self._classes('validation')

@@ -126,6 +126,20 @@ def test_a_run_that_began_with_such_annotations_goes_on(folder, capsys):
     assert inspection.leave_out_bad(dataset, [], for_training=True, resumed=True).training == dataset.training
 
 
+@pytest.mark.parametrize('changes', [{}, VOID_CLASS, {'allow_one_class': True}], ids=['ignored', 'void class', 'meant'])
+@pytest.mark.parametrize('number', [1, annotation_check.FEW])
+def test_a_run_does_not_go_on_where_all_is_void(folder, capsys, changes, number):
+    """Its loss would be n/a for ever. One annotation with a labelled pixel is enough to go on."""
+    dataset = folder.fill([[255]], [[0, 1]]).dataset(**changes)
+    void = dataclasses.replace(dataset, training=dataset.training * (number + 1))
+    error, _ = check_to_train(void, capsys, resumed=True)
+    assert error is not None and 'void all over: there is nothing to learn' in error
+    with pytest.raises(InputError, match='void all over: there is nothing to learn'):
+        inspection.leave_out_bad(dataset, [], for_training=True, resumed=True)
+    other = dataclasses.replace(void, training=void.training + dataset.validation)
+    assert check_to_train(other, capsys, resumed=True)[0] is None
+
+
 def test_many_are_refused_by_the_other_process(folder, capsys):
     dataset = folder.fill([[0, 255]], [[0, 255]]).dataset()
     many = dataclasses.replace(dataset, training=dataset.training * (annotation_check.FEW + 1))
