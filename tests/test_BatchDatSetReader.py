@@ -12,6 +12,7 @@ from fcn.data import image_files, stream
 from fcn.data.cache import ImageCache
 from fcn.data.datasets import Dataset, record
 from fcn.data.palettes import voc_palette
+from fcn.utils.errors import InputError
 from picture_files import draw_png, draw_pnm, draw_tiff, pictures_of_all_formats
 from TensorflowUtils import session_config, tf
 
@@ -135,6 +136,51 @@ def test_what_is_kept_in_memory_changes_no_sample(tmp_path, resize):
     for one in records:
         os.remove(one['image'])
     assert_same(batches(records, 8, resize=resize, cache=full), expected)
+
+
+@pytest.mark.parametrize('images', [0, 10 ** 6])
+@pytest.mark.parametrize('resize', ['crop', 'squash'])
+@pytest.mark.parametrize('replaced', ['image', 'annotation'])
+@pytest.mark.parametrize('extension', ['.jpg', '.png'])
+@pytest.mark.parametrize('size', [(40, 60), (44, 60)])
+def test_files_that_are_replaced_while_training(tmp_path, images, resize, replaced, extension, size):
+    """By ones of the same size, which are read; by ones of another, which are named. Caches hold what was there before.
+
+    The next epochs equal those of a training that never saw the first files.
+    """
+    def write(height, width, value):
+        pixels = np.full((height, width, 3), value, 'uint8')
+        return pair(tmp_path, 'x', pixels, pixels[..., 0] // 100, extension)
+
+    record = write(40, 60, 100)
+    cache = ImageCache(images)
+    first = batches([record], 2, resize=resize, cache=cache, augment=False)
+    assert 1 in first[0]['annotation']
+    kept = {name: (tmp_path / os.path.basename(record[name])).read_bytes() for name in ('image', 'annotation')}
+    write(*size, 200)
+    other = 'annotation' if replaced == 'image' else 'image'
+    with open(record[other], 'wb') as file:
+        file.write(kept[other])
+    if size == (40, 60):
+        found = batches([record], 3, resize=resize, cache=cache, augment=False)
+        assert_same(found, batches([record], 3, resize=resize, augment=False))
+        assert not np.array_equal(found[0][replaced], first[0][replaced])
+    else:
+        with pytest.raises(tf.errors.OpError, match='%s is .* pixels, but its annotation' % record['image']):
+            batches([record], 2, resize=resize, cache=cache, augment=False)
+
+
+@pytest.mark.parametrize('replaced', ['image', 'annotation'])
+def test_file_that_is_replaced_between_two_samples(tmp_path, replaced):
+    record = pair(tmp_path, 'x', ramp(40, 60), column_of(ramp(40, 60)))
+    samples = stream.TrainingStream([record], dataset(), 1, 32)
+    before = [samples.load(number) for number in range(2)]
+    other = pair(tmp_path, 'y', ramp(44, 60), column_of(ramp(44, 60)))
+    os.replace(other[replaced], record[replaced])
+    with pytest.raises(InputError, match='%s is .* pixels, but its annotation' % record['image']):
+        samples.load(2)
+    again = pair(tmp_path, 'x', ramp(40, 60), column_of(ramp(40, 60)))
+    assert again == record and samples.load(0).annotation.tolist() == before[0].annotation.tolist()
 
 
 def test_workers_share_the_stream(ramps):

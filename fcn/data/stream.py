@@ -12,10 +12,12 @@ from typing import List, NamedTuple, Optional, Tuple
 import numpy as np
 
 from fcn.data import augmentation, crops
+from fcn.data.annotation_check import check_sizes
 from fcn.data.annotations import read_labels
 from fcn.data.augmentation import RANDOM_SCALE
-from fcn.data.cache import ImageCache
+from fcn.data.cache import ImageCache, file_version
 from fcn.data.datasets import Dataset, Record
+from fcn.data.image_files import decoded_size, opened
 
 
 class Sample(NamedTuple):
@@ -124,18 +126,22 @@ class TrainingStream:
         self.records, self.dataset, self.batch_size, self.image_size = records, dataset, batch_size, image_size
         self.seed, self.resize, self.augment = seed, resize, augment
         self.random_scale, self.color_jitter = random_scale, color_jitter
-        self.cache = cache or ImageCache()
+        self.cache, self._checked = cache or ImageCache(), {}  # {path of an image: hash of what its size fits}
         self._first = first_sample + replica_index * batch_size
         self._stride = batch_size * num_replicas  # from a batch of this replica to its next
         self._padding_label = (len(dataset.class_names) - 1 if dataset.ignore_label is None else dataset.ignore_label)
 
     def load(self, position: int) -> LoadedSample:
-        """Loads the sample at a position (0, 1, ...) of this replica's samples. Raises InputError of its annotation."""
+        """Loads the sample at a position (0, 1, ...) of this replica's samples.
+
+        Raises InputError of its annotation, or where the image has not, or no longer, the annotation's size.
+        """
         batch, within = divmod(int(position), self.batch_size)
         number = self._first + batch * self._stride + within
         sample = draw(self.seed, number, len(self.records), self.augment, self.random_scale, self.color_jitter)
         record = self.records[sample.index]
         labels = self._read_labels(record['annotation'])
+        self._check_size(record, labels.shape)
         windows = self._place(labels.shape, sample)
         annotation = crops.crop_labels(labels, windows, self.image_size, self._padding_label)
         windows = np.array(windows, 'int32').T
@@ -156,6 +162,15 @@ class TrainingStream:
     def _read_labels(self, path):
         labels = self.cache.labels(path)
         return self.cache.add_labels(path, read_labels(path, self.dataset)) if labels is None else labels
+
+    def _check_size(self, record, shape):
+        """Compares sizes at first sight of an image, and where it or the annotation was replaced. Raises InputError."""
+        version = file_version(record['image'])
+        now = hash((version, shape))
+        if version and self._checked.get(record['image']) != now:  # of one that is gone the image may be cached
+            with opened(record['image'], 'image') as image:
+                check_sizes(record, decoded_size(image), shape[::-1])
+            self._checked[record['image']] = now
 
     def _place(self, shape, sample):
         """Returns the Windows of the rows and the columns of an image of this shape (height, width)."""
