@@ -28,7 +28,7 @@ import read_PascalVocData
 import read_ShapesData
 from fcn import config as fcn_config
 from fcn.config import Config, RunConfig
-from fcn.data import annotation_check, annotations, class_weights, datasets, inspection, palettes, photos
+from fcn.data import annotation_check, annotations, class_weights, datasets, inspection, palettes, photos, splits
 from fcn.data.alike import composed
 from fcn.data.image_range import check_photos
 from fcn.data.problems import Problem
@@ -54,6 +54,8 @@ flags.DEFINE_enum('mode', 'train', ['train', 'test', 'visualize', 'export', 'che
 flags.DEFINE_enum('dataset', 'pascal_voc', sorted(READERS), 'Data set. pascal_voc takes any folder in VOC layout.')
 flags.DEFINE_string('data_dir', None, 'Folder of the data set. Default: one in Data_zoo/, downloaded to when absent.')
 flags.DEFINE_string('data_url', None, 'Download the data set from here, not from its own host.')
+flags.DEFINE_string('train_split', None, 'Training split of pascal_voc: train, or trainaug, of SegmentationClassAug or '
+                    "of SBD's benchmark_RELEASE beside VOC2012. Default: trainaug where SegmentationClassAug is there.")
 flags.DEFINE_string('class_names', None, 'Text file, a class name a line, line number = label from 0 (pascal_voc).')
 flags.DEFINE_list('ignore_label', None, 'Labels that neither loss nor scores count, beside 255; none: all classes '
                   'count. Default: the classes that --class_names calls void, unlabelled, ignore, 255 or -1.')
@@ -179,8 +181,8 @@ flags.register_validator('tile_size', lambda size: size == 0 or (size >= 1024 an
 flags.DEFINE_boolean('save_probabilities', False, 'Write the probabilities of all classes too, compressed.')
 flags.DEFINE_string('export_dir', 'results/saved_model', 'New folder that export writes a SavedModel to.')
 
-PATH_FLAGS = ('data_dir', 'data_url', 'class_names', 'logs_dir', 'train_dir', 'results_dir', 'checkpoint_path',
-              'image_dir', 'compare', 'export_dir')  # ~ is the home folder in these
+PATH_FLAGS = ('data_dir', 'data_url', 'train_split', 'class_names', 'logs_dir', 'train_dir', 'results_dir',
+              'checkpoint_path', 'image_dir', 'compare', 'export_dir')  # ~ is the home folder in these
 HELP_GROUPS = {  # first flag: title
     'mode': 'What to do, with what, where', 'skip_layers': 'The network; all modes take it from a run\'s logs_dir',
     'checkpoint_path': 'Starting weights', 'trainable_scopes': 'Training', 'log_every': 'Log',
@@ -499,7 +501,7 @@ def load_dataset(config: Config, run: RunConfig, mode: Mode,
         from fcn.reporting import outputs
         training, validation = [], photos.list_photos(data.image_dir, outputs.is_output(config.folders.results_dir))
     else:
-        training, validation = reader.read_dataset(data.data_dir or reader.DATA_DIR, data.data_url, on_problem)
+        training, validation = read_records(config, mode, on_problem)
     palette = reader.PALETTE
     if data.dataset == 'pascal_voc' and not has_voc_colours:
         palette = (palettes.with_colours(palette, palettes.from_texts(run.palette)) if run.palette else
@@ -513,6 +515,21 @@ def load_dataset(config: Config, run: RunConfig, mode: Mode,
     if mode.takes_photos and data.image_dir:
         check_photos(dataset)
     return datasets.ignoring(dataset, ignored)
+
+
+def read_records(config: Config, mode: Mode, on_problem: Optional[Callable[[Problem], None]]
+                 ) -> Tuple[List[Any], List[Any]]:
+    """Returns the records of the training split, in modes that need it of --train_split, and of the validation split.
+
+    Raises InputError.
+    """
+    reader, data = READERS[config.data.dataset], config.data
+    folder = data.data_dir or reader.DATA_DIR
+    training, validation = reader.read_dataset(folder, data.data_url, on_problem)
+    if data.train_split and (mode.trains or mode.run is check):
+        training = splits.read_named(reader, 'train_split', data.train_split, folder, training + validation, on_problem)
+        splits.check_annotated(training, data.train_split, 'trained on')
+    return training, validation
 
 
 def white_of_images(config: Config, run: RunConfig, mode: Mode) -> Optional[int]:

@@ -8,7 +8,8 @@ Images may have any extension of `fcn.data.image_files.EXTENSIONS`, annotations 
 
 DIR itself, or DIR/VOC2012, may also be the innermost folder. Where `trainaug.txt` and `SegmentationClassAug/` are
 present (the 10,582 images of Hariharan et al., Semantic contours from inverse detectors, 2011, less VOC's validation
-split) they are the training split. VOC's own splits are 1464 and 1449 images.
+split) they are the training split; `read_split` makes that of SBD's own files too. VOC's own splits are 1464 and 1449
+images.
 
 Source: Everingham et al., The PASCAL Visual Object Classes Challenge 2012, http://host.robots.ox.ac.uk/pascal/VOC/voc2012/
 """
@@ -16,7 +17,7 @@ import glob
 import os
 from typing import Callable, List, Optional, Tuple
 
-from fcn.data import splits
+from fcn.data import sbd, splits
 from fcn.data.datasets import Record, list_stems, must_download, note_without_image
 from fcn.data.image_files import ANNOTATION_EXTENSIONS, IMAGE_EXTENSIONS
 from fcn.data.palettes import voc_palette
@@ -65,20 +66,14 @@ def read_dataset(data_dir: str = DATA_DIR, data_url: Optional[str] = None,
 def read_folder(data_dir: str, on_problem: Optional[Callable[[Problem], None]] = None,
                 ) -> Tuple[List[Record], List[Record]]:
     """Does what `read_dataset` does for a folder that is there, and downloads nothing."""
-    root = find_root(data_dir)
-    if root is None:
-        raise InputError(f'--data_dir={data_dir} is not in PASCAL VOC layout: neither it nor VOCdevkit/VOC2012 in it '
-                         'holds JPEGImages/, SegmentationClass/ and ImageSets/Segmentation/train.txt and val.txt.')
-    lists = os.path.join(root, 'ImageSets', 'Segmentation')
-    augmented = os.path.join(root, 'SegmentationClassAug')
-    plain = os.path.join(root, 'SegmentationClass')
-    if os.path.isdir(augmented) and os.path.isfile(os.path.join(lists, 'trainaug.txt')):
-        training = read_split(root, 'trainaug', augmented, on_problem)
+    root = _root_of(data_dir)
+    if _has_augmented(root):
+        training = _read_list(root, 'trainaug', 'SegmentationClassAug', on_problem)
     else:
-        training = read_split(root, 'train', plain, on_problem)
-    validation = read_split(root, 'val', plain, on_problem)
+        training = _read_list(root, 'train', 'SegmentationClass', on_problem)
+    validation = _read_list(root, 'val', 'SegmentationClass', on_problem)
     if on_problem:
-        note_without_image(list_stems(plain, ANNOTATION_EXTENSIONS),
+        note_without_image(list_stems(os.path.join(root, 'SegmentationClass'), ANNOTATION_EXTENSIONS),
                            list_stems(os.path.join(root, 'JPEGImages'), IMAGE_EXTENSIONS))
     return training, validation
 
@@ -95,12 +90,69 @@ def find_root(data_dir: str) -> Optional[str]:
     return None
 
 
-def read_split(root: str, split: str, annotations: str,
-               on_problem: Optional[Callable[[Problem], None]] = None) -> List[Record]:
-    """Lists the records of one split file, annotations taken from the folder named. Raises InputError.
+def read_split(data_dir: str, split: str, on_problem: Optional[Callable[[Problem], None]] = None) -> List[Record]:
+    """Lists the records of a split, see `fcn.data.datasets.Reader`.
 
-    on_problem: see `read_dataset`.
+    split: 'train', 'val', 'trainaug', 'test' or any other name of a list in ImageSets/Segmentation; or the path of a
+      file. Those of 'test' and of a file may have no annotations. 'trainaug', where it is not in the folder, is made of
+      VOC's and SBD's annotations; SBD is found in `data_dir` or a folder above JPEGImages, see `fcn.data.sbd`.
     """
-    return splits.read_listed(os.path.join(root, 'ImageSets', 'Segmentation', split + '.txt'),
-                              os.path.join(root, 'JPEGImages'), annotations,
+    root = _root_of(data_dir)
+    if split == 'trainaug':
+        return _read_augmented(root, data_dir, on_problem)
+    path = _list_of(root, split)
+    if not os.path.isfile(path):
+        path = split
+    if not os.path.isfile(path):
+        lists = os.path.join(root, 'ImageSets', 'Segmentation')
+        known = [stem for stem, ending in map(os.path.splitext, sorted(os.listdir(lists))) if ending == '.txt']
+        raise InputError(f'There is no split {split}: it is none of those in {lists} ({", ".join(known)}), and no file '
+                         'of names.')
+    return splits.read_listed(path, os.path.join(root, 'JPEGImages'), os.path.join(root, 'SegmentationClass'),
+                              'training' if split.startswith('train') else 'validation', on_problem,
+                              all_annotated=split in ('train', 'val', 'trainval'))
+
+
+def _root_of(data_dir):
+    """Returns what `find_root` does. Raises InputError where that is None."""
+    root = find_root(data_dir)
+    if root is None:
+        raise InputError(f'--data_dir={data_dir} is not in PASCAL VOC layout: neither it nor VOCdevkit/VOC2012 in it '
+                         'holds JPEGImages/, SegmentationClass/ and ImageSets/Segmentation/train.txt and val.txt.')
+    return root
+
+
+def _list_of(root, split):
+    """Returns the path of a split's list."""
+    return os.path.join(root, 'ImageSets', 'Segmentation', split + '.txt')
+
+
+def _has_augmented(root):
+    """Returns whether the folder holds an augmented training split of its own."""
+    return os.path.isdir(os.path.join(root, 'SegmentationClassAug')) and os.path.isfile(_list_of(root, 'trainaug'))
+
+
+def _read_list(root, split, annotations, on_problem):
+    """Lists the records of one list of the folder, annotations taken from a folder in it."""
+    return splits.read_listed(_list_of(root, split), os.path.join(root, 'JPEGImages'), os.path.join(root, annotations),
                               'validation' if split == 'val' else 'training', on_problem)
+
+
+def _read_augmented(root, data_dir, on_problem):
+    """Lists the records of the augmented training split: that of the folder, or VOC's with SBD's less VOC's val."""
+    if _has_augmented(root):
+        return _read_list(root, 'trainaug', 'SegmentationClassAug', on_problem)
+    folders = [data_dir, root, os.path.dirname(os.path.abspath(root)),
+               os.path.dirname(os.path.dirname(os.path.abspath(root)))]
+    found = sbd.find(folders)
+    if found is None:
+        raise InputError(f'There is no augmented training split: {root} holds no SegmentationClassAug/ with '
+                         f'ImageSets/Segmentation/trainaug.txt, and no folder around it benchmark_RELEASE/ or '
+                         f'{sbd.ARCHIVE} of SBD. Fetch {sbd.URL} and put it into {data_dir}.')
+    training = _read_list(root, 'train', 'SegmentationClass', on_problem)
+    own = {one['filename'] for one in training}
+    own.update(one['filename'] for one in _read_list(root, 'val', 'SegmentationClass', on_problem))
+    more = [name for name in sbd.list_names(found) if name not in own]
+    target = os.path.join(root, 'SegmentationClassSBD')
+    return training + splits.read_listed(sbd.convert(found, more, target), os.path.join(root, 'JPEGImages'), target,
+                                         'training', on_problem)

@@ -20,15 +20,16 @@ from fcn.utils.files import write_atomic
 # What a run that goes on, or is tested, does with the flags in its config.json.
 IMMUTABLE_FLAGS = ('dataset', 'void_class', 'skip_layers', 'upsampling', 'use_batch_norm', 'scale_input')
 # Taken from there, unless the command line gives them.
-DEFAULT_FLAGS = ('data_dir', 'image_size', 'resize', 'allow_one_class', 'palette_is_labels', 'image_range')
+DEFAULT_FLAGS = ('data_dir', 'train_split', 'image_size', 'resize', 'allow_one_class', 'palette_is_labels',
+                 'image_range')
 # Their change makes a resumed run another than one never stopped, which is said.
 WARN_ON_CHANGE_FLAGS = ('seed', 'image_size', 'resize', 'skip_bad_images') + tuple(
     field.name for field in dataclasses.fields(AugmentationConfig))
 # Those that a run goes on with as they are now, which is said where they were others.
-TRAINING_FLAGS = ('data_dir', 'batch_size', 'precision', 'trainable_scopes', 'class_weights', 'auxiliary_loss',
-                  'weight_decay', 'batch_norm_decay', 'freeze_batch_norm', 'dropout_keep_prob', 'optimizer', 'momentum',
-                  'learning_rate', 'schedule', 'warm_up', 'new_layers_rate', 'clip_gradient_norm',
-                  'learning_rate_scaling')
+TRAINING_FLAGS = ('data_dir', 'train_split', 'batch_size', 'precision', 'trainable_scopes', 'class_weights',
+                  'auxiliary_loss', 'weight_decay', 'batch_norm_decay', 'freeze_batch_norm', 'dropout_keep_prob',
+                  'optimizer', 'momentum', 'learning_rate', 'schedule', 'warm_up', 'new_layers_rate',
+                  'clip_gradient_norm', 'learning_rate_scaling')
 
 Flags = Dict[str, Any]
 
@@ -66,6 +67,7 @@ class DataConfig:
     dataset: str
     data_dir: Optional[str]
     data_url: Optional[str]
+    train_split: Optional[str]
     class_names: Optional[str]
     ignore_label: Optional[Tuple[str, ...]]
     void_class: bool

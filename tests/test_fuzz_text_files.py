@@ -14,7 +14,7 @@ def test_class_names_and_split_files(tmp_path, work_folder):
         return 'names'
 
     def split(on_problem=None):
-        listed = read_PascalVocData.read_split(root, 'train', os.path.join(root, 'SegmentationClass'), on_problem)
+        listed = read_PascalVocData.read_split(root, 'train', on_problem)
         assert all(os.path.isfile(one['image']) and os.path.isfile(one['annotation']) for one in listed)
         return 'split'
 

@@ -7,9 +7,11 @@ import unicodedata
 
 import numpy as np
 import pytest
+import scipy.io
 from PIL import Image
 
 import read_PascalVocData as voc
+from conftest import run
 from fcn.data import inspection
 from fcn.data.annotations import open_annotation
 from fcn.utils.errors import InputError
@@ -280,3 +282,56 @@ def test_default_folder_is_downloaded_and_checked(tmp_path, monkeypatch):
         assert stems(voc.read_dataset()[0]) == TRAINING
     assert calls == [('http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar',
                       'Data_zoo/Pascal_Voc/', {'size': 1999639040, 'md5': '6cd6e144f989b92b3379bac3b3de84fd'})]
+
+
+# ---- splits by name
+
+def write_sbd(folder, names):
+    """Writes a benchmark_RELEASE whose masks are label 7 all over. names: {'train', 'val': names}."""
+    dataset = folder / 'benchmark_RELEASE' / 'dataset'
+    for split, of_split in names.items():
+        write(dataset / (split + '.txt'), ''.join(name + '\n' for name in of_split).encode())
+        for name in of_split:
+            os.makedirs(str(dataset / 'cls'), exist_ok=True)
+            scipy.io.savemat(str(dataset / 'cls' / (name + '.mat')), {'GTcls': {
+                'Segmentation': np.full((4, 6), 7, 'uint8')}})
+
+
+@pytest.mark.parametrize('above', [0, 1, 2])
+def test_augmented_split_of_vocs_and_sbds_annotations(root, above):
+    """SBD's train and val and VOC's train, less VOC's val; where VOC has an annotation, that counts."""
+    for name in ('2008_a', '2008_b'):
+        Image.fromarray(np.zeros((4, 6, 3), 'uint8')).save(str(root / 'JPEGImages' / (name + '.jpg')))
+    write_sbd([root, root.parent, root.parent.parent][above],
+              {'train': [TRAINING[0], VALIDATION[0], '2008_b'], 'val': ['2008_a', VALIDATION[1]]})
+    for _ in range(2):  # what was converted stays
+        records = voc.read_split(str(root.parent.parent), 'trainaug')
+        assert stems(records) == TRAINING + ['2008_a', '2008_b']
+        assert [np.unique(open_annotation(one['annotation'])).tolist() for one in records] == [[15]] * 3 + [[7]] * 2
+    assert stems(voc.read_dataset(str(root))[0]) == TRAINING, 'only where it is asked for'
+    os.remove(str(root / 'JPEGImages/2008_a.jpg'))
+    with raises('2008_a', 'no 2008_a.jpg'):
+        voc.read_split(str(root), 'trainaug')
+
+
+def test_augmented_split_of_the_folder_comes_first(root):
+    write_split(root, 'trainaug', ['2008_extra'], 'SegmentationClassAug')
+    write_sbd(root, {'train': ['2008_extra'], 'val': []})
+    assert voc.read_split(str(root), 'trainaug') == voc.read_dataset(str(root))[0]
+    assert stems(voc.read_split(str(root), 'train')) == TRAINING
+
+
+def test_no_augmented_split_says_what_to_fetch(root):
+    with raises('no augmented training split', root, 'benchmark.tgz', 'put it into', root):
+        voc.read_split(str(root), 'trainaug')
+    with raises('There is no split trianval', '(train, val)'):
+        voc.read_split(str(root), 'trianval')
+
+
+def test_flag_chooses_the_training_split(root, tmp_path):
+    Image.fromarray(np.zeros((4, 6, 3), 'uint8')).save(str(root / 'JPEGImages/2008_a.jpg'))
+    write_sbd(root.parent, {'train': ['2008_a'], 'val': []})
+    done = run('--mode=check', '--data_dir=%s' % root, '--train_split=trainaug', '--results_dir=%s' % tmp_path)
+    assert 'training: 4 images' in done.stdout, done.stderr
+    done = run('--mode=check', '--data_dir=%s' % root, '--train_split=x', '--results_dir=%s' % tmp_path)
+    assert done.returncode == 2 and 'There is no split x' in done.stderr

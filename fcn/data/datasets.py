@@ -115,6 +115,22 @@ class Reader:
         raise NotImplementedError
 
 
+    @staticmethod
+    def read_split(data_dir: str, split: str, on_problem: Optional[Callable[[Any], None]] = None) -> List[Record]:
+        """Lists the records of one split, in modules that know more than those two; others lack this function.
+
+        Args:
+          data_dir: folder of the data set, which is there.
+          split: 'train' and 'val', which every such module knows as `read_dataset` does, or another name, such as
+            'test'; or the path of a file of images' names. Records of the latter two may have no annotation.
+          on_problem: as in `read_dataset`.
+
+        Raises:
+          InputError: there is no such split, or as `read_dataset`.
+        """
+        raise NotImplementedError
+
+
 def check_reader(module: Any) -> None:
     """Checks that a reader module has the interface of `Reader`. Raises TypeError that says what it lacks."""
     required = [name for name in Reader.__annotations__ if not hasattr(Reader, name)]
@@ -122,6 +138,9 @@ def check_reader(module: Any) -> None:
     parameters = inspect.signature(module.read_dataset).parameters if hasattr(module, 'read_dataset') else {}
     if list(parameters) != list(inspect.signature(Reader.read_dataset).parameters):
         faults.append('no read_dataset(data_dir, data_url, on_problem)')
+    if hasattr(module, 'read_split') and list(inspect.signature(module.read_split).parameters) != list(
+            inspect.signature(Reader.read_split).parameters):
+        faults.append('no read_split(data_dir, split, on_problem)')
     if not faults:
         names, ignore_label = module.CLASS_NAMES, module.IGNORE_LABEL
         if len(names) != module.NUM_OF_CLASSES or not 2 <= len(names) <= 255 or len(set(names)) != len(names):

@@ -1,6 +1,6 @@
-"""Lists the records of a split file: names of images in one folder, with annotations of the same names in another."""
+"""Lists the records of a split: of one that a reader knows by name, or of a file that lists images' names."""
 import os
-from typing import Callable, List, Optional
+from typing import Any, Callable, List, Optional
 
 from fcn.data import split_files
 from fcn.data.alike import Names
@@ -12,8 +12,52 @@ from fcn.utils.errors import InputError, printable
 OnProblem = Optional[Callable[[Problem], None]]
 
 
+def read_named(reader: Any, flag: str, split: str, data_dir: str, known: List[Record],
+               on_problem: OnProblem = None) -> List[Record]:
+    """Lists the records of the split that a flag names.
+
+    Args:
+      reader: module with the interface of `fcn.data.datasets.Reader`.
+      flag: name of the flag, for messages.
+      split: as `Reader.read_split` takes it; of readers without that function the path of a file of names.
+      data_dir: folder of the data set.
+      known: all records that the file may name.
+      on_problem: see `Reader`.
+
+    Raises:
+      InputError: there is no such split.
+    """
+    if hasattr(reader, 'read_split'):
+        return reader.read_split(data_dir, split, on_problem)
+    if os.path.isfile(split):
+        return choose_listed(split, known, on_problem)
+    raise InputError(f'--{flag}={split} is no split of this data set, and no file that lists names of images.')
+
+
+def choose_listed(path: str, records: List[Record], on_problem: OnProblem = None) -> List[Record]:
+    """Returns those of the records that a split file names, in its order. Raises InputError as `read_listed`."""
+    lines, by_name = _read_lines(path, 'validation', on_problem), {record['filename']: record for record in records}
+    chosen = {}
+    for line in _find_images(path, lines, {name: name for name in by_name}, 'validation', on_problem):
+        if line.key is None:
+            report_problem(on_problem, 'missing file', 'validation', path,
+                           f'The split file {path} names {line.text} in line {line.number}, which is no image of the '
+                           f'data set; its images have names such as {min(by_name, default="none")}.')
+        else:
+            chosen[line.key] = by_name[line.key]
+    return list(chosen.values())
+
+
+def check_annotated(records: List[Record], split: str, use: str) -> None:
+    """Raises InputError where a record has no annotation. split: its name; use: for what it is needed, in words."""
+    without = [one['image'] for one in records if one['annotation'] is None]
+    if without:
+        raise InputError(f'{len(without)} of {len(records)} images of the split {split} have no annotation, such as '
+                         f'{without[0]}, so that it cannot be {use}; --mode=visualize shows it.')
+
+
 def read_listed(path: str, folder: str, annotations: str, part: str, on_problem: OnProblem = None,
-                extension: str = '.jpg') -> List[Record]:
+                extension: str = '.jpg', all_annotated: bool = True) -> List[Record]:
     """Lists the records of one split file. Raises InputError where `on_problem` is None.
 
     Args:
@@ -22,10 +66,12 @@ def read_listed(path: str, folder: str, annotations: str, part: str, on_problem:
       part: 'training' or 'validation', for problems.
       on_problem: see `fcn.data.datasets.Reader`.
       extension: of images that are named as missing.
+      all_annotated: whether each must have an annotation; else that of the record is None where it has none.
     """
     lines = _read_lines(path, part, on_problem)
     images = list_stems(folder, IMAGE_EXTENSIONS)
-    labels = list_stems(annotations, ANNOTATION_EXTENSIONS)
+    has_labels = all_annotated or os.path.isdir(annotations)
+    labels = list_stems(annotations, ANNOTATION_EXTENSIONS) if has_labels else {}
     found = _find_images(path, lines, {stem: stem for stem in list(labels) + list(images)}, part, on_problem)
     records, seen, of_images, of_labels = [], {}, Names(images), Names(labels)
     unread, unread_labels = UnreadFiles(folder), UnreadFiles(annotations)
@@ -41,13 +87,13 @@ def read_listed(path: str, folder: str, annotations: str, part: str, on_problem:
             report_problem(on_problem, 'missing file', part, image,
                            f'The split file {path} names {line.text} in line {line.number}, but there is no '
                            f'{name}{extension} in {folder}.{unread.advice(name, "JPEG or PNG")}')
-        elif label is None:
+        elif label is None and all_annotated:
             report_problem(on_problem, 'missing file', part, annotation,
                            f'The image {images[stem]} in line {line.number} of the split file {path} has no '
                            f'annotation: there is no {name}.png in {annotations}.'
                            + unread_labels.advice(name, 'a PNG whose pixel values are the labels'))
         else:
-            records.append(record(images[stem], labels[label]))
+            records.append(record(images[stem], labels.get(label)))
         seen.setdefault(name, line.number)
     return records
 

@@ -38,12 +38,14 @@ class _Member(NamedTuple):
     is_folder: bool
 
 
-def extract(archive: str, folder: str, progress: bool = True, max_bytes: int = MAX_BYTES) -> str:
+def extract(archive: str, folder: str, progress: bool = True, max_bytes: int = MAX_BYTES,
+            take: Optional[Take] = None) -> str:
     """Unpacks a tar, tar.gz or zip into `folder`, once, replacing files of the same names; returns `folder`.
 
     Every member is checked before anything is written. All is unpacked to a staging folder and moved into place when
     whole; the marker `.ARCHIVENAME.unpacked` then lists the top-level entries, and while these stay, later calls do
-    nothing. Files get the permissions of any new file, whatever the archive says.
+    nothing. Files get the permissions of any new file, whatever the archive says. `take` chooses and renames members;
+    None: all as they are.
 
     Raises:
       InputError: a member would leave `folder` or is no plain file or folder; a file is where a folder is to be, or a
@@ -52,7 +54,7 @@ def extract(archive: str, folder: str, progress: bool = True, max_bytes: int = M
     """
     with still_packed(archive, folder, progress) as marker:
         if marker:
-            unpack(archive, folder, marker, progress, max_bytes)
+            unpack(archive, folder, marker, progress, max_bytes, take)
     return folder
 
 
@@ -77,10 +79,7 @@ def still_packed(archive: str, folder: str, progress: bool) -> Iterator[Optional
 
 def unpack(archive: str, folder: str, marker: str, progress: bool, max_bytes: int = MAX_BYTES,
            take: Optional[Take] = None) -> None:
-    """Unpacks as `extract` does, once that is known to be needed and the lock is held; writes the `marker`.
-
-    take: chooses and renames members; None: all as they are.
-    """
+    """Unpacks as `extract` does, once that is known to be needed and the lock is held; writes the `marker`."""
     staging = marker[:-len('ed')] + 'ing'  # inside `folder`, so on its disk; only a killed run leaves it behind
     shutil.rmtree(staging, ignore_errors=True)
     with contextlib.ExitStack() as stack:

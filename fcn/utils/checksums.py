@@ -17,9 +17,9 @@ def read_sums(path: str) -> Dict[str, str]:
     return {name: digest for digest, name in pairs}
 
 
-def sha256_of(path: str) -> str:
-    """Returns the SHA-256 of a file in hexadecimal. Raises OSError."""
-    digest = hashlib.sha256()
+def digest_of(path: str, kind: str = 'sha256') -> str:
+    """Returns a digest of a file in hexadecimal. Raises OSError. kind: as hashlib calls it."""
+    digest = hashlib.new(kind)
     with open(path, 'rb') as file:
         for data in iter(lambda: file.read(CHUNK), b''):
             digest.update(data)
@@ -40,7 +40,7 @@ def check_folder(folder: str, name: str, sums: Dict[str, str]) -> None:
     found = _list_files(folder, name)
     faults = [(what, paths) for what, paths in (
         ('missing', sorted(set(sums) - set(found))), ('not part of it', sorted(set(found) - set(sums))),
-        ('damaged (another SHA-256)', [path for path in found if path in sums and sums[path] != sha256_of(
+        ('damaged (another SHA-256)', [path for path in found if path in sums and sums[path] != digest_of(
             os.path.join(folder, path))])) if paths]
     if faults:
         raise InputError(

@@ -80,7 +80,7 @@ def fetch_and_extract(url: str, folder: str, size: Optional[int] = None, md5: Op
 
     Does nothing when that archive was unpacked there before. An archive put into `folder` by hand, under the name it
     has in `url`, is taken instead of a download, and deleted likewise. `take` chooses and renames members, see
-    `fcn.utils.archives.unpack`. Raises `InputError` as `fetch` and `extract`.
+    `fcn.utils.archives.extract`. Raises `InputError` as `fetch` and `extract`.
     """
     try:
         name = os.path.basename(urllib.parse.unquote(urllib.parse.urlsplit(_as_url(url)).path))

@@ -34,7 +34,8 @@ def test_a_list_is_read_as_sha256sum_writes_it(tmp_path):
 def test_just_the_files_of_the_list_pass(folder):
     (folder / 'beside').write_bytes(b'not in the folder')
     for name, data in FILES.items():
-        assert checksums.sha256_of(str(folder / name)) == hashlib.sha256(data).hexdigest()
+        assert checksums.digest_of(str(folder / name)) == hashlib.sha256(data).hexdigest()
+        assert checksums.digest_of(str(folder / name), 'md5') == hashlib.md5(data).hexdigest()
     assert checksums.check_folder(str(folder), 'SET', sums()) is None
 
 
