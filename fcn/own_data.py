@@ -51,6 +51,7 @@ def parser() -> command_line.Parser:
         'tried.')
     add('--image_suffix', metavar='TEXT', default='', help='What ends the images\' names and not the masks\'.')
     add('--validation', type=share, default=0.2, help='Share of the validation split (default 0.2), by chance.')
+    add('--test', type=share, help='Share of a third split, test.txt, for `inception_FCN.py --mode=test --split=test`.')
     add('--seed', type=int, default=0, help='Of that chance.')
     add_path('--split_train', metavar='FILE', help='With --split_val: file of the training images\' names, one a line.')
     add_path('--split_val', metavar='FILE', help='The same of the validation images.')
@@ -71,6 +72,8 @@ def main(argv: Optional[List[str]] = None) -> int:
         parser().error('--split_train and --split_val go together')
     if config.split_train and config.split_by_chance:
         parser().error('--split_by_chance does not go with --split_train')
+    if config.test and (config.split_train or config.validation + config.test >= 1):
+        parser().error('--test goes with --validation, which leaves images for training, and not with --split_train')
     return command_line.run('fcn.own_data', lambda: convert(config), debug)
 
 

@@ -104,6 +104,26 @@ def test_training_log(two_steps):
         assert json.load(file)['class_names'] == read_ShapesData.CLASS_NAMES
 
 
+def test_splits_are_tested_by_name_or_file(two_steps, tmp_path):
+    logs_dir, results, listed = two_steps[0], str(tmp_path), tmp_path / 'mine.txt'
+    listed.write_text('shapes_val_0001\nshapes_train_0003\n')
+    for split, count in (('train', 6), (str(listed), 2)):
+        output = run_well('--mode=test', '--logs_dir=' + logs_dir, '--results_dir=' + results, '--split=' + split)
+        assert 'on %d images of shapes (%s)' % (count, split) in output
+        with open(os.path.join(results, 'metrics.json')) as file:
+            result = json.load(file)
+        assert (result['split'], result['images'], result['origin']['how']['split']) == (split, count, split)
+        with open(os.path.join(results, 'index.html'), encoding='utf-8') as file:
+            assert '%d images of the split %s tested' % (count, split) in file.read()
+        with open(os.path.join(results, 'model-card.md'), encoding='utf-8') as file:
+            card = file.read()
+        assert ': %d images, of which %d were scored' % (count, count) in card and 'Validation:' not in card
+    for flags, words in ((['--mode=test', '--split=test'], '--split=test is no split of this data set'),
+                         (['--mode=train', '--split=train'], '--split=train goes with --mode=test')):
+        done = run('--logs_dir=' + logs_dir, '--results_dir=' + results, *flags)
+        assert done.returncode == EXIT_INPUT and words in done.stderr, done.stderr
+
+
 def test_test_and_visualize_agree(two_steps, shapes, tmp_path):
     """The scores of --mode=test are those of the label maps that --mode=visualize writes."""
     logs_dir, results = two_steps[0], str(tmp_path)
@@ -127,7 +147,8 @@ def test_test_and_visualize_agree(two_steps, shapes, tmp_path):
         assert Image.open(os.path.join(results, 'overlays', record['filename'] + '.png')).size == predicted.size
     origin = result.pop('origin')
     near_edges = boundary.compute(bands, read_ShapesData.CLASS_NAMES, 255)
-    assert dict(metrics.compute(confusion, read_ShapesData.CLASS_NAMES, 3, 255), boundary=near_edges) == result
+    assert dict(metrics.compute(confusion, read_ShapesData.CLASS_NAMES, 3, 255), boundary=near_edges,
+                split='val') == result
     with open(os.path.join(results, 'manifest.json')) as file:
         listed = json.load(file)
     assert listed['metrics.json'] == listed['images.csv'] == origin and origin['run'] == logs_dir

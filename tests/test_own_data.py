@@ -1069,3 +1069,32 @@ def test_disk_that_becomes_full(folder):
         assert status == EXIT_INPUT and os.listdir(disk) == []
         words = 'Cannot write %s/.*/SegmentationClass/p.*: No space left on device. The disk is full: ' % disk
         assert re.search(words, said), said
+
+
+# ---- a third split
+
+def test_a_test_split_takes_nothing_from_validation(folder):
+    for number in range(30):
+        folder.add('p%d' % number, number)
+    status, said = folder.run('--test=0.3')
+    assert status == 0 and '--mode=test --split=test' in said, said
+    of_split = {split: listed(folder, split) for split in ('train', 'val', 'test')}
+    assert sorted(sum(of_split.values(), [])) == sorted('p%d' % number for number in range(30))
+    assert all(of_split.values()) and 'test: %d images' % len(of_split['test']) in said
+    records = read_PascalVocData.read_split(folder.out, 'test')
+    assert [one['filename'] for one in records] == of_split['test'] and all(one['annotation'] for one in records)
+    folder.out += '_2'
+    assert folder.run()[0] == 0
+    assert listed(folder, 'val') == of_split['val'] and not os.path.exists(
+        os.path.join(folder.out, 'ImageSets', 'Segmentation', 'test.txt'))
+
+
+def test_a_test_split_that_cannot_be(folder):
+    for number in range(4):
+        folder.add('%s/p%d' % (('train', 'val')[number % 2], number), number)
+    assert '--test=0.5 goes with splits by chance' in folder.refused('--test=0.5')
+    assert 'too few images' in folder.refused('--test=0.0001', '--split_by_chance')
+    for flags in (['--test=0.9'], ['--test=0.1', '--split_train=a', '--split_val=b']):
+        with pytest.raises(SystemExit):
+            folder.run(*flags)
+        assert '--test goes with --validation' in folder.capsys.readouterr().err

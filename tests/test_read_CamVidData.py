@@ -230,3 +230,24 @@ def test_flags_of_make_camvid(copy, tmp_path):
         checked = json.load(file)
     assert [(one['name'], one['training_pixels']) for one in checked['classes']] == [
         (name, 24) for name in camvid.CLASS_NAMES]
+
+
+def test_splits_by_name(copy, tmp_path):
+    for split, names in NAMES.items():
+        records = camvid.read_split(str(copy), split)
+        assert stems(records) == names and all(one['annotation'] for one in records)
+    (tmp_path / 'mine.txt').write_text('0001TP_008550\n0016E5_07961\n')
+    assert stems(camvid.read_split(str(copy), str(tmp_path / 'mine.txt'))) == ['0001TP_008550', '0016E5_07961']
+    with raises('no split trainval', 'train, val, test'):
+        camvid.read_split(str(copy), 'trainval')
+
+
+@pytest.mark.parametrize('split, training, checked', [('test', 3, 1), ('train', 0, 3)])
+def test_check_of_a_split(copy, tmp_path, split, training, checked):
+    out = run_well('--mode=check', '--dataset=camvid', '--data_dir=%s' % copy, '--split=' + split,
+                   '--results_dir=%s' % tmp_path)
+    assert 'training: %d images\n%s: %d images\n' % (training, split, checked) in out and 'never in' not in out
+    with open(str(tmp_path / 'check.json')) as file:
+        found = json.load(file)
+    assert found['split'] == split and found['validation']['images'] == checked
+    assert found['classes'][0]['validation_pixels'] == 8 * checked

@@ -9,12 +9,12 @@ import pytest
 from PIL import Image
 
 import read_CityscapesData as cityscapes
-from conftest import run_well
+from conftest import run, run_well
 from fcn.data import datasets
 from fcn.data.annotations import read_labels
 from fcn.data.image_files import BadFile
 from fcn.utils.errors import InputError
-from small_runs import STEP_ONE, training
+from small_runs import STEP_ONE, refused, training
 
 NAMES = {'train': [('aachen', 'aachen_000000_000019'), ('aachen', 'aachen_000001_000019'),
                    ('zurich', 'zurich_000000_000019')],
@@ -81,6 +81,14 @@ def test_images_and_annotations_of_all_cities(root):
         assert [one['annotation'] for one in records] == [
             str(root / 'gtFine' / split / city / (name + '_gtFine_labelIds.png')) for city, name in NAMES[split]]
     assert validation[0]['filename'] == 'frankfurt_000000_000294_leftImg8bit'
+
+
+def test_the_test_split_has_no_annotations(root):
+    records = cityscapes.read_split(str(root), 'test')
+    assert [one['filename'][:20] for one in records] == ['berlin_000000_000019'] and records[0]['annotation'] is None
+    training, validation = cityscapes.read_dataset(str(root))
+    assert cityscapes.read_split(str(root), 'train') == training
+    assert cityscapes.read_split(str(root), 'val') == validation
 
 
 def test_ids_become_labels(root):
@@ -156,7 +164,9 @@ def test_trained_tested_and_shown(root, tmp_path):
                                           for one in data_set(root).validation]), minlength=256)
     assert [one['pixels'] for one in scores['classes']] == counted[:19].tolist() and counted[255] > 0
     run_well('--mode=visualize', '--logs_dir=' + logs_dir, '--results_dir=' + results, '--num_images=1', '--nocrf',
-             '--image_dir=%s' % (root / 'leftImg8bit/test'))
-    path = os.path.join(results, 'labels', 'berlin', 'berlin_000000_000019_leftImg8bit.png')
+             '--split=test')
+    refused(run('--mode=test', '--logs_dir=' + logs_dir, '--results_dir=' + results, '--split=test'),
+            '1 of 1 images of the split test have no annotation', 'berlin_000000_000019')
+    path = os.path.join(results, 'labels', 'berlin_000000_000019_leftImg8bit.png')
     labels = np.asarray(Image.open(path))
     assert labels.shape == (SIDE, SIDE) and labels.max() < 19

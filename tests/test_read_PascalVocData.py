@@ -335,3 +335,23 @@ def test_flag_chooses_the_training_split(root, tmp_path):
     assert 'training: 4 images' in done.stdout, done.stderr
     done = run('--mode=check', '--data_dir=%s' % root, '--train_split=x', '--results_dir=%s' % tmp_path)
     assert done.returncode == 2 and 'There is no split x' in done.stderr
+
+
+def test_test_split_with_and_without_annotations(root):
+    write_split(root, 'test', ['2008_t', '2008_u'])
+    assert [one['annotation'] for one in voc.read_split(str(root), 'test')] == [
+        str(root / 'SegmentationClass' / (name + '.png')) for name in ('2008_t', '2008_u')]
+    os.remove(str(root / 'SegmentationClass/2008_u.png'))
+    records = voc.read_split(str(root), 'test')
+    assert stems(records) == ['2008_t', '2008_u'] and records[1]['annotation'] is None
+    os.remove(str(root / 'JPEGImages/2008_u.jpg'))
+    with raises('2008_u', 'no 2008_u.jpg'):
+        voc.read_split(str(root), 'test')
+
+
+def test_file_of_names_takes_any_image(root, tmp_path):
+    write_split(root, 'spare', ['2008_s'])
+    os.remove(str(root / 'ImageSets/Segmentation/spare.txt'))
+    write(tmp_path / 'mine.txt', b'2008_s\n2007_000032\n')
+    records = voc.read_split(str(root), str(tmp_path / 'mine.txt'))
+    assert stems(records) == ['2008_s', '2007_000032'] and all(one['annotation'] for one in records)

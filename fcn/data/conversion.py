@@ -48,7 +48,7 @@ class ConversionConfig:
       unknown: 'error' or 'void', what becomes of colours that are not in the table.
       palette_is_labels: take the indices of palette masks as labels though their palettes differ.
       mask_suffix: what ends the masks' names, None: common suffixes are tried. image_suffix: what ends the images'.
-      validation: share of the validation split, which `seed` draws.
+      validation, test: shares of the validation and of the test split, which `seed` draws; test None: there is none.
       split_train, split_val: paths of files that list the splits, or both None.
       image_range: white of 16-bit images, see `fcn.data.sixteen_bits`; None: 65535, and images below 4096 are refused.
       split_by_chance: mix the images of folders that are splits, see `fcn.data.image_pairs.find_split_folders`.
@@ -70,6 +70,7 @@ class ConversionConfig:
     palette_is_labels: bool = False
     split_by_chance: bool = False
     image_range: Optional[int] = None
+    test: Optional[float] = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +119,7 @@ def convert(config: ConversionConfig) -> None:
             raise ask_for_table(pairs, config, 'The masks are colour pictures. Their colours') from None
         finally:
             shutil.rmtree(root, ignore_errors=True)
-    print('\n'.join(summary_lines(pairs, splits, outcomes, names) + next_lines(config.out)))
+    print('\n'.join(summary_lines(pairs, splits, outcomes, names) + next_lines(config.out, 'test' in splits)))
 
 
 def check_new(out: str, config: ConversionConfig) -> None:
@@ -176,6 +177,9 @@ def choose_pairs(config: ConversionConfig) -> Tuple[List[Pair], Splits]:
             print(printable(f'left out: {len(unlisted)} images that neither split file names, such as {unlisted[0]}'))
         return listed, splits
     folders = None if config.split_by_chance else image_pairs.find_split_folders(pairs)
+    if folders and config.test:
+        raise InputError(f'--test={config.test:g} goes with splits by chance, but the folders of {config.images} are '
+                         'the splits. Add --split_by_chance, or leave --test out.')
     if folders:
         pairs, without_mask, splits = take_split_folders(pairs, without_mask, folders)
     if without_mask and not config.skip_bad_images:
@@ -185,7 +189,8 @@ def choose_pairs(config: ConversionConfig) -> Tuple[List[Pair], Splits]:
     of_suffix = f', which end in {suffix}' if suffix else ''
     left_out = f'; {len(without_mask)} without are left out' if without_mask else ''
     print(f'{len(pairs)} images with masks{of_suffix}{left_out}')
-    return pairs, splits if folders else image_pairs.split_by_chance(pairs, config.validation, config.seed)
+    return pairs, splits if folders else image_pairs.split_by_chance(
+        pairs, config.validation, config.seed, config.test or 0)
 
 
 def take_split_folders(pairs: List[Pair], without_mask: List[str], folders: Dict[str, str]
@@ -384,11 +389,11 @@ def ask_for_table(pairs: List[Pair], config: ConversionConfig, why: str, further
 
 def write_lists(root: str, pairs: List[Pair], splits: Splits, outcomes: Dict[str, Outcome], names: List[str]
                 ) -> None:
-    """Writes train.txt, val.txt and labels.txt. Raises InputError when nothing is left of a split."""
+    """Writes a list of each split, and labels.txt. Raises InputError when nothing is left of a split."""
     def write(path, lines):
         store(os.path.join(root, path), ('\n'.join(lines) + '\n').encode('utf-8'))
 
-    for split in SPLITS:
+    for split in splits:
         lines = [pair.name for pair in pairs if pair.key in splits[split] and pair.key in outcomes]
         if not lines:
             raise InputError(f'No image of the split {split} can be used.')
@@ -406,6 +411,8 @@ def summary_lines(pairs: List[Pair], splits: Splits, outcomes: Dict[str, Outcome
         split_counts.append(inspection.Counts(len(of_split), sum(of_split), sum(1 * (row > 0) for row in of_split)))
     report = inspection.InspectionReport(*split_counts, problems=[], bad=set())
     lines = inspection.report_lines(report, make_dataset(names))[:-1]  # --mode=check gives the verdict
+    if 'test' in splits:
+        lines.append(f'test: {sum(key in outcomes for key in splits["test"])} images, of which the table tells nothing')
     pixels = split_counts[0].pixels + split_counts[1].pixels
     lines.append(f'void: {100.0 * pixels[VOID] / pixels.sum():.2f}% of all pixels')
     unknown = sum((collections.Counter(outcome.unknown) for outcome in outcomes.values()), collections.Counter())
@@ -423,11 +430,12 @@ def summary_lines(pairs: List[Pair], splits: Splits, outcomes: Dict[str, Outcome
     return lines
 
 
-def next_lines(out: str) -> List[str]:
+def next_lines(out: str, has_test: bool = False) -> List[str]:
     """Returns the commands that come next."""
     data = f'--data_dir={shlex.quote(out)} --class_names={shlex.quote(os.path.join(out, "labels.txt"))}'
     logs = '--logs_dir=' + shlex.quote('logs/' + os.path.basename(os.path.abspath(out)))
     flags = [f'check {data}', f'train {data} {logs}', f'test {data} {logs}']
+    flags += [f'test --split=test {data} {logs}'] * has_test
     return ['', f'wrote {printable(out)}. Next:'] + ['    python inception_FCN.py --mode=' + line for line in flags]
 
 

@@ -30,7 +30,8 @@ class Dataset:
 
     Attributes:
       name: of the reader.
-      training, validation: lists of records.
+      training, validation: lists of records; where another split than val was asked for, `validation` holds that.
+      split: name of that split, or the path of the file that lists it.
       class_names: list, index = label.
       ignore_label: label that neither loss nor scores count, or None.
       void_label: the label that files hold as 255 and that becomes the last class (the original's 'ambiguous'), or
@@ -63,6 +64,7 @@ class Dataset:
     has_own_palette: bool = False
     image_range: Optional[int] = FULL_RANGE
     image_range_given: bool = False
+    split: str = 'val'
 
     @property
     def values_are_labels(self) -> bool:

@@ -144,10 +144,11 @@ def _split_of(folder):
     return SPLIT_FOLDERS.get(re.sub(r'[\W_]*(19|20)\d\d$', '', folder.lower()), '')
 
 
-def split_by_chance(pairs: List[Pair], share: float, seed: int) -> Dict[str, Set[str]]:
+def split_by_chance(pairs: List[Pair], share: float, seed: int, test: float = 0) -> Dict[str, Set[str]]:
     """Returns {'train': set of keys, 'val': set of keys}. A key's place depends on the seed and itself alone.
 
-    Raises InputError when there is but one pair.
+    share, test: of the validation and of the test split, which is there as 'test' where that is not 0; the validation
+    split does not depend on it. Raises InputError when there are fewer pairs than splits.
     """
     def position(key):
         digest = hashlib.blake2b(b'%d/' % seed + os.fsencode(key), digest_size=8).digest()
@@ -160,7 +161,14 @@ def split_by_chance(pairs: List[Pair], share: float, seed: int) -> Dict[str, Set
     if count in (0, len(keys)):
         count = min(max(count, 1), len(keys) - 1)
         print('note: with so few images, chance left a split empty; one image was moved to it')
-    return {'train': set(keys[count:]), 'val': set(keys[:count])}
+    splits = {'train': set(keys[count:]), 'val': set(keys[:count])}
+    if test:
+        splits['test'] = {key for key in splits['train'] if position(key) < share + test}
+        splits['train'] -= splits['test']
+        if not splits['test'] or not splits['train']:
+            raise InputError(f'There are too few images with masks, {len(keys)}: chance left nothing to the split '
+                             f'{"train" if splits["test"] else "test"}. Take another --test or --seed.')
+    return splits
 
 
 def find_split_folders(pairs: List[Pair]) -> Optional[Dict[str, str]]:

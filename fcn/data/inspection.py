@@ -165,15 +165,16 @@ def print_messages(label: str, messages: Iterable[Any]) -> None:
 
 def report_lines(report: InspectionReport, dataset: Dataset, most: int = 10) -> List[str]:
     """Returns the report as lines of text: sizes, a table of the classes, the first `most` problems of each kind."""
-    lines = [f'{split}: {getattr(report, split).images} images' for split in SPLITS]
+    names = {'training': 'training', 'validation': printable(_split_name(dataset))}
+    lines = [f'{names[split]}: {getattr(report, split).images} images' for split in SPLITS]
     classes = _class_counts(report, dataset)
     if any(row[split + '_pixels'] for row in classes for split in SPLITS):
-        lines += [''] + _table_lines(classes)
+        lines += [''] + _table_lines(classes, names['validation'])
     for kind in KINDS:
         of_kind = [problem for problem in report.problems if problem.kind == kind]
         if of_kind:
             lines += ['', f'{kind}: {len(of_kind)}']
-            lines += [f'  {problem.split}: {printable(problem.message)}' for problem in of_kind[:most]]
+            lines += [f'  {names[problem.split]}: {printable(problem.message)}' for problem in of_kind[:most]]
         if len(of_kind) > most:
             lines.append(f'  ... and {len(of_kind) - most} more')
     lines += [''] * bool(report.notes) + [printable(note) for note in report.notes]
@@ -184,6 +185,7 @@ def report_lines(report: InspectionReport, dataset: Dataset, most: int = 10) -> 
 def write(report: InspectionReport, dataset: Dataset, folder: str) -> str:
     """Writes everything to `folder`/check.json, whole or not at all. Returns its path. Raises InputError."""
     result = {split: {'images': getattr(report, split).images} for split in SPLITS}
+    result['split'] = dataset.split
     result['classes'] = _class_counts(report, dataset)
     result['problems'] = [dict(problem._asdict()) for problem in report.problems]
     path = os.path.join(make_folder(folder), 'check.json')
@@ -326,8 +328,9 @@ def _empty_splits(dataset, problems):
     if any(record['annotation'] is None for record in dataset.validation):
         return []
     reported = {problem.split for problem in problems if problem.kind == 'empty split'}
+    needed = SPLITS[1:] if dataset.split == 'train' else SPLITS
     return [Problem('empty split', split, None, f'The {split} split holds no image that could be examined.')
-            for split in SPLITS if not getattr(dataset, split) and split not in reported]
+            for split in needed if not getattr(dataset, split) and split not in reported]
 
 
 def _class_counts(report, dataset):
@@ -345,16 +348,22 @@ def _class_counts(report, dataset):
     return rows
 
 
-def _table_lines(classes):
+def _split_name(dataset):
+    """Returns what to call the records in `validation`."""
+    return 'validation' if dataset.split == 'val' else dataset.split
+
+
+def _table_lines(classes, split_name):
     """Returns the table of the classes: shares of the labelled pixels, and numbers of images that show the class."""
     names = [printable(row['name']) for row in classes]
     width = max(map(len, names + ['class']))
     totals = {split: sum(row[split + '_pixels'] for row in classes) or 1 for split in SPLITS}
-    lines = [f'{"class":{width}}  {"training":>8}  {"images":>6}  {"validation":>10}  {"images":>6}']
+    heading = os.path.basename(split_name)[:10]
+    lines = [f'{"class":{width}}  {"training":>8}  {"images":>6}  {heading:>10}  {"images":>6}']
     for name, row in zip(names, classes):
         remark = ''
-        if not row['training_images']:
-            remark = '  in validation, never in training' if row['validation_images'] else '  in neither split'
+        if not row['training_images'] and split_name != 'train':
+            remark = f'  in {split_name}, never in training' if row['validation_images'] else '  in neither split'
         shares = [100 * row[split + '_pixels'] / totals[split] for split in SPLITS]
         lines.append(f'{name:{width}}  {shares[0]:7.2f}%  {row["training_images"]:6}  {shares[1]:9.2f}%  '
                      f'{row["validation_images"]:6}{remark}')

@@ -1,6 +1,6 @@
 """Lists the records of a split: of one that a reader knows by name, or of a file that lists images' names."""
 import os
-from typing import Any, Callable, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 from fcn.data import split_files
 from fcn.data.alike import Names
@@ -31,7 +31,17 @@ def read_named(reader: Any, flag: str, split: str, data_dir: str, known: List[Re
         return reader.read_split(data_dir, split, on_problem)
     if os.path.isfile(split):
         return choose_listed(split, known, on_problem)
-    raise InputError(f'--{flag}={split} is no split of this data set, and no file that lists names of images.')
+    raise InputError(f'--{flag}={split} is no split of this data set, which knows train and val, and no file of names.')
+
+
+def choose_split(split: str, by_name: Dict[str, Callable[[], List[Record]]], on_problem: OnProblem = None
+                 ) -> List[Record]:
+    """Does what `Reader.read_split` does. by_name: function that reads a split, of each name. Raises InputError."""
+    if split in by_name:
+        return by_name[split]()
+    if os.path.isfile(split):
+        return choose_listed(split, [one for read in by_name.values() for one in read()], on_problem)
+    raise InputError(f'There is no split {split}: it is none of {", ".join(by_name)}, and no file of names.')
 
 
 def choose_listed(path: str, records: List[Record], on_problem: OnProblem = None) -> List[Record]:

@@ -23,8 +23,8 @@ POOR_IOU = 0.1  # IoU below which a class is named among the limits
 # Flags that say where files are, what else was done or what was logged, not how the network was trained.
 FLAGS_NOT_OF_TRAINING = (
     'mode', 'data_dir', 'data_url', 'class_names', 'logs_dir', 'train_dir', 'results_dir', 'image_dir', 'image_names',
-    'num_images', 'compare', 'tile_size', 'save_probabilities', 'export_dir', 'test_scales', 'test_flip', 'crf',
-    'crf_parameters', 'debug', 'log_every', 'checkpoint_every', 'keep_checkpoints')
+    'split', 'num_images', 'compare', 'tile_size', 'save_probabilities', 'export_dir', 'test_scales', 'test_flip',
+    'crf', 'crf_parameters', 'debug', 'log_every', 'checkpoint_every', 'keep_checkpoints')
 _AUTHORS_TEXT = re.compile(r'<!-- author: (.*?) -->\n(.*?)<!-- end -->', re.DOTALL)
 
 
@@ -172,9 +172,14 @@ def _data_lines(model: ScoredModel, training: _Training, name: str) -> List[str]
     else:
         trained = f'another data set, `{printable(trained_on)}`' if trained_on else 'not known'
     return [f'- Data set: {name}',
-            f'- Training: {trained}. Validation: {len(dataset.validation)} images, of which {metrics["images"]} were '
-            'scored.',
+            f'- Training: {trained}. {_split_name(dataset)}: {len(dataset.validation)} images, of which '
+            f'{metrics["images"]} were scored.',
             f'- {len(names)} classes: {", ".join(names)}. In training and scores, {ignored}.']
+
+
+def _split_name(dataset: Any) -> str:
+    """Returns what to call the images that were scored."""
+    return 'Validation' if dataset.split == 'val' else f'Split {_cell(dataset.split)}'
 
 
 def _network_sentence(flags: Dict[str, Any]) -> str:
@@ -254,7 +259,8 @@ def _class_limits(metrics: dict) -> List[str]:
     lines = []
     absent = [_cell(entry['name']) for entry in metrics['classes'] if entry['iou'] is None]
     if absent:
-        lines.append(f'Not scored, because no pixel of the validation images has them: {", ".join(absent)}.')
+        images = 'validation images' if metrics.get('split', 'val') == 'val' else 'images'
+        lines.append(f'Not scored, because no pixel of the {images} has them: {", ".join(absent)}.')
     poor = [f'{_cell(entry["name"])} ({entry["iou"]:.3f})' for entry in metrics['classes']
             if entry['iou'] is not None and entry['iou'] < POOR_IOU]
     if poor:
@@ -273,7 +279,7 @@ def _data_limits(model: ScoredModel, training: _Training) -> List[str]:
             & {record['image'] for record in model.dataset.validation})
     if both:
         lines.append(f'{len(both)} of the images scored were trained on, too: these scores are too good.')
-    if os.path.basename(os.path.dirname(os.path.abspath(model.checkpoint))) == 'best':
+    if os.path.basename(os.path.dirname(os.path.abspath(model.checkpoint))) == 'best' and model.dataset.split == 'val':
         lines.append('This checkpoint was chosen by its mean IoU on validation images, the same that are scored here: '
                      'on new images expect a little less.')
     return lines

@@ -107,7 +107,8 @@ def _summary(results: Results) -> str:
     parts = []
     if results.metrics:
         tested = (results.metrics.get('origin') or {}).get('checkpoint')
-        parts.append(f'{results.metrics["images"]:,} images tested, {len(results.metrics["classes"])} classes'
+        of_split = f' of the split {escape(results.metrics["split"])}' if 'split' in results.metrics else ''
+        parts.append(f'{results.metrics["images"]:,} images{of_split} tested, {len(results.metrics["classes"])} classes'
                      + (f', by <code>{escape(tested)}</code>' if tested else ''))
     if results.progress:
         parts.append(f'{int(results.progress[-1]["step"]):,} training steps')

@@ -15,7 +15,7 @@ def write_test(found: Any, prefix: str, config: Config, run: RunConfig, dataset:
     """Prints the scores of a test, and writes them to --results_dir.
 
     Args:
-      found: the `EvaluationResult` of the validation split.
+      found: the `EvaluationResult` of the images in `dataset.validation`.
       prefix: of the checkpoint.
       config: of the command.
       run: of the run that trained the checkpoint.
@@ -32,14 +32,15 @@ def write_test(found: Any, prefix: str, config: Config, run: RunConfig, dataset:
 
     def compute(confusion, bands):
         scores = metrics.compute(confusion, dataset.class_names, len(dataset.validation), dataset.ignore_label)
-        return dict(scores, boundary=boundary.compute(bands, dataset.class_names, dataset.ignore_label))
+        return dict(scores, boundary=boundary.compute(bands, dataset.class_names, dataset.ignore_label),
+                    split=dataset.split)
     result = compute(found.confusion, found.bands)
     print('\n'.join(metrics.table_lines(result) + [''] + metrics.summary_lines(result)
                     + [boundary.summary_line(result['boundary'])]
                     + ['Pixelwise loss: ' + ('n/a' if found.loss is None else f'{found.loss:.4f}')]))
     origin = manifest.origin(config.folders.log_dir, prefix, dict(
-        config.how_to_predict(dataset), data_dir=config.data.data_dir, crf=found.refined_confusion is not None
-        and prediction.crf_parameters))
+        config.how_to_predict(dataset), data_dir=config.data.data_dir, split=dataset.split,
+        crf=found.refined_confusion is not None and prediction.crf_parameters))
     make_folder(results_dir)
     with manifest.writing_together(results_dir, result_files.TEST_NAMES + CRF_NAMES + (model_card.NAME,), origin):
         written = metrics.write(result, results_dir, origin)

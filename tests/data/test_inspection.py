@@ -462,7 +462,7 @@ def test_check_json(good, tmp_path):
     assert path == str(tmp_path / 'new' / 'results' / 'check.json')
     with open(path, encoding='utf-8') as file:
         result = json.load(file)
-    assert set(result) == {'training', 'validation', 'classes', 'problems'}
+    assert set(result) == {'training', 'validation', 'split', 'classes', 'problems'} and result['split'] == 'val'
     assert (result['training'], result['validation']) == ({'images': 4}, {'images': 2})
     assert [one['name'] for one in result['classes']] == NAMES
     expected = np.sum([labels_of(number) == 1 for number in range(3)])
