@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFilter
 import read_PascalVocData
 from conftest import ROOT
 from fcn import own_data
-from fcn.data import annotations, colour_masks, conversion, datasets, image_files, image_pairs, inspection
+from fcn.data import annotations, class_lists, colour_masks, conversion, datasets, image_files, image_pairs, inspection
 from fcn.data.palettes import voc_palette
 from fcn.utils import files
 from fcn.utils.errors import EXIT_FLAG, EXIT_INPUT, InputError
@@ -291,6 +291,25 @@ def test_names_that_a_list_would_read_otherwise(folder):
     np.testing.assert_array_equal(folder.labels()['p1'], labels_of(1))
     names = datasets.read_class_names(os.path.join(folder.out, 'labels.txt'))
     assert names == ['# 1', '2 wheeler', '3 wheeler']
+
+
+@pytest.mark.parametrize('names', [
+    ['{a', 'b'], ['0: a', '1: b', 'other'], ['# x', 'y'], ['[a, b]', 'c'], ['names:', '- b'], ['a,', 'b,']])
+def test_names_that_would_be_no_list_are_numbered(names):
+    lines = class_lists.to_lines(names)
+    assert lines == ['%d: %s' % item for item in enumerate(names)]
+    assert class_lists.parse_class_names('\n'.join(lines)) == (names, [])
+    assert class_lists.to_lines(NAMES) == NAMES
+
+
+def test_names_that_no_list_can_hold(folder):
+    for number in range(4):
+        folder.add('p%d' % number, number, as_colours)
+    with pytest.raises(ValueError, match='is a table of colours'):
+        class_lists.to_lines(['128 64 128 road', '1 2 3 x'])
+    said = folder.refused('--colours=' + folder.text('colours.txt', '128 64 128 "1 2 3 road"\n128 128 0 "4 5 6 tree"\n'
+                                                     '64 0 128 "7 8 9 car"\n0 0 0 void\n'))
+    assert 'cannot be written to a list' in said
 
 
 def test_labels_beyond_the_class_names(folder):

@@ -78,6 +78,21 @@ def parse_class_names(text: str) -> Tuple[List[str], List[int]]:
     return names, []
 
 
+def to_lines(names: List[str]) -> List[str]:
+    """Returns lines that `parse_class_names` reads as these names: plain ones or, as of '# 1', numbered ones.
+
+    Raises ValueError that says what is wrong where it would read neither form so.
+    """
+    fault = 'are read otherwise than they are written'
+    for lines in (list(names), [f'{label}: {name}' for label, name in enumerate(names)]):
+        try:
+            if parse_class_names('\n'.join(lines))[0] == list(names):
+                return lines
+        except ValueError as error:
+            fault = str(error)
+    raise ValueError(fault)
+
+
 def without_comment(line: str) -> str:
     """Returns a line without a comment behind its text, which has a letter: a # between blanks."""
     comment = re.search(r'\s#(\s|$)', line)

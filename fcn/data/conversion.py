@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from fcn.data import annotations, colour_masks, image_pairs, inspection
 from fcn.data.annotation_check import check_sizes
-from fcn.data.class_lists import parse_class_names
+from fcn.data.class_lists import to_lines
 from fcn.data.colour_masks import MOST_CLASSES, VOID, Table
 from fcn.data.datasets import Dataset, read_class_names, record
 from fcn.data.image_files import BadFile, open_image, opened, read_orientation, read_verified, turn_upright
@@ -398,9 +398,11 @@ def write_lists(root: str, pairs: List[Pair], splits: Splits, outcomes: Dict[str
         if not lines:
             raise InputError(f'No image of the split {split} can be used.')
         write(f'ImageSets/Segmentation/{split}.txt', lines)
-    write('labels.txt', names)
-    if parse_class_names('\n'.join(names))[0] != names:  # such as '# 1', which would be a comment
-        write('labels.txt', [f'{label}: {name}' for label, name in enumerate(names)])
+    try:
+        write('labels.txt', to_lines(names))
+    except ValueError as error:
+        raise InputError(f'The names of the classes, {", ".join(names[:20])}, cannot be written to a list: it {error}. '
+                         'Rename them.') from None
 
 
 def summary_lines(pairs: List[Pair], splits: Splits, outcomes: Dict[str, Outcome], names: List[str]) -> List[str]:
