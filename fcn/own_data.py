@@ -1,6 +1,7 @@
-"""A folder of images and a folder of masks → a data set in PASCAL VOC layout, ready for training.
+"""A folder of images and masks, or what annotation tools write → a data set in PASCAL VOC layout, ready for training.
 
     python -m fcn.own_data --images=PHOTOS --masks=MASKS --out=DIR [--colours=colours.txt] [--class_names=labels.txt]
+    python -m fcn.own_data --images=PHOTOS --annotations=FILE_OR_FOLDER --out=DIR [--class_names=labels.txt]
 
 writes DIR/JPEGImages, SegmentationClass, ImageSets/Segmentation/train.txt and val.txt, and labels.txt, a class name a
 line: to a staging folder, which becomes DIR when all is whole. docs/own-data.md shows the whole way, and
@@ -15,6 +16,9 @@ from typing import List, Optional
 from fcn.data.conversion import ConversionConfig, convert
 from fcn.data.sixteen_bits import FULL_RANGE
 from fcn.utils import command_line
+
+WIDEST_LINE = 1000  # pixels
+OF_MASKS = ('colours', 'mask_suffix', 'image_suffix', 'palette_is_labels')  # flags that say how masks are read
 
 
 def share(text: str) -> float:
@@ -33,18 +37,33 @@ def image_range(text: str) -> int:
     return value
 
 
+def line_width(text: str) -> int:
+    """Reads --line_width. Raises ValueError."""
+    value = int(text)
+    if not 1 <= value <= WIDEST_LINE:
+        raise ValueError(text)
+    return value
+
+
 def parser() -> command_line.Parser:
     """Returns the command line's parser."""
     flags = command_line.Parser('python -m fcn.own_data', allow_abbrev=False, description=__doc__.split('\n')[0])
     add = flags.add_argument
     add_path = functools.partial(add, type=command_line.path)
     add_path('--images', required=True, metavar='FOLDER', help='Images; sub-folders and links to folders count.')
-    add_path('--masks', required=True, metavar='FOLDER', help='Masks; the same sub-folders and names.')
+    add_path('--masks', metavar='FOLDER', help='Masks; the same sub-folders and names.')
+    add_path('--annotations', metavar='PATH', help='In place of masks: file or folder of labelme (JSON), COCO (JSON) '
+             'or CVAT (XML for images 1.1, or masks with labelmap.txt).')
+    add('--unlabelled', choices=['background', 'void'], default='background', help='What pixels become that no shape '
+        'of --annotations covers.')
+    add('--line_width', type=line_width, default=10, metavar='N', help='Of the lines of --annotations, in pixels '
+        '(default 10).')
     add_path('--out', required=True, metavar='FOLDER', help='New folder, for the data set.')
     add_path('--colours', metavar='FILE', help='For colour masks: "R G B name" or "#rrggbb name" a line; void is no '
              'class.')
     add_path('--class_names', metavar='FILE', help='A class name a line, line number = label from 0.')
-    add('--unknown', choices=['error', 'void'], default='error', help='What becomes of colours not in --colours.')
+    add('--unknown', choices=['error', 'void'], default='error', help='What becomes of colours not in --colours, '
+        'and of labels of --annotations not in --class_names.')
     add('--palette_is_labels', action='store_true', help='Take the indices of palette masks as labels though their '
         'palettes differ.')
     add('--mask_suffix', metavar='TEXT', help='What ends the masks\' names, such as _mask. Default: common ones are '
@@ -68,6 +87,11 @@ def main(argv: Optional[List[str]] = None) -> int:
     """Runs the command. Returns its exit status."""
     flags = vars(parser().parse_args(argv))
     debug, config = flags.pop('debug'), ConversionConfig(**flags)
+    if bool(config.masks) == bool(config.annotations):
+        parser().error('give either --masks or --annotations')
+    of_masks = [name for name in OF_MASKS if getattr(config, name)]
+    if config.annotations and of_masks:
+        parser().error(f'--{of_masks[0]} does not go with --annotations')
     if bool(config.split_train) != bool(config.split_val):
         parser().error('--split_train and --split_val go together')
     if config.split_train and config.split_by_chance:

@@ -19,6 +19,7 @@ LABELME_VOID = '__ignore__'
 # How lists of classes call the pixels that have none: letters alone, in lower case; and as numbers.
 VOID_NAMES = {'void', 'unlabelled', 'unlabeled', 'notlabelled', 'notlabeled', 'unannotated', 'ignore', 'ignored',
               'ignorelabel', 'dontcare', 'donotcare'}
+BACKGROUND = 'background'
 VOID_NUMBERS = {'255', '-1'}
 _WORDS_OF_255 = {'void', 'unlabelled', 'unlabeled', 'ignore', 'ignored', 'border', 'boundary', 'ambiguous', 'difficult',
                  'unknown', 'undefined', 'none'}
@@ -42,6 +43,11 @@ class _Line(NamedTuple):
 def is_void_name(name: str) -> bool:
     """Returns whether a class's name says that its pixels have no class: void, unlabelled, ignore, 255, -1."""
     return name.strip() in VOID_NUMBERS or re.sub(r'[\W_]', '', name.casefold()) in VOID_NAMES
+
+
+def is_background_name(name: str) -> bool:
+    """Returns whether a class's name says that it is of what is no object: background, _background_, Background."""
+    return re.sub(r'[\W_]', '', name.casefold()) == BACKGROUND
 
 
 def parse_class_names(text: str) -> Tuple[List[str], List[int]]:

@@ -1,4 +1,4 @@
-"""Converts a folder of images and a folder of masks to a data set in PASCAL VOC layout: `python -m fcn.own_data`.
+"""Converts images and masks, or what annotation tools write, to a data set in PASCAL VOC layout: `fcn.own_data`.
 
 Writes JPEGImages, SegmentationClass, ImageSets/Segmentation/train.txt and val.txt, and labels.txt to a staging folder,
 which is renamed when all is whole.
@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from fcn.data import annotations, colour_masks, image_pairs, inspection
+from fcn.data import annotations, colour_masks, cvat_files, image_pairs, inspection, shape_files
 from fcn.data.annotation_check import check_sizes
 from fcn.data.class_lists import to_lines
 from fcn.data.colour_masks import MOST_CLASSES, VOID, Table
@@ -44,6 +44,9 @@ class ConversionConfig:
 
     Attributes:
       images, masks: folders. out: folder to make.
+      annotations: file or folder of labelme, COCO or CVAT, in place of masks; one of the two is None.
+      unlabelled: 'background' or 'void', what pixels become that no shape of the annotations covers.
+      line_width: of the annotations' lines, in pixels.
       colours: path of a colour table, or None. class_names: path of a text file, or None.
       unknown: 'error' or 'void', what becomes of colours that are not in the table.
       palette_is_labels: take the indices of palette masks as labels though their palettes differ.
@@ -55,8 +58,11 @@ class ConversionConfig:
       skip_bad_images: leave out images that are bad or have no mask.
     """
     images: str
-    masks: str
+    masks: Optional[str]
     out: str
+    annotations: Optional[str] = None
+    unlabelled: str = 'background'
+    line_width: int = 10
     colours: Optional[str] = None
     class_names: Optional[str] = None
     unknown: str = 'error'
@@ -104,9 +110,8 @@ def convert(config: ConversionConfig) -> None:
     """Converts a data set, and prints a summary of it. Raises InputError."""
     out = os.path.abspath(config.out)
     check_new(out, config)
-    names = read_class_names(config.class_names) if config.class_names else None
-    table = colour_masks.read_table(config.colours, names) if config.colours else None
-    pairs, splits = choose_pairs(config)
+    config, names, table, drawn = read_classes(config)
+    pairs, splits = choose_pairs(config, drawn)
     root = staging_of(out)
     with locked(out, progress=True, lock=root + '.lock'):
         shutil.rmtree(root, ignore_errors=True)  # what a command that was killed left
@@ -120,6 +125,45 @@ def convert(config: ConversionConfig) -> None:
         finally:
             shutil.rmtree(root, ignore_errors=True)
     print('\n'.join(summary_lines(pairs, splits, outcomes, names) + next_lines(config.out, 'test' in splits)))
+
+
+def read_classes(config: ConversionConfig) -> Tuple[ConversionConfig, Optional[List[str]], Optional[Table],
+                                                     Optional[shape_files.Annotations]]:
+    """Reads the classes, and the annotations where there are no masks. Raises InputError.
+
+    Returns:
+      (the configuration, with the masks and colours of CVAT's export of masks where it is one; names of classes or
+      None; colour table or None; annotations or None).
+    """
+    names = read_class_names(config.class_names) if config.class_names else None
+    export = cvat_files.find_mask_export(config.annotations) if config.annotations else None
+    if config.annotations and not export:
+        drawn = shape_files.with_classes(shape_files.read(config.annotations), names, config.unlabelled,
+                                         config.unknown, config.line_width)
+        return config, drawn.names, None, drawn
+    if export:
+        config = with_export(config, export)
+        names = shape_files.with_background(names) if names else None
+    table = colour_masks.read_table(config.colours, names) if config.colours else None
+    if export:
+        is_void = config.unlabelled == 'void'
+        table = cvat_files.without_background(table) if is_void else table
+        shape_files.say_uncovered(VOID if is_void else shape_files.find_background(table.class_names),
+                                  table.class_names)
+    return config, names, table, None
+
+
+def with_export(config: ConversionConfig, export: cvat_files.MaskExport) -> ConversionConfig:
+    """Returns the configuration that takes the masks, colours and splits of CVAT's export, and says so."""
+    print(printable(f'--annotations={config.annotations} is CVAT\'s export of masks, with the colours of '
+                    f'{export.colours}'))
+    changes = {'annotations': None, 'masks': export.masks, 'colours': export.colours, 'mask_suffix': ''}
+    if os.path.realpath(config.images) == os.path.realpath(config.annotations):
+        changes['images'] = export.images
+    if export.split_train and not config.split_train and not config.split_by_chance:
+        print(printable(f'the splits are {export.split_train} and {export.split_val}; --split_by_chance mixes them'))
+        changes.update(split_train=export.split_train, split_val=export.split_val)
+    return dataclasses.replace(config, **changes)
 
 
 def check_new(out: str, config: ConversionConfig) -> None:
@@ -151,7 +195,7 @@ def convert_to(root: str, pairs: List[Pair], splits: Splits, table: Optional[Tab
         raise InputError(low.message)
     counts = sum(outcome.counts for outcome in outcomes.values())
     check_palettes(pairs, splits, outcomes, names, config)
-    if table is None and np.flatnonzero(counts).tolist() == [0, VOID]:
+    if table is None and not pairs[0].draw and np.flatnonzero(counts).tolist() == [0, VOID]:
         raise ask_for_table(pairs, config, 'The masks hold the values 0, 255, which are hardly labels: they are '
                             'black-and-white pictures, and 255 would be void. Their colours')
     names = names or number_classes(counts, pairs, config)
@@ -159,10 +203,11 @@ def convert_to(root: str, pairs: List[Pair], splits: Splits, table: Optional[Tab
     return outcomes, names
 
 
-def choose_pairs(config: ConversionConfig) -> Tuple[List[Pair], Splits]:
+def choose_pairs(config: ConversionConfig, drawn: Optional[shape_files.Annotations]) -> Tuple[List[Pair], Splits]:
     """Returns (list of Pairs, {'train': set of their keys, 'val': the same}). Raises InputError."""
-    pairs, without_mask, suffix, left_out = image_pairs.find_pairs(config.images, config.masks, config.mask_suffix,
-                                                                   config.image_suffix)
+    pairs, without_mask, suffix, left_out = (
+        shape_files.find_pairs(drawn, config.images) if drawn else
+        image_pairs.find_pairs(config.images, config.masks, config.mask_suffix, config.image_suffix))
     for line in left_out:
         print(line)
     repeated = image_pairs.find_repeated(pairs)
@@ -184,11 +229,13 @@ def choose_pairs(config: ConversionConfig) -> Tuple[List[Pair], Splits]:
         pairs, without_mask, splits = take_split_folders(pairs, without_mask, folders)
     if without_mask and not config.skip_bad_images:
         of_suffix = f' (suffix {suffix})' if suffix else ''
-        raise_faults(f'of {len(without_mask) + len(pairs)} images have no mask{of_suffix} in --masks={config.masks}; '
-                     '--skip_bad_images leaves them out', without_mask)
+        place = f'annotations in --annotations={config.annotations}' if drawn else (
+            f'mask{of_suffix} in --masks={config.masks}')
+        raise_faults(f'of {len(without_mask) + len(pairs)} images have no {place}; --skip_bad_images leaves them out',
+                     without_mask)
     of_suffix = f', which end in {suffix}' if suffix else ''
     left_out = f'; {len(without_mask)} without are left out' if without_mask else ''
-    print(f'{len(pairs)} images with masks{of_suffix}{left_out}')
+    print(f'{len(pairs)} images with {"annotations" if drawn else "masks"}{of_suffix}{left_out}')
     return pairs, splits if folders else image_pairs.split_by_chance(
         pairs, config.validation, config.seed, config.test or 0)
 
@@ -236,18 +283,19 @@ def convert_pairs(pairs: List[Pair], root: str, table: Optional[Table], names: O
     """
     dataset = make_dataset(names or [''] * MOST_CLASSES)
     palette = table.palette if table else annotations.find_palette(
-        [record(pair.image, pair.mask) for pair in pairs], len(dataset.class_names), dataset.palette)
+        [record(pair.image, pair.mask) for pair in pairs if not pair.draw], len(dataset.class_names), dataset.palette)
 
     def convert_pair(pair):
         values = None
         try:
-            labels, unknown = colour_masks.read_mask(pair.mask, table, config.unknown)
+            labels, unknown = (pair.draw(), {}) if pair.draw else colour_masks.read_mask(pair.mask, table,
+                                                                                         config.unknown)
             if labels is None:
                 raise ColourMask(pair.mask)
-            if table is None:
+            if table is None and not pair.draw:
                 values = np.bincount(labels.ravel(), minlength=256), colour_masks.count_slopes(labels)
             counts = annotations.count_labels(pair.mask, labels, dataset)
-            of_mask = None if table else annotations.read_palette(pair.mask)
+            of_mask = None if table or pair.draw else annotations.read_palette(pair.mask)
             labels, turned, open_range = place_image(pair, labels, os.path.join(root, 'JPEGImages', pair.name),
                                                      config.image_range or FULL_RANGE)
         except BadFile as error:  # any other error, such as a full disk, is no fault of the pair
@@ -296,7 +344,7 @@ def place_image(pair: Pair, labels: np.ndarray, target: str, image_range: int = 
         form, mode, stored_size = image.format, image.mode, image.size
         is_deep, open_range = header_range(image) is not None, has_open_range(image)
     orientation, left = read_orientation(pair.image, 'image', data)
-    of_mask, left_of_mask = read_orientation(pair.mask, 'annotation')
+    of_mask, left_of_mask = (1, 1) if pair.draw else read_orientation(pair.mask, 'annotation')
     pixels = open_image(pair.image, data, image_range=image_range)
     shown_size, upright = pixels.shape[1::-1], turn_upright(labels, left_of_mask)
     for candidate in (upright, labels):

@@ -5,7 +5,9 @@ import os
 import re
 import sys
 from dataclasses import dataclass
-from typing import Dict, List, Optional, Set, Tuple
+from typing import Callable, Dict, List, Optional, Set, Tuple
+
+import numpy as np
 
 from fcn.data import split_files
 from fcn.data.alike import by_look, composed
@@ -33,12 +35,15 @@ class Pair:
     Attributes:
       key: the image's path in its folder, without extension.
       name: of both in the data set.
-      image, mask: paths.
+      image, mask: paths; the latter of the file of annotations where the mask is drawn.
+      draw: None, or a function that returns the mask's labels, uint8 [H, W], and may raise
+        fcn.data.image_files.BadFile: there is no file of it.
     """
     key: str
     name: str
     image: str
     mask: str
+    draw: Optional[Callable[[], np.ndarray]] = None
 
 
 def find_pairs(image_dir: str, mask_dir: str, mask_suffix: Optional[str] = None,
@@ -77,7 +82,7 @@ def find_pairs(image_dir: str, mask_dir: str, mask_suffix: Optional[str] = None,
     raise_faults('names are of two files each, and nothing says which one to take',
                  [images_twice[key] for key in sorted(matched) if key in images_twice] +
                  [masks_twice[key] for key in sorted(matched.values()) if key in masks_twice])
-    pairs = _name_pairs([(key, images[key], masks[matched[key]]) for key in sorted(matched)])
+    pairs = name_pairs([(key, images[key], masks[matched[key]]) for key in sorted(matched)])
     unused = set(masks) - set(matched.values())
     if same:
         of_images = {}  # of_masks says the same
@@ -262,8 +267,11 @@ def _shortened(name, key):
     return name.encode()[:LONGEST_NAME - len(ending)].decode(errors='ignore') + ending
 
 
-def _name_pairs(found):
-    """Makes Pairs of (key, image, mask). Their names suit split files: one line, no blanks around it, UTF-8."""
+def name_pairs(found: List[Tuple[str, str, str]]) -> List[Pair]:
+    """Returns Pairs of (key, image, mask), and prints which names were changed.
+
+    Their names suit split files: one line, no blanks around it, UTF-8. Raises InputError: two would have one name.
+    """
     pairs, owners, clashes, renamed = [], {}, [], []
     for key, image, mask in found:
         flat = key.replace(os.sep, '__')

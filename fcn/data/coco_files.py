@@ -1,0 +1,188 @@
+"""Reads COCO's JSON files of instances and stuff.
+
+Source of the format: https://cocodataset.org/#format-data; of the compressed run lengths: `rleFrString` in
+`common/maskApi.c` of https://github.com/cocodataset/cocoapi
+"""
+from typing import Any, Dict, Hashable, List, NamedTuple
+
+import numpy as np
+
+from fcn.data.json_entries import LIST, read_entries
+from fcn.data.shapes import (
+    COLUMN_RUNS,
+    POLYGON,
+    Annotated,
+    BadShape,
+    Shape,
+    Skipped,
+    area_of,
+    check_runs,
+    to_integer,
+    to_points,
+    to_polygons,
+    to_size,
+)
+
+LISTS = ('images', 'annotations', 'categories')
+MOST_DIGITS = 7  # characters of a run length, 5 bits each
+
+
+class _Fault(NamedTuple):
+    """An annotation that cannot be drawn: where it is, and why."""
+    entry: str
+    text: str
+
+
+class CocoFile(NamedTuple):
+    """What a file holds.
+
+    Attributes:
+      images: list of Annotated; their shapes' labels are names of categories.
+      categories: {id: name}.
+    """
+    images: List[Annotated]
+    categories: Dict[Hashable, str]
+
+
+def read(path: str, skipped: Skipped) -> CocoFile:
+    """Reads a file; counts what is left out in `skipped`. Raises OSError or ValueError."""
+    lists: Dict[str, Any] = {}
+    for entry in read_entries(path):
+        if entry.key not in LISTS:
+            continue
+        if entry.value is LIST:
+            lists.setdefault(entry.key, {})
+            continue
+        where = f'{entry.key}[{entry.number}]'
+        if entry.number is None or not isinstance(entry.value, dict):
+            raise ValueError(f'{where} is no object' if entry.number is not None else f'{entry.key} is no list')
+        if entry.key == 'annotations':
+            _add_annotation(lists['annotations'], path, where, entry.value, skipped)
+        else:
+            _add_named(lists[entry.key], where, entry.value, 'file_name' if entry.key == 'images' else 'name')
+    for key in LISTS:
+        if key not in lists:
+            raise ValueError(f'it has no list of {key}, so that it is no file of COCO')
+    categories = {number: value['name'] for number, value in lists['categories'].items()}
+    images = [_gather(path, number, value, lists['annotations'].pop(number, []), categories, skipped)
+              for number, value in lists['images'].items()]
+    for found in lists['annotations'].values():
+        for item in found:
+            skipped.add('annotations of images that the file does not list', path, item.entry)
+    return CocoFile(images, categories)
+
+
+def _identity(value, key, where):
+    """Returns the id that an object has under a key. Raises ValueError."""
+    found = value.get(key)
+    if isinstance(found, bool) or not isinstance(found, (int, str)):
+        raise ValueError(f'{where} has no {key} that is a number or a text')
+    return found
+
+
+def _add_named(found, where, value, key):
+    """Adds an image or a category to {id: object}. Raises ValueError: it has no id or name, or that of another."""
+    number = _identity(value, 'id', where)
+    if not isinstance(value.get(key), str) or not value[key].strip():
+        raise ValueError(f'{where} (id {number}) has no {key}')
+    if number in found and found[number][key] != value[key]:
+        raise ValueError(f'{where} has the id {number} of another one: {found[number][key]} and {value[key]}')
+    found[number] = {name: value.get(name) for name in (key, 'width', 'height')}
+
+
+def _add_annotation(found, path, where, value, skipped):
+    """Adds a Shape, whose label is a category's id, or a _Fault, to {image's id: list}."""
+    where = f'{where} (id {str(value.get("id"))[:30]})'
+    image = _identity(value, 'image_id', where)
+    try:
+        shape = _read_shape(path, where, value, skipped)
+    except BadShape as error:
+        shape = _Fault(where, str(error))
+    if shape:
+        found.setdefault(image, []).append(shape)
+
+
+def _read_shape(path, where, value, skipped):
+    """Returns a Shape, or None of one that is left out. Raises BadShape."""
+    segmentation = value.get('segmentation')
+    if not segmentation:
+        skipped.add('annotations without segmentation, boxes or points alone', path, where)
+        return None
+    label = value.get('category_id')
+    if isinstance(label, bool) or not isinstance(label, (int, str)):
+        raise BadShape('it has no category_id')
+    label = None if value.get('iscrowd') == 1 else label
+    if isinstance(segmentation, dict):
+        width, height, runs = read_runs(segmentation)
+        return Shape(where, label, COLUMN_RUNS, [runs], (0, 0, width, height))
+    if not isinstance(segmentation, list):
+        raise BadShape('its segmentation is neither polygons nor run lengths')
+    parts = to_polygons([to_points(part, flat=True) for part in segmentation])
+    if len(parts) < len(segmentation):
+        skipped.add('parts of polygons with fewer than three points', path, where)
+    return Shape(where, label, POLYGON, parts) if parts else None
+
+
+def read_runs(segmentation: Dict[str, Any]):
+    """Reads run lengths, {'size': [height, width], 'counts': list or compressed text}.
+
+    Returns (width, height, the pixels outside, within, outside ... column by column, int64 [N]). Raises BadShape.
+    """
+    size, counts = segmentation.get('size'), segmentation.get('counts')
+    if not isinstance(size, list) or len(size) != 2 or not to_integer(size[0]) or not to_integer(size[1]):
+        raise BadShape('its run lengths give no size [height, width]')
+    height, width = map(int, size)
+    if isinstance(counts, str):
+        runs = decompress(counts)
+    elif isinstance(counts, list):
+        whole = [to_integer(count, width * height) for count in counts]
+        if None in whole:
+            raise BadShape('its run lengths are no whole numbers of pixels of the picture')
+        runs = np.array(whole, 'int64')
+    else:
+        raise BadShape('its run lengths are neither a list nor a text')
+    check_runs(runs, width, height)
+    return width, height, runs
+
+
+def decompress(text: str) -> np.ndarray:
+    """Returns the run lengths that a compressed text holds, int64 [N], which may be wrong. Raises BadShape.
+
+    A number has a character for each 5 bits, the lowest first, the code 48 added; the bit 32 says that more follow, and
+    the bit 16 of the last that the number is negative. From the fourth on, the difference to the one before the last
+    stands for a run length.
+    """
+    codes = np.frombuffer(text.encode('utf-8', 'replace'), 'uint8').astype('int64') - 48
+    if ((codes < 0) | (codes > 63)).any() or len(codes) and codes[-1] & 32:
+        raise BadShape('its run lengths are no compressed text, or cut short')
+    last = np.flatnonzero(codes & 32 == 0)
+    first = np.concatenate([[0], last[:-1] + 1])[:len(last)]
+    digits = np.arange(len(codes)) - np.repeat(first, last - first + 1)
+    if (digits >= MOST_DIGITS).any():
+        raise BadShape('a run length of its compressed text is too large')
+    runs = np.add.reduceat((codes & 31) << 5 * digits, first) if len(first) else np.zeros(0, 'int64')
+    runs = np.where(codes[last] & 16, runs - (1 << 5 * (last - first + 1)), runs)
+    for start in 1, 2:
+        runs[start::2] = np.cumsum(runs[start::2])
+    return runs
+
+
+def _gather(path, number, value, found, categories, skipped):
+    """Returns the Annotated of an image, its largest shapes first. found: what `_add_annotation` gathered of it."""
+    entry, fault, size, shapes = f'image {number} ({value["file_name"]})', None, None, []
+    try:
+        size = to_size(value['width'], value['height'])
+    except BadShape as error:
+        fault = f'{path}, {entry}: {error}. Mend it there.'
+    for item in found:
+        problem = item.text if isinstance(item, _Fault) else None
+        if not problem and item.label is not None and item.label not in categories:
+            problem = f'its category_id {item.label} is not listed under categories'
+        if not problem and item.kind == COLUMN_RUNS and item.box[2:] != (size or item.box[2:]):
+            problem = f'its run lengths are of {item.box[2]}×{item.box[3]} pixels, the image of {size[0]}×{size[1]}'
+        if problem:
+            fault = fault or f'{path}, {item.entry} of {entry}: {problem}. Mend or delete it there.'
+        else:
+            shapes.append(item if item.label is None else item._replace(label=categories[item.label]))
+    shapes.sort(key=area_of, reverse=True)
+    return Annotated(path, entry, [value['file_name']], size, shapes, fault)

@@ -1,0 +1,316 @@
+"""Reads what annotation tools write, tells whose format it is, and finds the images: labelme, COCO and CVAT's XML."""
+import collections
+import dataclasses
+import functools
+import os
+import re
+from dataclasses import dataclass, field
+from typing import Dict, Hashable, List, Optional, Tuple
+
+from tqdm import tqdm
+
+from fcn.data import coco_files, cvat_files, labelme_files
+from fcn.data.alike import composed
+from fcn.data.class_lists import MOST_CLASSES, is_background_name, is_void_name
+from fcn.data.colour_masks import VOID
+from fcn.data.image_pairs import Pair, name_pairs, raise_faults
+from fcn.data.json_entries import LIST, read_entries
+from fcn.data.picture_folders import NO_PICTURE, LeftOut, describe, list_pictures
+from fcn.data.shapes import Annotated, Drawing, Skipped, draw_labels, place
+from fcn.utils.errors import InputError, printable
+
+LABELME, COCO, CVAT = 'labelme\'s JSON', 'COCO\'s JSON', 'CVAT\'s XML'
+EXTENSIONS = ('.json', '.xml')
+KEYS = {'shapes': LABELME, 'images': COCO, 'annotations': COCO, 'categories': COCO}  # that tell the format
+LONGEST_NAME = 200  # characters of a class's name
+ADVICE = 'Give a file or folder of labelme, COCO or CVAT (for images 1.1, or masks with labelmap.txt)'
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """What files of annotations say.
+
+    Attributes:
+      kind: LABELME, COCO or CVAT.
+      path: of the file or folder.
+      files: paths of the files that were read.
+      images: list of Annotated; labels of shapes are names of classes.
+      names: all names of classes, in the order of their labels where no list gives another.
+      skipped: what was left out.
+      drawing: how shapes are drawn, None before classes are numbered.
+    """
+    kind: str
+    path: str
+    files: List[str]
+    images: List[Annotated]
+    names: List[str]
+    skipped: Skipped = field(default_factory=Skipped)
+    drawing: Optional[Drawing] = None
+
+
+def read(path: str) -> Annotations:
+    """Reads the annotations at a path, and prints what they are. Raises InputError."""
+    files = _find_files(path)
+    kinds = collections.defaultdict(list)
+    for file in tqdm(files, desc='looking at annotations', unit=' files', leave=False, delay=2, disable=None):
+        kinds[_tell(file)].append(file)
+    others = kinds.pop(None, [])
+    if not kinds:
+        found = f'{others[0]} is neither' if others else 'no .json or .xml file is there'
+        raise InputError(f'--annotations={path} holds no annotations that are read: {found}. {ADVICE}.')
+    if len(kinds) > 1:
+        examples = ' and '.join(f'{kind}, such as {of_kind[0]}' for kind, of_kind in sorted(kinds.items()))
+        raise InputError(f'--annotations={path} holds files of different formats: {examples}. Give one of them.')
+    (kind, files), = kinds.items()
+    skipped = Skipped()
+    for file in others:
+        skipped.add('files that are no annotations of these formats', file)
+    images, names = _read_files(kind, files, skipped)
+    if not any(one.shapes or one.fault for one in images):
+        raise InputError(f'--annotations={path}, {kind}, has no shape that can be drawn'
+                         f'{"".join("; left out: " + line for line in skipped.lines()[:5])}.')
+    print(printable(f'--annotations={path} is {kind}: {len(images)} images, {sum(len(one.shapes) for one in images)} '
+                    'shapes'))
+    return Annotations(kind, path, files, images, names, skipped)
+
+
+def _find_files(path):
+    """Returns the paths of the files that may hold annotations. Raises InputError."""
+    if os.path.isfile(path):
+        return [path]
+    if not os.path.isdir(path):
+        raise InputError(f'--annotations={path} is no file or folder that is there. {ADVICE}.')
+    _, left_out = list_pictures(path)
+    return sorted(file for file in left_out.get(NO_PICTURE, []) if file.lower().endswith(EXTENSIONS)
+                  and os.path.isfile(file))
+
+
+def _tell(path):
+    """Returns the kind of a file, or None. Raises InputError for one that is broken before it says."""
+    try:
+        with open(path, 'rb') as file:
+            start = file.read(4096).lstrip(b'\xef\xbb\xbf\xff\xfe\0 \t\r\n')
+        if start.startswith(b'PK\x03\x04'):
+            raise ValueError('it is an archive; unpack it first')
+        if start.startswith(b'<'):
+            is_cvat = b'annotations' in start.replace(b'\0', b'') or b'!' in start
+            return CVAT if is_cvat else None
+        for entry in read_entries(path):
+            if entry.key in KEYS and entry.number is None and (KEYS[entry.key] == LABELME or entry.value is LIST):
+                return KEYS[entry.key]
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from None
+    return None
+
+
+def _unreadable(path, error):
+    return InputError(f'{path} cannot be read as annotations: {error}. {ADVICE}, whole and as the tool wrote it.')
+
+
+def _read_files(kind, files, skipped) -> Tuple[List[Annotated], List[str]]:
+    """Returns (all Annotated, names of classes in order)."""
+    images, names, categories = [], [], {}
+    for path in tqdm(files, desc='reading annotations', unit=' files', leave=False, delay=2, disable=None):
+        try:
+            if kind == LABELME:
+                images.append(labelme_files.read(path, skipped))
+            elif kind == COCO:
+                found = coco_files.read(path, skipped)
+                images += found.images
+                _add_categories(categories, found.categories, path)
+            else:
+                found = cvat_files.read(path, skipped)
+                images += found.images
+                names += found.labels
+        except (OSError, ValueError) as error:
+            raise _unreadable(path, error) from None
+    names += [categories[number] for number in sorted(categories, key=lambda one: (isinstance(one, str), one))]
+    names += sorted({shape.label for one in images for shape in one.shapes if shape.label is not None} - set(names))
+    return images, list(dict.fromkeys(names))
+
+
+def _add_categories(categories: Dict[Hashable, str], found, path):
+    """Adds the categories of a file to those of others. Raises InputError where they contradict."""
+    for number, name in found.items():
+        if categories.setdefault(number, name) != name:
+            raise InputError(f'{path} calls the category {number} {name}, and a file before {categories[number]}. Give '
+                             'files with the same categories.')
+
+
+# ---- classes
+
+def with_classes(annotations: Annotations, listed: Optional[List[str]], unlabelled: str, unknown: str,
+                 line_width: int) -> Annotations:
+    """Numbers the classes, and prints what becomes of pixels that no shape covers.
+
+    Args:
+      annotations: of `read`.
+      listed: names of classes that give the labels, or None.
+      unlabelled: 'background' or 'void', what those pixels become.
+      unknown: 'error' or 'void', what becomes of classes that are not listed.
+      line_width: of lines, in pixels.
+
+    Returns:
+      the Annotations with the names of classes, index = label, and with `drawing`. Raises InputError.
+    """
+    cleaned = {label: _clean(label) for label in annotations.names}
+    used = {shape.label for one in annotations.images for shape in one.shapes} - {None}
+    names = list(listed) if listed else [name for name in dict.fromkeys(cleaned.values()) if not is_void_name(name)]
+    if unlabelled == 'background':
+        names = with_background(names, first=not listed)
+    uncovered = VOID if unlabelled == 'void' else find_background(names)
+    values, unlisted = {}, []
+    for label, name in cleaned.items():
+        if name in names:
+            values[label] = names.index(name)
+        elif is_background_name(name) and find_background(names) is not None:
+            values[label] = find_background(names)
+        else:
+            values[label] = VOID
+            unlisted += [label] * (label in used and not is_void_name(name))
+    if unlisted and unknown == 'error':
+        raise_faults(f'labels of --annotations={annotations.path} are not in the list of class names '
+                     f'({", ".join(names[:20])}{", ..." if names[20:] else ""}); name them there, or make them void '
+                     'with --unknown=void', unlisted)
+    if unlisted:
+        annotations.skipped.add(f'labels that --class_names lacks, which become void: {", ".join(unlisted[:10])}',
+                                annotations.path)
+    if not 2 <= len(names) <= MOST_CLASSES:
+        raise InputError(f'--annotations={annotations.path} has {len(names)} classes ({", ".join(names[:5])}'
+                         f'{", ..." if names[5:] else ""}); 2 to {MOST_CLASSES} can be learned.')
+    say_uncovered(uncovered, names)
+    return dataclasses.replace(annotations, names=names, drawing=Drawing(values, uncovered, line_width))
+
+
+def say_uncovered(uncovered: Optional[int], names: List[str]) -> None:
+    """Prints what becomes of pixels that no shape covers. uncovered: their label."""
+    if uncovered == VOID:
+        print('pixels that no shape covers are void; without --unlabelled=void they are background')
+    elif uncovered is not None:
+        print(printable(f'pixels that no shape covers are {names[uncovered]}, label {uncovered}; --unlabelled=void '
+                        'makes them void'))
+
+
+def find_background(names: List[str]) -> Optional[int]:
+    """Returns the label of the class called background, or None."""
+    return next((label for label, name in enumerate(names) if is_background_name(name)), None)
+
+
+def with_background(names: List[str], first: bool = False) -> List[str]:
+    """Returns names of classes with one called background, put first where there is none or `first` is true."""
+    label = find_background(names)
+    if label is None:
+        return ['background'] + names
+    return [names[label]] + names[:label] + names[label + 1:] if first else names
+
+
+def _clean(label):
+    """Returns a label as the name of a class: one line, no blanks around it. Raises InputError."""
+    name = printable(re.sub(r'\s+', ' ', label)).strip()
+    if not name or len(name) > LONGEST_NAME:
+        raise InputError(f'The label "{printable(label[:LONGEST_NAME])}" of --annotations is no name of a class: it is '
+                         f'empty, or longer than {LONGEST_NAME} characters. Rename it.')
+    return name
+
+
+# ---- images
+
+class _Pictures:
+    """The pictures of a folder, by their paths in it, with extension and without, and by their names alone."""
+
+    def __init__(self, folder, paths):
+        self._real, self._by_name = {}, collections.defaultdict(set)
+        for path in paths:
+            inner = composed(os.path.relpath(path, folder).replace(os.sep, '/'))
+            self._real[os.path.realpath(path)] = path
+            for name in (inner, os.path.splitext(inner)[0]):
+                self._by_name[name].add(path)
+                self._by_name['*/' + name.split('/')[-1]].add(path)
+
+    def find(self, annotated: Annotated) -> List[str]:
+        """Returns the paths of the pictures that may be meant: one, none, or several that have its name."""
+        several = []
+        for name in annotated.names:
+            name = name.replace('\\', '/')
+            if '\0' in name:
+                continue
+            beside = self._real.get(os.path.realpath(os.path.join(os.path.dirname(annotated.file), name)))
+            if beside:
+                return [beside]
+            parts = [part for part in composed(name).split('/') if part not in ('', '.', '..')]
+            tries = ['/'.join(parts[start:]) for start in range(len(parts))]
+            for one in tries + ['*/' + name for name in parts if len(parts) == 1]:
+                found = self._by_name.get(one, ())
+                if len(found) == 1:
+                    return list(found)
+                several = several or sorted(found)
+        return several
+
+
+def find_pairs(annotations: Annotations, folder: str) -> Tuple[List[Pair], List[str], str, List[str]]:
+    """Finds the image of each annotation.
+
+    folder: of the images, sub-folders and links to others included.
+
+    Returns:
+      (Pairs sorted by key, with `draw`; names of images without annotations; ''; lines that say what was left out).
+
+    Raises:
+      InputError: no image has annotations, one has two, or two images have one name.
+    """
+    if not os.path.isdir(folder):
+        raise InputError(f'There is no folder {folder}.')
+    paths, left_out = list_pictures(folder)
+    pictures, matched, lost, faults = _Pictures(folder, paths), {}, [], []
+    for one in annotations.images:
+        found = pictures.find(one)
+        if len(found) != 1:
+            lost.append((one, found))
+        elif found[0] in matched:
+            faults.append(f'{found[0]}: {place(matched[found[0]])} and {place(one)}')
+        else:
+            matched[found[0]] = one
+    if not matched:
+        example = printable(place(annotations.images[0]) + ': ' + ' or '.join(annotations.images[0].names))
+        raise InputError(f'No image of --images={folder} ({len(paths)} pictures'
+                         f'{", such as " + min(paths) if paths else ""}) is one of --annotations={annotations.path} '
+                         f'({example}). Give the folder that the names in the annotations are of.')
+    raise_faults('images are annotated twice, and nothing says which one to take', faults)
+    keys = {path: os.path.relpath(os.path.splitext(path)[0], folder) for path in paths}
+    twice = [key for key, count in collections.Counter(keys[path] for path in matched).items() if count > 1]
+    raise_faults('names are of two images each; rename one', twice)
+    alone = sorted(keys[path] for path in paths if path not in matched)
+    if annotations.drawing.uncovered == VOID:
+        matched = _without_empty(matched, annotations.skipped)
+        if not matched:
+            raise InputError(f'No image of --images={folder} has a shape in --annotations={annotations.path}, and with '
+                             '--unlabelled=void all would be void.')
+    named = name_pairs([(keys[path], path, matched[path].file) for path in sorted(matched, key=keys.get)])
+    pairs = [dataclasses.replace(pair, draw=functools.partial(draw_labels, matched[pair.image], pair.image,
+                                                              annotations.drawing)) for pair in named]
+    return pairs, alone, '', _left_out_lines(annotations, folder, left_out, lost)
+
+
+def _without_empty(matched, skipped):
+    """Returns {image: Annotated} without those that would be void all over, which are counted."""
+    empty = {path: one for path, one in matched.items() if not one.shapes and not one.fault}
+    for one in empty.values():
+        skipped.add('images without a shape, which would be void all over', place(one))
+    return {path: one for path, one in matched.items() if path not in empty}
+
+
+def _left_out_lines(annotations, folder, left_out: LeftOut, lost):
+    """Returns lines that say what was left out of images and of annotations."""
+    own = set(map(os.path.realpath, annotations.files))
+    left_out = {reason: [path for path in paths if os.path.realpath(path) not in own]
+                for reason, paths in left_out.items()}
+    left_out = {reason: paths for reason, paths in left_out.items() if paths}
+    lines = [f'left out of --images={printable(folder)}: {describe(left_out)}'] if left_out else []
+    for one, found in lost:
+        annotations.skipped.add('images of which several files have the name' if found else
+                                'images that are not in --images', place(one), one.names[0])
+    empty = sum(not one.shapes and not one.fault for one in annotations.images)
+    if empty and annotations.drawing.uncovered != VOID:
+        lines.append(f'note: {empty} images of --annotations have no shape')
+    return lines + [printable(f'left out of --annotations={annotations.path}: {line}')
+                    for line in annotations.skipped.lines()]
