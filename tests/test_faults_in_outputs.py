@@ -4,6 +4,7 @@ FCN_KILLS sets how often each is killed; without it, two of the five are, once.
 """
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -77,9 +78,10 @@ def test_killed_at_random_moments_and_run_again(mode, trained, tmp_path):
         process.communicate()
         process = start()
         said = process.communicate()[0]
-        if mode in ('own_data', 'export') and 'is not empty' in said:  # it was done before it was killed
+        if mode in ('own_data', 'export') and re.search('(is|and) not empty', said):  # it was done before the kill
             continue
         assert process.returncode == 0, said
         found = files_below(place)
         assert sorted(found) == sorted(expected)
-        assert [name for name in expected if found[name] != expected[name]] == []
+        # saved_model.pb holds the names of temporary files that its assets came from.
+        assert [name for name in expected if found[name] != expected[name] and not name.endswith('.pb')] == []

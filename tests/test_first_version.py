@@ -122,8 +122,8 @@ def test_another_head_is_refused_by_the_configuration_of_either_tensorflow(name,
     assert done.returncode == 2 and 'skip_layers is 8s here, but was 4s' in done.stderr
 
 
-def test_results_are_shown_and_photos_count_as_done(run_folder_with_checkpoint, tmp_path):
-    """pictures.json lists what the first version drew, by the same checkpoint and flags: none is drawn again."""
+def test_results_are_shown_and_photos_are_drawn_again(run_folder_with_checkpoint, tmp_path):
+    """What the first version drew is no record of photos' content: they are drawn again, in the same places."""
     folder, results, photos = run_folder_with_checkpoint[0], tmp_path / 'results', tmp_path / 'photos'
     shutil.copytree(os.path.join(FIRST_VERSION, 'results'), str(results))
     photos.mkdir()
@@ -140,11 +140,14 @@ def test_results_are_shown_and_photos_count_as_done(run_folder_with_checkpoint, 
         for path in (results / one['panel'], results / 'overlays' / (one['name'] + '.png')):
             Image.new('RGB', (40, 30), 'teal').save(str(path))
     (results / 'pictures.json').write_text(json.dumps(listed))
-    labels = {path.name: path.read_bytes() for path in (results / 'labels').iterdir()}
+    names = sorted(path.name for path in (results / 'labels').iterdir())
     out = run_well('--mode=visualize', '--logs_dir=' + folder, '--results_dir=%s' % results, '--image_dir=%s' % photos,
                    '--nocrf')
-    assert '2 of 2 are done already' in out
-    assert labels == {path.name: path.read_bytes() for path in (results / 'labels').iterdir()}
+    assert 'are done already' not in out and 'wrote 2 pictures' in out
+    assert sorted(path.name for path in (results / 'labels').iterdir()) == names
+    again = json.loads((results / 'pictures.json').read_text())['pictures']
+    assert [(one['name'], one['panel']) for one in again] == [(one['name'], one['panel']) for one in listed['pictures']]
+    assert all(Image.open(str(results / one['panel'])).size != (40, 30) for one in again)
     page = (results / 'index.html').read_text(encoding='utf-8')
     metrics = json.loads((results / 'metrics.json').read_text())
     assert '%.3f' % metrics['mean_iou'] in page and 'shapes_val_0001' in page and '2 training steps' in page
