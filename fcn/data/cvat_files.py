@@ -14,6 +14,7 @@ from fcn.data.class_lists import is_background_name
 from fcn.data.colour_masks import VOID, Table
 from fcn.data.json_entries import MOST_BYTES, check_file
 from fcn.data.shapes import (
+    FARTHEST,
     LINE,
     MOST_POINTS,
     POLYGON,
@@ -148,7 +149,7 @@ class _Target:
 
 
 def _number(attributes, name, default: Optional[float] = None):
-    """Returns an attribute as a finite number. Raises BadShape."""
+    """Returns an attribute as a number that is not far outside any image. Raises BadShape."""
     text = attributes.get(name, default)
     try:
         number = float(text)
@@ -156,6 +157,8 @@ def _number(attributes, name, default: Optional[float] = None):
         raise BadShape(f'{name} is no number but {str(text)[:30]}') from None
     if not np.isfinite(number):
         raise BadShape(f'{name} is no finite number')
+    if abs(number) > FARTHEST:
+        raise BadShape(f'{name} is {number:g}, far outside any image')
     return number
 
 
@@ -206,7 +209,7 @@ def _mask(where, label, attributes):
     if text.count(',') > 2 * most or not re.match(r'[\d\s,]+$', text):
         raise BadShape('its run lengths (rle) are no whole numbers')
     try:
-        runs = np.array([int(count[:19]) for count in text.split(',')], 'int64')
+        runs = np.array([int(count[:18]) for count in text.split(',')], 'int64')
     except ValueError:
         raise BadShape('its run lengths (rle) are no whole numbers') from None
     check_runs(runs, box[2], box[3])

@@ -13,7 +13,7 @@ from fcn.data.image_files import BadFile, opened
 from fcn.data.json_entries import LIST, read_entries
 from fcn.data.shapes import (
     ELLIPSE,
-    FARTHEST,
+    LARGEST_RADIUS,
     LINE,
     OUTLINE,
     RUNS,
@@ -97,7 +97,7 @@ def _read_shape(path, where, value: Any, skipped):
 def _circle(centre, edge):
     """Returns the two corners of the box around a circle, [2, 2]."""
     radius = np.hypot(*(edge - centre))
-    if radius > FARTHEST:
+    if radius > LARGEST_RADIUS:
         raise BadShape(f'its radius {radius:g} is larger than any image')
     return np.array([centre - radius, centre + radius])
 

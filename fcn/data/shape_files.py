@@ -153,7 +153,7 @@ def with_classes(annotations: Annotations, listed: Optional[List[str]], unlabell
     Returns:
       the Annotations with the names of classes, index = label, and with `drawing`. Raises InputError.
     """
-    cleaned = {label: _clean(label) for label in annotations.names}
+    cleaned = {label: _clean(label, annotations.path) for label in annotations.names}
     used = {shape.label for one in annotations.images for shape in one.shapes} - {None}
     names = list(listed) if listed else [name for name in dict.fromkeys(cleaned.values()) if not is_void_name(name)]
     if unlabelled == 'background':
@@ -204,12 +204,12 @@ def with_background(names: List[str], first: bool = False) -> List[str]:
     return [names[label]] + names[:label] + names[label + 1:] if first else names
 
 
-def _clean(label):
+def _clean(label, path):
     """Returns a label as the name of a class: one line, no blanks around it. Raises InputError."""
     name = printable(re.sub(r'\s+', ' ', label)).strip()
     if not name or len(name) > LONGEST_NAME:
-        raise InputError(f'The label "{printable(label[:LONGEST_NAME])}" of --annotations is no name of a class: it is '
-                         f'empty, or longer than {LONGEST_NAME} characters. Rename it.')
+        raise InputError(f'The label "{printable(label[:LONGEST_NAME])}" of --annotations={path} is no name of a '
+                         f'class: it is empty, or longer than {LONGEST_NAME} characters. Rename it.')
     return name
 
 
@@ -232,9 +232,7 @@ class _Pictures:
         several = []
         for name in annotated.names:
             name = name.replace('\\', '/')
-            if '\0' in name:
-                continue
-            beside = self._real.get(os.path.realpath(os.path.join(os.path.dirname(annotated.file), name)))
+            beside = self._real.get(_real_path(os.path.join(os.path.dirname(annotated.file), name)))
             if beside:
                 return [beside]
             parts = [part for part in composed(name).split('/') if part not in ('', '.', '..')]
@@ -245,6 +243,14 @@ class _Pictures:
                     return list(found)
                 several = several or sorted(found)
         return several
+
+
+def _real_path(path):
+    """Returns a path without links, or None of what no file can be called."""
+    try:
+        return os.path.realpath(path)
+    except ValueError:  # of NUL, or of half a letter
+        return None
 
 
 def find_pairs(annotations: Annotations, folder: str) -> Tuple[List[Pair], List[str], str, List[str]]:
@@ -275,10 +281,11 @@ def find_pairs(annotations: Annotations, folder: str) -> Tuple[List[Pair], List[
         raise InputError(f'No image of --images={folder} ({len(paths)} pictures'
                          f'{", such as " + min(paths) if paths else ""}) is one of --annotations={annotations.path} '
                          f'({example}). Give the folder that the names in the annotations are of.')
-    raise_faults('images are annotated twice, and nothing says which one to take', faults)
+    raise_faults(f'images are annotated twice in --annotations={annotations.path}, and nothing says which to take',
+                 faults)
     keys = {path: os.path.relpath(os.path.splitext(path)[0], folder) for path in paths}
     twice = [key for key, count in collections.Counter(keys[path] for path in matched).items() if count > 1]
-    raise_faults('names are of two images each; rename one', twice)
+    raise_faults(f'names of --annotations={annotations.path} are of two images each; rename one', twice)
     alone = sorted(keys[path] for path in paths if path not in matched)
     if annotations.drawing.uncovered == VOID:
         matched = _without_empty(matched, annotations.skipped)

@@ -21,8 +21,10 @@ COLUMN_RUNS = 'column runs'  # the same, column by column
 
 MOST_POINTS = 200000  # of a shape
 FARTHEST = 100000  # pixels from the corner of the image; drawing takes time that grows with it
-MOST_CROSSINGS = 50000000  # of a polygon's edges with columns of pixels
-_CROSSINGS = 1 << 20  # of these at a time
+LARGEST_RADIUS = 30000  # of a circle; old versions of Pillow take minutes for more
+LONGEST_OUTLINE = 20000000  # pixels within the image, across and down
+MOST_ROUND_JOINTS = 10000  # of a line's points; further ones are not rounded, which takes time
+_CROSSINGS = 1 << 20  # of a polygon's edges with columns of pixels, at a time
 
 Size = Tuple[int, int]  # width, height
 
@@ -203,6 +205,7 @@ def _draw(canvas, shape, value, line_width):
         return
     pen = ImageDraw.Draw(canvas)
     for points in shape.parts:
+        _check_length(points, canvas.size)
         if shape.kind == POLYGON:
             _fill(canvas, points, value)
         elif shape.kind == OUTLINE:
@@ -210,7 +213,15 @@ def _draw(canvas, shape, value, line_width):
         elif shape.kind == ELLIPSE:
             pen.ellipse(points.ravel().tolist(), outline=value, fill=value)
         else:
-            pen.line(list(map(tuple, points.tolist())), fill=value, width=line_width, joint='curve')
+            joint = 'curve' if len(points) <= MOST_ROUND_JOINTS else None
+            pen.line(list(map(tuple, points.tolist())), fill=value, width=line_width, joint=joint)
+
+
+def _check_length(points, size):
+    """Raises BadShape where a closed outline, float64 [N, 2], would take minutes to draw."""
+    length = abs(np.diff(np.append(points, points[:1], 0).clip(0, size), axis=0)).sum()
+    if length > LONGEST_OUTLINE:
+        raise BadShape(f'its outline is {length:.0f} pixels long, and {LONGEST_OUTLINE} are the most')
 
 
 def _draw_runs(canvas, shape, value):
@@ -246,14 +257,12 @@ def polygon_mask(points: np.ndarray, width: int, height: int) -> np.ndarray:
     An edge that crosses a column's middle above a pixel's centre changes whether that centre lies within. So the
     crossings of each column are counted by row, and summed downwards.
 
-    points: float64 [N, 2]. Raises BadShape where there are too many crossings.
+    points: float64 [N, 2].
     """
     edges = np.concatenate([points, np.roll(points, -1, 0)], 1)
     edges = np.where((edges[:, 0] > edges[:, 2])[:, None], edges[:, [2, 3, 0, 1]], edges)  # from left to right
     first, end = (np.ceil(edges[:, side] - 0.5).astype('int64').clip(0, width) for side in (0, 2))
     ends = np.cumsum(end - first)
-    if ends[-1] > MOST_CROSSINGS:
-        raise BadShape('its outline crosses the image too often')
     counts = np.zeros(width * (height + 1), 'int64')
     cuts = np.searchsorted(ends, np.arange(_CROSSINGS, ends[-1], _CROSSINGS))
     for some in np.split(np.arange(len(edges)), cuts):

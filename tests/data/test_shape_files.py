@@ -215,6 +215,20 @@ def test_labels_called_void_or_background(folder):
     assert [labels[place] for place in [(15, 15), (25, 25), (130, 130)]] == [1, 0, 255]
 
 
+@pytest.mark.parametrize('label', ['', 'x' * 300])
+def test_labels_that_are_no_names(folder, label):
+    add_square(folder, label)
+    assert '/labelme is no name of a class' in folder.refused('labelme')
+
+
+@pytest.mark.parametrize('path', ['\0', '\ud800', 'x' * 5000, '/', '..'])
+def test_paths_that_no_image_can_have(folder, path):
+    add_square(folder, 'car')
+    folder.write('labelme/p1.json', labelme(path, [labelme_shape('car', SQUARE)]))
+    folder.converted('labelme')
+    assert len(folder.labels()) == 4
+
+
 @pytest.mark.parametrize('label', ['{a', '# x', '0: a', 'two\nlines', '\ud800', '[x, y]', 'é ü'])
 def test_odd_labels(folder, label):
     add_square(folder, label)
@@ -262,7 +276,7 @@ def test_images_that_are_annotated_twice(folder):
     add_square(folder, 'car')
     folder.write('labelme/copy.json', labelme('p1.png', []))
     said = folder.refused('labelme')
-    assert 'photos/p1.png: ' in said and 'copy.json' in said and '1 images are annotated twice' in said
+    assert 'photos/p1.png: ' in said and 'copy.json' in said and '1 images are annotated twice in ' in said
 
 
 def test_no_image_is_there(folder):
@@ -447,6 +461,7 @@ def test_document_types_in_other_encodings_are_refused(folder):
     ('mask', {'rle': '4', 'left': 399, 'top': 0, 'width': 2, 'height': 2}, 'outside the image of 400×300'),
     ('mask', {'rle': '1,,2', 'left': 0, 'top': 0, 'width': 2, 'height': 2}, 'no whole numbers'),
     ('mask', {'rle': '8100000000', 'left': 0, 'top': 0, 'width': 90000, 'height': 90000}, 'outside the image'),
+    ('mask', {'rle': '9' * 30, 'left': 0, 'top': 0, 'width': 2, 'height': 2}, 'its run lengths are'),
     ('mask', {'rle': '4'}, 'left is no number'), ('polygon', {'label': '', 'points': '1,1;2,2;3,1'}, 'no label')])
 def test_bad_shapes_of_cvat_are_named(folder, tag, changes, words):
     square = 'polygon', {'label': 'car', 'points': cvat_points(SQUARE)}
@@ -514,14 +529,20 @@ def test_polygons_are_filled_by_the_even_odd_rule(points):
     np.testing.assert_array_equal(mask > 0, inside(points))
 
 
-def test_polygons_of_many_crossings_take_little_memory(monkeypatch):
+def test_crossings_are_counted_some_at_a_time(monkeypatch):
     points = np.random.RandomState(0).uniform(0, 50, (300, 2))
     expected = shapes.polygon_mask(points, 50, 50)
     monkeypatch.setattr(shapes, '_CROSSINGS', 7)
     np.testing.assert_array_equal(shapes.polygon_mask(points, 50, 50), expected)
-    monkeypatch.setattr(shapes, 'MOST_CROSSINGS', 100)
-    with pytest.raises(shapes.BadShape, match='too often'):
-        shapes.polygon_mask(points, 50, 50)
+
+
+@pytest.mark.parametrize('kind', ['polygon', 'linestrip'])
+def test_outlines_that_would_take_minutes_are_refused(folder, kind):
+    add_square(folder, 'car')
+    points = np.random.RandomState(0).uniform(0, 300, (110000, 2))
+    folder.write('labelme/p1.json', labelme('p1.png', [labelme_shape('car', points, kind)]))
+    said = folder.refused('labelme')
+    assert 'labelme/p1.json, shape 1: its outline is ' in said and '20000000 are the most' in said
 
 
 def test_run_lengths_against_coco():
