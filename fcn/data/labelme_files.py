@@ -28,7 +28,8 @@ from fcn.data.shapes import (
 )
 
 MOST_BYTES = 1 << 28  # of a file, which may hold its photo as text
-LEAST_POINTS = {'polygon': 3, 'rectangle': 2, 'circle': 2, 'line': 2, 'linestrip': 2, 'mask': 2}
+LEAST_POINTS = {'polygon': 3, 'rectangle': 2, 'oriented_rectangle': 4, 'circle': 2, 'line': 2, 'linestrip': 2,
+                'mask': 2}
 WITHOUT_AREA = ('point', 'points')
 
 

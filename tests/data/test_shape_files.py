@@ -1,4 +1,6 @@
 """What annotation tools write becomes a data set, by the command line; and what is broken in it is said."""
+import base64
+import io
 import os
 
 import numpy as np
@@ -303,6 +305,28 @@ def test_images_that_exif_data_turn(folder):
 
 # ---- what is left out, and what is wrong
 
+def test_every_type_of_labelme(folder):
+    """Later shapes lie over earlier ones, as labelme's own converter draws them."""
+    picture = io.BytesIO()
+    Image.fromarray(np.eye(20, dtype='uint8')).save(picture, 'PNG')
+    for number, photo in enumerate(folder.photos):
+        folder.write('labelme/p%d.json' % number, labelme(photo, [
+            labelme_shape('rectangle', [[60, 50], [10, 20]], 'rectangle'), labelme_shape('polygon', SQUARE, None),
+            labelme_shape('turned', [[200, 100], [220, 120], [200, 140], [180, 120]], 'oriented_rectangle'),
+            labelme_shape('circle', [[100, 100], [100, 120]], 'circle'),
+            labelme_shape('line', [[10, 200], [350, 200], [350, 280]], 'linestrip'),
+            labelme_shape('mask', [[300, 20], [319, 39]], 'mask', mask=base64.b64encode(picture.getvalue()).decode())]))
+    folder.converted('labelme', '--line_width=6')
+    labels = folder.labels()['p2']
+    assert folder.names == ['background', 'circle', 'line', 'mask', 'polygon', 'rectangle', 'turned']
+    sizes = np.bincount(labels.ravel()).tolist()
+    assert sizes[3:6] == [20, 51 * 51, 0] and (labels[10:61, 10:61] == 4).all()
+    assert abs(sizes[1] - np.pi * 20.5 ** 2) < 30 and labels[100, 119] == 1 and labels[100, 122] == 0
+    assert (labels[190:210, 200] == 2).sum() == (labels[250, 340:360] == 2).sum() == 6 and labels[202, 352] == 2
+    assert labels[120, 200] == 6 and labels[105, 185] == 0
+    np.testing.assert_array_equal(labels[20:40, 300:320], 3 * np.eye(20))
+
+
 def test_what_has_no_area_is_counted(folder):
     for number, photo in enumerate(folder.photos):
         folder.write('labelme/p%d.json' % number, labelme(photo, [
@@ -429,6 +453,31 @@ def test_what_coco_holds_besides(folder):
     for words in ('1 annotations without segmentation', '1 annotations of images that the file does not list',
                   '1 parts of polygons with fewer than three points'):
         assert words in said
+
+
+def write_splits(folder, categories):
+    """A file of COCO in each split's folder, beside its images, whose names are the same."""
+    for split in ('train', 'valid'):
+        for name in folder.photos[:2]:
+            save_photo(folder.path, 'set/%s/%s' % (split, name))
+        found = [(number, 3, coco_polygon(np.add(SQUARE, 9 * (split == 'valid')))) for number in range(2)]
+        folder.write('set/%s/_annotations.coco.json' % split, coco(folder.photos[:2], found, categories[split]))
+    return '--images=%s/set' % folder.path
+
+
+def test_a_file_of_coco_for_each_split(folder):
+    listed = [(3, 'car'), (7, 'tree')]
+    said = folder.converted('set', write_splits(folder, {'train': listed, 'valid': listed}))
+    found = folder.labels()
+    assert 'the folders are the splits: train (2 images) for training, valid (2) for validation' in said
+    assert {name: labels[12, 12] for name, labels in found.items()} == {
+        'train__p0': 1, 'train__p1': 1, 'valid__p0': 0, 'valid__p1': 0}
+
+
+def test_files_of_coco_that_contradict(folder):
+    images = write_splits(folder, {'train': [(3, 'car')], 'valid': [(3, 'tree')]})
+    said = folder.refused('set', images)
+    assert 'valid/_annotations.coco.json calls the category 3 tree, and a file before car' in said
 
 
 @pytest.mark.parametrize('text, words', [
