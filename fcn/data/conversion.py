@@ -160,7 +160,7 @@ def with_export(config: ConversionConfig, export: cvat_files.MaskExport) -> Conv
     changes = {'annotations': None, 'masks': export.masks, 'colours': export.colours, 'mask_suffix': ''}
     if os.path.realpath(config.images) == os.path.realpath(config.annotations):
         changes['images'] = export.images
-    if export.split_train and not config.split_train and not config.split_by_chance:
+    if export.split_train and not (config.split_train or config.split_by_chance or config.test):
         print(printable(f'the splits are {export.split_train} and {export.split_val}; --split_by_chance mixes them'))
         changes.update(split_train=export.split_train, split_val=export.split_val)
     return dataclasses.replace(config, **changes)

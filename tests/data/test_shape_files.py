@@ -166,6 +166,9 @@ def test_masks_that_cvat_exports(folder):
     for name, labels in folder.labels().items():
         np.testing.assert_array_equal(labels, np.array([255, 0, 1])[labels_of(scene(int(name[1])))])
     assert folder.names == NAMES[1:]
+    folder.out += '3'
+    assert 'the splits are' not in folder.converted('export', '--test=0.3', '--seed=4')
+    assert os.path.isfile(folder.out + '/ImageSets/Segmentation/test.txt')
 
 
 # ---- classes
