@@ -5,30 +5,21 @@
 A file that is being written has null for an origin. Files of before there was a manifest have none.
 """
 import contextlib
-import hashlib
 import json
 import os
 from typing import Any, Dict, Iterator, Optional, Sequence
 
+from fcn.utils.checksums import digest_of
 from fcn.utils.files import write_atomic
 
 NAME = 'manifest.json'
 Origin = Dict[str, Any]
 
 
-def checksum(path: str) -> str:
-    """Returns the SHA-256 of a file in hexadecimal. Raises OSError."""
-    digest = hashlib.sha256()
-    with open(path, 'rb') as file:
-        for block in iter(lambda: file.read(1 << 20), b''):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def checksum_of_checkpoint(prefix: str) -> Optional[str]:
     """Returns the checksum of a checkpoint's index, which holds those of its numbers; None where it is gone."""
     with contextlib.suppress(OSError):
-        return checksum(prefix + '.index' if os.path.isfile(prefix + '.index') else prefix)
+        return digest_of(prefix + '.index' if os.path.isfile(prefix + '.index') else prefix)
     return None
 
 

@@ -24,6 +24,7 @@ from fcn.inference import metrics
 from fcn.inference.prediction import Prediction
 from fcn.reporting import cards, manifest, overlays, panels
 from fcn.reporting.result_files import ImageScores
+from fcn.utils.checksums import digest_of
 from fcn.utils.errors import printable
 from fcn.utils.files import make_folder, remove, replacing, write_atomic, write_csv, writing
 
@@ -121,7 +122,7 @@ class PictureWriter:
             return False
         if entry['stamp'] != stamp:
             try:
-                if manifest.checksum(path) != entry['checksum']:
+                if digest_of(path) != entry['checksum']:
                     return False
             except OSError:
                 return False
@@ -189,7 +190,7 @@ class PictureWriter:
                    for label in np.argsort(-shares) if shares[label] > 0]
         path = record['image']
         stamp = self._seen.get(path) or _stamp(path)  # of before it was read
-        content = manifest.checksum(path) if stamp == _stamp(path) else None  # else it was replaced meanwhile
+        content = digest_of(path) if stamp == _stamp(path) else None  # else it was replaced meanwhile
         entry = {'name': record['filename'], 'image': os.path.abspath(path), 'stamp': stamp, 'checksum': content,
                  'panel': panel, 'classes': classes, 'pixel_accuracy': None, 'mean_iou': None, 'truth_classes': []}
         if annotation is not None:

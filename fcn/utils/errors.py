@@ -79,7 +79,7 @@ def advice(error: BaseException, otherwise: str) -> str:
 
 def explain(error: BaseException) -> Tuple[int, str]:
     """Returns (exit status, one paragraph that prints as one line) for any exception that ends the program."""
-    status, text = EXIT_INPUT, str(error)
+    status, text, lacking = EXIT_INPUT, str(error), lack_of_memory(error)
     if isinstance(error, Diverged):
         status = EXIT_DIVERGED
     elif isinstance(error, WorkerLost):
@@ -88,9 +88,9 @@ def explain(error: BaseException) -> Tuple[int, str]:
         pass
     elif isinstance(error, KeyboardInterrupt):
         status, text = EXIT_INTERRUPTED, 'interrupted; what was saved before stands.'
-    elif lack_of_memory(error):
+    elif lacking:
         text = ('the memory does not suffice: take a smaller --batch_size, --image_size or --tile_size, or '
-                f'{MORE_MEMORY}. ({lack_of_memory(error)})')
+                f'{MORE_MEMORY}. ({lacking})')
     elif isinstance(error, OSError) or _number_of(error):
         path = f'{error.filename}: ' if getattr(error, 'filename', None) else ''
         what_to_do = advice(error, 'Check that path, its permissions and the space on its disk')
