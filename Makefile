@@ -10,12 +10,13 @@ VENV ?= .venv
 REQUIREMENTS ?= $(if $(shell command -v nvidia-smi),requirements-gpu.txt,requirements.txt)
 PYTEST_ARGS ?= -n 2 --dist loadfile
 # What make quick-test runs: tests that train nothing and build no large network, but for one of its variables' names.
-SLOW_FILES = $(wildcard tests/test_fuzz_*.py) $(patsubst %,tests/test_%.py,backbone faults_in_files faults_in_runs \
-    first_version inception_FCN own_data slurm)
+SLOW_FILES = $(wildcard tests/test_fuzz_*.py) $(patsubst %,tests/test_%.py,backbone faults_in_files faults_in_outputs faults_in_runs \
+    first_version inception_FCN own_data read_CityscapesData slurm)
 QUICK_TESTS = $(filter-out $(SLOW_FILES),$(wildcard tests/test_*.py)) tests/data tests/utils tests/reporting \
     tests/training tests/runs tests/inference/test_metrics.py tests/inference/test_crf.py \
     tests/distributed/test_worker_spec.py tests/nets/test_inception_v3_fcn.py::test_backbone_variables_are_slims \
-    --ignore-glob='*/test_fuzz_*' --ignore=tests/runs/test_weight_files.py --ignore-glob='*/test_page_in_browser.py' \
+    --ignore-glob='*/test_fuzz_*' --ignore=tests/data/test_shape_files.py --ignore=tests/training/test_patience.py \
+    --ignore=tests/runs/test_weight_files.py --ignore-glob='*/test_page_in_browser.py' \
     -k 'not 151 and not test_broken_bytes and not test_freed_memory and not test_16_bits_become_8_alike'
 RUN = $(VENV)/bin/python inception_FCN.py
 
