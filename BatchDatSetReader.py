@@ -11,6 +11,7 @@ import numpy as np
 from fcn.data import augmentation, tensor_images
 from fcn.data.datasets import Dataset, Record
 from fcn.data.stream import COLORS, TrainingStream
+from fcn.utils import portable
 from TensorflowUtils import tf
 
 
@@ -107,4 +108,4 @@ def _in_parallel(dataset, function):
         options.autotune.enabled = False
     else:  # TensorFlow 1.15
         options.experimental_optimization.autotune = False
-    return dataset.map(function, num_parallel_calls=len(os.sched_getaffinity(0))).with_options(options)
+    return dataset.map(function, num_parallel_calls=portable.num_cores()).with_options(options)

@@ -20,7 +20,7 @@ QUICK_TESTS = $(filter-out $(SLOW_FILES),$(wildcard tests/test_*.py)) tests/data
     -k 'not 151 and not test_broken_bytes and not test_freed_memory and not test_16_bits_become_8_alike'
 RUN = $(VENV)/bin/python inception_FCN.py
 
-.PHONY: demo camvid test quick-test bench clean
+.PHONY: demo camvid test quick-test other-systems-test bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
@@ -52,6 +52,10 @@ test: $(VENV)/installed-for-tests
 quick-test: $(VENV)/installed-for-tests
 	@! $(VENV)/bin/python -c 'import ruff' 2>/dev/null || $(VENV)/bin/python -m ruff check .
 	$(VENV)/bin/python -m pytest $(PYTEST_ARGS) $(QUICK_TESTS)
+
+# The suite with names that Windows lacks taken out of Python (tests/other_systems): a simulation.
+other-systems-test: $(VENV)/installed-for-tests
+	PYTHONPATH=tests/other_systems $(VENV)/bin/python -m pytest -p other_systems $(PYTEST_ARGS)
 
 # make bench BENCH_ARGS=--quick: one head only
 bench: $(VENV)/installed

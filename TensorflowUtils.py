@@ -48,7 +48,7 @@ def _keep_freed_memory():
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):
+    except (OSError, AttributeError, TypeError):  # the last: Windows
         return
     if 'glibc.malloc' not in os.environ.get('GLIBC_TUNABLES', ''):
         mallopt(-4, 0)  # M_MMAP_MAX: no block by mmap
@@ -80,6 +80,8 @@ with _quiet_stderr():  # TensorFlow 2.21 reports a missing GPU before it reads i
 from tensorflow.core.protobuf import rewriter_config_pb2  # noqa: E402
 from tensorflow.python.framework import ops as _ops  # noqa: E402
 from tensorflow.python.ops import control_flow_ops as _control_flow_ops  # noqa: E402
+
+from fcn.utils import portable  # noqa: E402
 
 # tf-slim 1.1.0 looks for two names where TensorFlow kept them before 2.15.
 if not hasattr(_ops, 'Tensor'):
@@ -143,7 +145,7 @@ def session_config(deterministic: bool = False, precision: str = 'float32', fold
         lower_precision(precision)]
     if toggle:
         setattr(config.graph_options.rewrite_options, toggle, rewriter_config_pb2.RewriterConfig.ON)
-    config.intra_op_parallelism_threads = 1 if deterministic else len(os.sched_getaffinity(0))
+    config.intra_op_parallelism_threads = 1 if deterministic else portable.num_cores()
     config.inter_op_parallelism_threads = 1 if deterministic else 0
     return config
 
@@ -159,7 +161,7 @@ def describe_devices(session: tf.Session, precision: str = 'float32') -> str:
         types = f', {lower} and float32 mixed' if lower else ', all in float32: it has nothing faster'
     if gpus:
         return f"on {gpus} GPU{'s' if gpus > 1 else ''}{types}"
-    text = f'on the CPU, {len(os.sched_getaffinity(0))} cores{types}'
+    text = f'on the CPU, {portable.num_cores()} cores{types}'
     if os.path.exists('/dev/nvidiactl'):
         text += ' (there is an NVIDIA GPU, but TensorFlow finds no CUDA for it: pip install -r requirements-gpu.txt)'
     return text

@@ -14,7 +14,8 @@ from conftest import ROOT
 READERS = tuple(sorted(os.path.basename(path)[:-len('.py')] for path in glob.glob(os.path.join(ROOT, 'read_*.py'))))
 # An import goes to a lower rank, or stays within one package; see docs/architecture.md.
 RANKS = (
-    ('TensorflowUtils', 'fcn.utils'),
+    ('fcn.utils',),
+    ('TensorflowUtils',),
     ('nets', 'fcn.distributed', 'fcn.data'),
     ('BatchDatSetReader', 'fcn.config') + READERS,
     ('fcn.network', 'fcn.runs'),

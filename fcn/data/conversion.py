@@ -28,6 +28,7 @@ from fcn.data.image_range import find_low_range
 from fcn.data.label_survey import LabelSurvey
 from fcn.data.palettes import save_labels, voc_palette
 from fcn.data.sixteen_bits import FULL_RANGE, has_open_range, header_range
+from fcn.utils import portable
 from fcn.utils.errors import InputError, printable
 from fcn.utils.files import locked, write_atomic, writing
 from fcn.utils.threads import ordered_map
@@ -305,8 +306,8 @@ def convert_pairs(pairs: List[Pair], root: str, table: Optional[Table], names: O
         return Outcome(counts=counts, unknown=unknown, turned=turned, palette=of_mask, values=values,
                        open_range=open_range)
 
-    bar = tqdm(ordered_map(convert_pair, pairs, count_threads()), total=len(pairs), desc='converting', unit=' files',
-               leave=False, disable=None)
+    bar = tqdm(ordered_map(convert_pair, pairs, portable.num_cores()), total=len(pairs), desc='converting',
+               unit=' files', leave=False, disable=None)
     outcomes = {pair.key: outcome for outcome, pair in zip(bar, pairs)}
     faults = [outcome.problem for outcome in outcomes.values() if outcome.problem]
     values = [outcome.values for outcome in outcomes.values() if outcome.values]
@@ -371,7 +372,7 @@ def link(source: str, target: str, data: bytes) -> None:
     """Makes `target` the same file as `source` or, on another disk, one with its bytes `data`. Raises InputError."""
     try:
         os.link(os.path.realpath(source), target)
-    except OSError:
+    except (OSError, AttributeError):  # a system may have no such links at all
         store(target, data)
 
 
@@ -420,7 +421,7 @@ def ask_for_table(pairs: List[Pair], config: ConversionConfig, why: str, further
     why: begins the message. further: what the next command needs beside the table.
     """
     further = further and ', ' + further
-    found, errors = colour_masks.count_colours([pair.mask for pair in pairs], count_threads(), 'counting colours')
+    found, errors = colour_masks.count_colours([pair.mask for pair in pairs], portable.num_cores(), 'counting colours')
     print_list([f'not counted: {error}' for error in errors.values()])
     if not found:
         return InputError(f'{why} cannot be listed: no mask can be read.')
@@ -492,8 +493,3 @@ def next_lines(out: str, has_test: bool = False) -> List[str]:
 def make_dataset(names: List[str]) -> Dataset:
     """Returns a Dataset of these classes, without records."""
     return Dataset('own', [], [], names, VOID, None, voc_palette())
-
-
-def count_threads() -> int:
-    """Returns how many cores this process may use."""
-    return len(os.sched_getaffinity(0))

@@ -16,6 +16,7 @@ from fcn.data.image_files import BadFile, left_to_turn, open_image, opened, read
 from fcn.data.label_survey import LabelSurvey
 from fcn.data.problems import KINDS, OF_WHOLE_SETS, SPLITS, UNUSABLE, Problem
 from fcn.data.sixteen_bits import has_open_range
+from fcn.utils import portable
 from fcn.utils.errors import InputError, printable
 from fcn.utils.files import make_folder, write_atomic
 from fcn.utils.threads import ordered_map
@@ -82,7 +83,7 @@ def inspect(dataset: Dataset, found: Iterable[Problem] = (), threads: Optional[i
     """
     tasks = [(split, record) for split in SPLITS for record in getattr(dataset, split)]
     findings = ordered_map(lambda task: _inspect_record(task[0], task[1], dataset), tasks,
-                           threads or len(os.sched_getaffinity(0)))
+                           threads or portable.num_cores())
     problems, bad, seen = list(found), set(), {split: {} for split in SPLITS}
     counts = {split: Counts(len(getattr(dataset, split)), np.zeros(256, 'int64'), np.zeros(256, 'int64'))
               for split in SPLITS}

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from fcn.data import split_files
 from fcn.data.palettes import save_labels, voc_palette
-from fcn.utils import archives, checksums
+from fcn.utils import archives, checksums, portable
 from fcn.utils.errors import InputError
 from fcn.utils.files import locked, make_folder, write_atomic, writing
 from fcn.utils.threads import ordered_map
@@ -103,7 +103,7 @@ def _write_masks(dataset, names, folder):
         target = os.path.join(folder, name + '.png')
         with writing(target):
             save_labels(target, labels, voc_palette())
-    for _ in tqdm(ordered_map(write, names, len(os.sched_getaffinity(0))), desc='converting SBD', total=len(names),
+    for _ in tqdm(ordered_map(write, names, portable.num_cores()), desc='converting SBD', total=len(names),
                   unit=' files', leave=False, disable=None):
         pass
     write_atomic(os.path.join(folder, LIST), ''.join(name + '\n' for name in names))

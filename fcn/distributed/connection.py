@@ -1,6 +1,6 @@
 """A TCP connection between two workers that carries one JSON object a line. Needs no TensorFlow."""
 import json
-import select
+import selectors
 import socket
 import threading
 import time
@@ -41,15 +41,15 @@ class Connection:
         """
         deadline = time.monotonic() + seconds
         try:
-            waiting = select.poll()
-            waiting.register(self._socket, select.POLLIN)
-            while True:
-                message = self._take(most)
-                if message is not None:
-                    return message
-                if not waiting.poll(max(deadline - time.monotonic(), 0) * 1000):
-                    return None
-                self._read()
+            with selectors.DefaultSelector() as waiting:
+                waiting.register(self._socket, selectors.EVENT_READ)
+                while True:
+                    message = self._take(most)
+                    if message is not None:
+                        return message
+                    if not waiting.select(max(deadline - time.monotonic(), 0)):
+                        return None
+                    self._read()
         except (OSError, ValueError):  # the latter: the number of a socket that is closed
             return None
 

@@ -93,7 +93,8 @@ def _from_user(path):
     """Returns the secret that the user has written to a file, None where there is no such file. Raises InputError."""
     try:
         with open(path, 'rb') as file:
-            if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
+            # Windows has no such modes: all files seem to be everybody's there.
+            if os.name != 'nt' and stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
                 raise InputError(f'{path} holds the secret of the job, and others than its owner may read or change '
                                  f'it. chmod 600 {path}, and choose another secret.')
             return _checked(file.read(4096).decode('utf-8', 'surrogateescape'), path)

@@ -17,8 +17,9 @@ from typing import Callable, Iterator, List, NamedTuple, Optional, Sequence, Tup
 from fcn.runs import weight_files
 from fcn.runs.run_folder import check_name, list_checkpoints, step_of
 from fcn.utils import download
-from fcn.utils.errors import CheckpointReplaced, InputError, reason
-from fcn.utils.files import sync, write_atomic
+from fcn.utils.errors import CheckpointReplaced, InputError, advice, reason
+from fcn.utils.files import write_atomic
+from fcn.utils.portable import sync
 from nets.inception_v3_fcn import AUXILIARY
 from TensorflowUtils import session_config, tf
 
@@ -460,9 +461,9 @@ def save(saver: tf.train.Saver, session: tf.Session, logs_dir: str, step: int, k
     except (OSError, tf.errors.OpError, ValueError) as error:
         others = list_checkpoints(logs_dir)
         state = f'The newest checkpoint, {others[-1]}, stands' if others else 'There is no checkpoint yet'
-        raise InputError(f'Step {step} cannot be saved to {logs_dir}: {reason(error)}. {state}. Make sure that the '
-                         'folder can be written and that its disk has room for one checkpoint more than '
-                         '--keep_checkpoints; the same command goes on.') from None
+        what_to_do = advice(error, 'Make sure that the folder can be written')
+        raise InputError(f'Step {step} cannot be saved to {logs_dir}: {reason(error)}. {state}. {what_to_do}. It needs '
+                         'room for one checkpoint more than --keep_checkpoints; the same command goes on.') from None
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return prefix

@@ -1,11 +1,11 @@
 """The folder of a run, `logs_dir`: its checkpoints' names, and one run at a time."""
 import contextlib
-import fcntl
 import glob
 import os
 import re
 from typing import IO, Dict, Iterator, List
 
+from fcn.utils import portable
 from fcn.utils.errors import InputError
 
 _held: Dict[str, IO] = {}  # {logs_dir: its file .lock, which this process has locked}
@@ -29,7 +29,7 @@ def step_of(prefix: str) -> int:
 
 def check_name(path: str) -> None:
     """Raises InputError where TensorFlow takes a path for a pattern, and would not find a checkpoint of it again."""
-    found = re.search(r'[*?[\\]', path)
+    found = re.search(r'[*?[]' if os.sep == '\\' else r'[*?[\\]', path)
     if found:
         raise InputError(f'{path} has a {found.group()} in its name, so that TensorFlow takes it for a pattern where '
                          'it looks for a checkpoint, and finds none. Rename it, or name another.')
@@ -50,10 +50,8 @@ def locked(logs_dir: str) -> Iterator[None]:
         raise InputError(f'--logs_dir={logs_dir} cannot be written: {error}. Name a folder that can.') from None
     with file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f'Another run trains in --logs_dir={logs_dir}. Wait for it, or name another '
-                             'folder.') from None
+            if not portable.try_lock(file):
+                raise InputError(f'Another run trains in --logs_dir={logs_dir}. Wait for it, or name another folder.')
         except OSError as error:  # some cluster file systems have no locks
             print(f'{logs_dir} cannot be locked ({error}): take care that no other run trains there')
         _held[logs_dir] = file
@@ -70,7 +68,7 @@ def check_held(logs_dir: str) -> None:
     """
     if logs_dir in _held:
         with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(_held[logs_dir].fileno()), os.stat(os.path.join(logs_dir, '.lock'))):
+            if portable.is_file(_held[logs_dir], os.path.join(logs_dir, '.lock')):
                 return
         raise InputError(f'--logs_dir={logs_dir} is no longer the folder that this run began in: it was renamed or '
                          'deleted, or its file .lock was. Nothing was saved, since another run may be there by now. '

@@ -4,6 +4,9 @@ import os
 import signal
 import threading
 
+from fcn.utils import portable
+
+WARNING = portable.known_signals('SIGUSR1')
 _warnings = []
 
 
@@ -14,7 +17,8 @@ def expect_warning() -> None:
     raises it again.
     """
     del _warnings[:]
-    signal.signal(signal.SIGUSR1, lambda number, _: _warnings.append(signal.Signals(number).name))
+    for warning in WARNING:
+        signal.signal(warning, lambda number, _: _warnings.append(signal.Signals(number).name))
     if signal.getsignal(signal.SIGINT) == signal.default_int_handler:  # not where a shell has it ignored
         signal.signal(signal.SIGINT, _interrupt)
 
@@ -26,20 +30,21 @@ def _interrupt(number, _):
 
 def ignore_warning() -> None:
     """Lets SIGUSR1 do nothing from here on, not even to an interpreter that ends, which takes its handlers away."""
-    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    for warning in WARNING:
+        signal.signal(warning, signal.SIG_IGN)
 
 
 class Signals:
     """Within it, the first signal of HANDLED is only noted in `received`; a second one ends the process.
 
     Of REPEATED a second one means nothing: a terminal that is closed sends SIGHUP more than once, and a limit of
-    processor time SIGXCPU every second. SIGHUP stays ignored where nohup has it ignored.
+    processor time SIGXCPU every second. SIGHUP stays ignored where nohup has it ignored. Windows has SIGBREAK instead.
 
     A second one acts at once, without waiting for TensorFlow to return to Python: Python's own C handler writes the
     number of each signal to a pipe, which a thread reads. Raises KeyboardInterrupt where one got lost before.
     """
-    REPEATED = (signal.SIGHUP, signal.SIGXCPU)
-    HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1) + REPEATED
+    REPEATED = portable.known_signals('SIGHUP', 'SIGXCPU', 'SIGBREAK')
+    HANDLED = (signal.SIGTERM, signal.SIGINT) + WARNING + REPEATED
 
     def __init__(self):
         self.received = _warnings[0] if _warnings else None  # the signal's name
@@ -48,10 +53,11 @@ class Signals:
         if 'SIGINT' in _warnings:
             raise KeyboardInterrupt
         reader, self._writer = os.pipe()
-        os.set_blocking(self._writer, False)
+        if hasattr(os, 'set_blocking'):  # not on Windows, which does not ask for it
+            os.set_blocking(self._writer, False)
         self._before_fd = signal.set_wakeup_fd(self._writer)
         self._before = {number: signal.signal(number, lambda *_: None) for number in self.HANDLED
-                        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN}
+                        if number not in self.REPEATED or signal.getsignal(number) != signal.SIG_IGN}
         threading.Thread(target=self._listen, args=(reader,), daemon=True).start()
         return self
 

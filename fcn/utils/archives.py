@@ -65,7 +65,7 @@ def still_packed(archive: str, folder: str, progress: bool) -> Iterator[Optional
 
     def is_unpacked():
         try:
-            with open(marker) as file:
+            with open(marker, encoding='utf-8') as file:
                 return all(os.path.lexists(os.path.join(folder, name)) for name in json.load(file))
         except (OSError, ValueError):
             return False
@@ -97,7 +97,7 @@ def unpack(archive: str, folder: str, marker: str, progress: bool, max_bytes: in
                     _write_member(member, open_member, staging)
                     bar.update(member.size)
                 _move_into(staging, folder)
-                with open(marker, 'w') as file:
+                with open(marker, 'w', encoding='utf-8') as file:
                     json.dump(sorted({member.parts[0] for member in members if member.parts}), file)
         except BAD_ARCHIVE as error:
             raise InputError(f'Cannot unpack {archive}: it is truncated, corrupt or no tar, tar.gz or zip '

@@ -3,7 +3,6 @@ import argparse
 import contextlib
 import io
 import os
-import resource
 import sys
 import textwrap
 import traceback
@@ -11,6 +10,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence
 
 from absl import flags
 
+from fcn.utils import portable
 from fcn.utils.errors import EXIT_FLAG, explain, printable
 from fcn.utils.files import expand_home
 
@@ -98,8 +98,8 @@ def _outlast_output():
 
 def note_little_memory() -> None:
     """Says so where `ulimit -v` leaves less than TensorFlow takes: its own code may end the process without a word."""
-    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    if 0 <= limit < TENSORFLOWS_ADDRESSES:
+    limit = portable.address_limit()
+    if limit is not None and limit < TENSORFLOWS_ADDRESSES:
         print(f'note: `ulimit -v` leaves this process {limit / 1e9:.2g} GB of addresses, and TensorFlow may take over '
               f'{TENSORFLOWS_ADDRESSES / 1e9:.2g}: where it is aborted without a word, raise that limit', flush=True)
 

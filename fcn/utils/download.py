@@ -151,7 +151,7 @@ def _try_once(url, part, size, checked, progress, timeout):
         return
     known = None  # the ETag or date that came with the beginning of the file, now in `part`
     if os.path.isfile(part + '.etag'):
-        with open(part + '.etag') as file:
+        with open(part + '.etag', encoding='utf-8') as file:
             known = file.read() or None
     headers = {'User-Agent': 'FCN-GoogLeNet', 'Accept-Encoding': 'identity'}
     if (known or checked) and have and (size is None or have < size):
@@ -222,7 +222,7 @@ def _write_body(response, answer, part, size, progress):
             tqdm(total=total or size, initial=have, unit='B', unit_scale=True, desc=os.path.basename(part)[:-5],
                  disable=None if progress else True) as bar:
         if not have:
-            with open(part + '.etag', 'w') as note:
+            with open(part + '.etag', 'w', encoding='utf-8') as note:
                 note.write(answer.tag)
         while (have < total) if total is not None else (size is None or have <= size):
             try:  # read1 returns what has come, so that a stall loses nothing

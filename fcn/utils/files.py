@@ -2,14 +2,17 @@
 import codecs
 import contextlib
 import csv
-import fcntl
 import io
 import os
 import re
+import shutil
+import time
 from typing import IO, Iterable, Iterator, List, Optional, Sequence, Union
 
+from fcn.utils import portable
 from fcn.utils.errors import InputError, advice, printable
 
+WAIT_SECONDS = 0.1  # between two tries to get a lock
 CHUNK = 1 << 18  # bytes held in memory at a time
 FORMULA = re.compile("'*[=+@-]")  # what a text begins with that a spreadsheet would compute, or that `write_csv` marked
 NUMBER = re.compile(r'[+-]?\d*\.?\d+(e[+-]?\d+)?$')
@@ -73,15 +76,6 @@ def make_folder(path: str) -> str:
     with writing(path):
         os.makedirs(path, exist_ok=True)
     return path
-
-
-def sync(path: str) -> None:
-    """Waits until a file, or a folder's list of files, is on the disk. Raises OSError."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 @contextlib.contextmanager
@@ -156,16 +150,43 @@ def locked(target: str, progress: bool, lock: Optional[str] = None) -> Iterator[
             while True:
                 handle = stack.enter_context(open(path, 'a'))
                 try:
-                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    if progress:
-                        print(f'Another process is at work on {target}: waiting for it.', flush=True)
-                    fcntl.flock(handle, fcntl.LOCK_EX)
+                    if not portable.try_lock(handle):
+                        if progress:
+                            print(f'Another process is at work on {target}: waiting for it.', flush=True)
+                        while not portable.try_lock(handle):
+                            time.sleep(WAIT_SECONDS)
                 except OSError as error:  # some cluster file systems have no locks
                     print(f'{target} cannot be locked ({error}): take care that no other process works on it')
                 # The process that held it removes the file as it leaves, and a removed file's lock keeps nobody out.
                 with contextlib.suppress(FileNotFoundError):
-                    if os.path.samestat(os.fstat(handle.fileno()), os.stat(path)):
+                    if portable.is_file(handle, path):
                         break
-        stack.callback(remove, path)
+        stack.callback(_remove_lock, handle, path)
         yield
+
+
+def _remove_lock(handle, path):
+    """Removes the file of a lock that is held; on Windows, which removes no file that a process has open, if it can."""
+    if os.name != 'nt':
+        remove(path)
+    else:
+        handle.close()
+        with contextlib.suppress(PermissionError):
+            remove(path)
+
+
+@contextlib.contextmanager
+def staging_folder(target: str) -> Iterator[str]:
+    """Yields a new folder beside `target`, to write it in before it is moved into place; one process at a time.
+
+    The folder is gone afterwards, and so is one that a killed process left. Raises InputError.
+    """
+    staging = os.path.normpath(target) + '.part'
+    with locked(staging, progress=True):
+        shutil.rmtree(staging, ignore_errors=True)
+        with writing(staging):
+            os.mkdir(staging)
+        try:
+            yield staging
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
