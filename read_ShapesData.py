@@ -14,7 +14,6 @@ import colorsys
 import os
 import shutil
 import sys
-import tempfile
 import time
 from typing import Callable, List, Optional, Tuple
 
@@ -26,6 +25,7 @@ from fcn.data.datasets import Record
 from fcn.data.palettes import save_labels, voc_palette
 from fcn.data.problems import Problem
 from fcn.utils.errors import InputError
+from fcn.utils.files import staging_folder
 
 DATA_DIR = 'Data_zoo/Shapes/'
 CLASS_NAMES = ['background', 'disc', 'square', 'triangle', 'star', 'ring', 'cross']
@@ -77,13 +77,8 @@ def draw_dataset(data_dir: str = DATA_DIR, training_images: int = 200, validatio
     if foreign:
         raise InputError(f'{foreign} is not part of the shapes data set, which would replace {target}. Name another '
                          f'folder with --data_dir (default {DATA_DIR}).')
-    try:
-        os.makedirs(data_dir, exist_ok=True)
-        staging = tempfile.mkdtemp(prefix='drawing_', dir=data_dir)
-    except OSError as error:
-        raise InputError(f'The shapes data set cannot be drawn in {data_dir}: {error}.') from error
-    try:
-        root = os.path.join(staging, 'VOCdevkit', 'VOC2012')
+    with staging_folder(target) as staging:
+        root = os.path.join(staging, 'VOC2012')
         for folder in ('JPEGImages', 'SegmentationClass', os.path.join('ImageSets', 'Segmentation')):
             os.makedirs(os.path.join(root, folder))
         for split_number, (split, count) in enumerate((('train', training_images), ('val', validation_images))):
@@ -91,12 +86,10 @@ def draw_dataset(data_dir: str = DATA_DIR, training_images: int = 200, validatio
         if replaces:
             shutil.rmtree(target)
         try:
-            os.rename(os.path.join(staging, 'VOCdevkit'), target)
+            os.rename(staging, target)
         except OSError:
             if not _is_complete(data_dir):  # else another process moved the same drawing into place first
                 raise
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
     print(f'Drew the shapes data set in {data_dir}: {training_images} training and {validation_images} validation '
           f'images, {time.time() - start:.0f} s.')
 
@@ -108,7 +101,7 @@ def _draw_split(root, split, count, seeds):
         image, annotation = draw_example(np.random.RandomState(seeds + [index]))
         Image.fromarray(image).save(os.path.join(root, 'JPEGImages', stem + '.jpg'), quality=92)
         save_labels(os.path.join(root, 'SegmentationClass', stem + '.png'), annotation, PALETTE)
-    with open(os.path.join(root, 'ImageSets', 'Segmentation', split + '.txt'), 'w') as lines:
+    with open(os.path.join(root, 'ImageSets', 'Segmentation', split + '.txt'), 'w', encoding='utf-8') as lines:
         lines.write(''.join(stem + '\n' for stem in stems))
 
 

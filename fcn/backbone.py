@@ -18,16 +18,14 @@ load it:
 Exit status: 0 done; 1 unknown flag or value; 2 bad input.
 """
 import os
-import shutil
 import sys
-import tempfile
 from typing import List, Optional, Sequence, Tuple
 
 from fcn.config import read_run_config
 from fcn.runs import run_folder
 from fcn.utils import command_line
 from fcn.utils.errors import InputError, printable, reason
-from fcn.utils.files import make_folder
+from fcn.utils.files import staging_folder
 
 LOADED_BY = {  # by what `weight_files.written_form` returns
     None: "slim loads it with: slim.assign_from_checkpoint_fn({}, slim.get_model_variables('InceptionV3'))",
@@ -65,7 +63,6 @@ def write(checkpoint: str, out: str) -> Tuple[str, List[Tuple[str, List[int]]]]:
     if 'InceptionV3/Conv2d_1a_3x3/biases' in shapes:
         raise InputError(f"The network of {prefix} has no batch norm (--nouse_batch_norm), but slim's InceptionV3 has: "
                          'its backbone fits nowhere else.')
-    folder = make_folder(os.path.dirname(os.path.abspath(out)))
     with tf.Graph().as_default(), tf.Session(config=session_config()) as session:
         variables = inception_v3_layers.build(tf.placeholder(tf.float32, [None, None, None, 3]))
         wrong = [variable.op.name for variable in variables
@@ -76,7 +73,7 @@ def write(checkpoint: str, out: str) -> Tuple[str, List[Tuple[str, List[int]]]]:
         checkpoints.restore(session, prefix, variables)
         try:
             if is_checkpoint:
-                _save(tf.train.Saver(variables), session, folder, os.path.basename(out))
+                _save(tf.train.Saver(variables), session, out)
             else:
                 weight_files.write(out, {variable.op.name: value
                                          for variable, value in zip(variables, session.run(variables))})
@@ -85,15 +82,12 @@ def write(checkpoint: str, out: str) -> Tuple[str, List[Tuple[str, List[int]]]]:
     return prefix, [(variable.op.name, variable.shape.as_list()) for variable in variables]
 
 
-def _save(saver, session, folder, name):
-    """Saves a checkpoint `name` to a staging folder within `folder`, and moves it into place when it is whole."""
-    staging = tempfile.mkdtemp(prefix='.backbone_', dir=folder)
-    try:
-        saver.save(session, os.path.join(staging, name), write_meta_graph=False, write_state=False)
+def _save(saver, session, out):
+    """Saves a checkpoint of the prefix `out`, whose files are moved into place when all are whole."""
+    with staging_folder(out) as staging:
+        saver.save(session, os.path.join(staging, os.path.basename(out)), write_meta_graph=False, write_state=False)
         for file in sorted(os.listdir(staging)):  # .data-00000-of-00001, then .index, which makes it count
-            os.replace(os.path.join(staging, file), os.path.join(folder, file))
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+            os.replace(os.path.join(staging, file), os.path.join(os.path.dirname(out), file))
 
 
 def find(checkpoint: str) -> str:

@@ -110,7 +110,7 @@ def test_checkpoint_that_cannot_be_written(shapes, logs_dir):
     flags = training(shapes, logs_dir, STEP_ONE, '--max_iterations=8')
     done = subprocess.run([sys.executable, '-c', LIMITED, 'inception_FCN.py'] + list(flags), stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, universal_newlines=True)
-    refused(done, 'Step 8 cannot be saved to', 'model.ckpt-6, stands')
+    refused(done, 'Step 8 cannot be saved to', 'model.ckpt-6, stands', '`ulimit -f`')
     assert steps(logs_dir) == [2, 4, 6] and not os.path.exists(logs_dir + '/.saving')
 
 

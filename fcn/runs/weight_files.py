@@ -14,7 +14,6 @@ import io
 import os
 import re
 import shlex
-import tempfile
 import zipfile
 import zlib
 from typing import Any, Dict, Iterator, List, Optional
@@ -23,7 +22,7 @@ import numpy as np
 
 from fcn.utils import safetensors
 from fcn.utils.errors import InputError, reason
-from fcn.utils.files import make_folder, writing
+from fcn.utils.files import staging_folder, writing
 from nets.inception_v3_layers import PARTS, keras_order, layers
 
 # How the name of a file that is written ends, and its format.
@@ -281,8 +280,7 @@ def write(path: str, arrays: Dict[str, np.ndarray]) -> None:
       InputError: the file cannot be written.
     """
     form = written_form(path)
-    folder = make_folder(os.path.dirname(os.path.abspath(path)))
-    with writing(path), tempfile.TemporaryDirectory(prefix='.backbone_', dir=folder) as staging:
+    with staging_folder(path) as staging, writing(path):
         part = os.path.join(staging, 'weights')
         if form == 'safetensors':
             safetensors.write(part, _pytorch_arrays(arrays))

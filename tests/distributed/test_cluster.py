@@ -10,9 +10,10 @@ import time
 import numpy as np
 import pytest
 
-from clusters import ends, start_workers
+from clusters import ends, environment, free_addresses, start_worker, start_workers, strangers, worst_messages
 from conftest import ROOT, command, run_well
 from fcn.config import read_run_config
+from fcn.distributed.worker_spec import find_worker_spec
 from fcn.utils.errors import EXIT_DIVERGED, EXIT_INPUT, EXIT_LOST, EXIT_STOPPED
 from small_runs import STEP_ONE, logged, steps, training, variables, wait_until
 
@@ -58,11 +59,16 @@ def gone_on(shapes, begun):
 
 
 def test_two_workers_equal_one_and_lose_nothing_when_one_is_killed(shapes, begun, gone_on, tmp_path):
-    logs_dir = str(tmp_path / 'logs')
+    """And strangers at the control port change nothing."""
+    logs_dir, addresses = str(tmp_path / 'logs'), free_addresses(2)
     shutil.copytree(begun, logs_dir)
-    processes = start_workers(command(*training(shapes, logs_dir, '--batch_size=2', '--checkpoint_every=20',
-                                                '--max_iterations=1000', *FROZEN)), 2)
-    wait_until(lambda: logged(logs_dir)[-1]['step'] >= 22, processes[0])
+    train = command(*training(shapes, logs_dir, '--batch_size=2', '--checkpoint_every=20', '--max_iterations=1000',
+                              *FROZEN))
+    processes = [start_worker(train, addresses, index) for index in range(2)]
+    identity = find_worker_spec(environment(addresses, 0)).identity
+    with strangers(find_worker_spec(environment(addresses, 0)).chief_address[1], worst_messages(identity), 1) as sent:
+        wait_until(lambda: logged(logs_dir)[-1]['step'] >= 22, processes[0])
+    assert len(sent) > 70  # all of them, while the workers trained
     processes[1].kill()  # -9, in the midst of a step
     killed = time.time()
     (chief, out), (_, quiet) = ends(processes, 60)
