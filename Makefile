@@ -20,7 +20,7 @@ QUICK_TESTS = $(filter-out $(SLOW_FILES),$(wildcard tests/test_*.py)) tests/data
     -k 'not 151 and not test_broken_bytes and not test_freed_memory and not test_16_bits_become_8_alike'
 RUN = $(VENV)/bin/python inception_FCN.py
 
-.PHONY: demo camvid test quick-test other-systems-test bench clean
+.PHONY: demo camvid test quick-test other-systems-test smoke bench clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
@@ -56,6 +56,12 @@ quick-test: $(VENV)/installed-for-tests
 # The suite with names that Windows lacks taken out of Python (tests/other_systems): a simulation.
 other-systems-test: $(VENV)/installed-for-tests
 	PYTHONPATH=tests/other_systems $(VENV)/bin/python -m pytest -p other_systems $(PYTEST_ARGS)
+
+# Training to export with another TensorFlow, such as a cluster's: make smoke TENSORFLOW=2.15.1 PYTHON=python3.11
+smoke:
+	$(PYTHON) -m venv .venv-$(TENSORFLOW)
+	.venv-$(TENSORFLOW)/bin/python -m pip install --quiet --disable-pip-version-check tensorflow==$(TENSORFLOW) .
+	.venv-$(TENSORFLOW)/bin/python tests/smoke.py
 
 # make bench BENCH_ARGS=--quick: one head only
 bench: $(VENV)/installed
