@@ -23,7 +23,7 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2' if os.path.exists('/dev/nvidia
 
 
 @functools.lru_cache(maxsize=1)
-def _cpu_features():
+def cpu_features() -> str:
     """Returns the text that Linux has about the CPUs, their instruction sets among it; '' elsewhere."""
     try:
         with open('/proc/cpuinfo') as file:
@@ -32,7 +32,7 @@ def _cpu_features():
         return ''
 
 
-_AVX2_ONLY = ' avx2' in _cpu_features() and ' avx512' not in _cpu_features()
+_AVX2_ONLY = ' avx2' in cpu_features() and ' avx512' not in cpu_features()
 # TensorFlow 2 switches oneDNN's convolutions on by itself for AVX-512 only, but with AVX2 they train faster too.
 if _AVX2_ONLY:
     os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '1')
@@ -96,12 +96,13 @@ tf.logging.set_verbosity(tf.logging.ERROR)
 tf.disable_v2_behavior()
 # TensorFlow 1.15 has no oneDNN.
 ONEDNN_FOR_AVX2 = _AVX2_ONLY and os.environ['TF_ENABLE_ONEDNN_OPTS'] == '1' and not tf.__version__.startswith('1.')
-ONEDNN_FOR_AMD_AVX512 = (' avx512' in _cpu_features() and 'AuthenticAMD' in _cpu_features()
+ONEDNN_FOR_AMD_AVX512 = (' avx512' in cpu_features() and 'AuthenticAMD' in cpu_features()
                          and os.environ.get('TF_ENABLE_ONEDNN_OPTS') != '0' and not tf.__version__.startswith('1.'))
-ONEDNN_FOR_AMX = ' amx_bf16' in _cpu_features() and not tf.__version__.startswith('1.')
+ONEDNN_FOR_AMX = ' amx_bf16' in cpu_features() and not tf.__version__.startswith('1.')
 
-__all__ = ['LOSS_SCALES', 'ONEDNN_FOR_AMD_AVX512', 'ONEDNN_FOR_AMX', 'ONEDNN_FOR_AVX2', 'describe_devices',
-           'histogram_summaries', 'image_summary', 'inception_v3', 'lower_precision', 'session_config', 'slim', 'tf']
+__all__ = ['LOSS_SCALES', 'ONEDNN_FOR_AMD_AVX512', 'ONEDNN_FOR_AMX', 'ONEDNN_FOR_AVX2', 'cpu_features',
+           'describe_devices', 'histogram_summaries', 'image_summary', 'inception_v3', 'lower_precision',
+           'session_config', 'slim', 'tf']
 
 # The loss is multiplied by this before its gradient is taken, and the gradient divided by it after: small gradients
 # are lost in float16, whose smallest number is 6e-8, but not in bfloat16.
@@ -122,7 +123,7 @@ def lower_precision(precision: str) -> Optional[str]:
     toggles = rewriter_config_pb2.RewriterConfig.DESCRIPTOR.fields_by_name
     # Intel's AVX-512 multiplies as many numbers a cycle in bfloat16 as in float32, so that the conversions are lost
     # time: a training step takes 1.5 times as long. Intel's AMX and AMD's AVX-512 multiply more.
-    features = _cpu_features()
+    features = cpu_features()
     fast = ' amx_bf16' in features or ' avx512_bf16' in features and 'AuthenticAMD' in features
     return 'bfloat16' if fast and 'auto_mixed_precision_onednn_bfloat16' in toggles else None
 

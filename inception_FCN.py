@@ -3,6 +3,7 @@
     python inception_FCN.py --mode=train --dataset=shapes --checkpoint_path= --max_iterations=300
     python inception_FCN.py --mode=test
     python inception_FCN.py --mode=visualize --image_dir=PHOTOS
+    python inception_FCN.py --mode=plan --data_dir=DATA --minutes=10
     tensorboard --logdir=logs/all
 
 The README walks through the data sets and the two training steps. A finished or an interrupted run goes on from
@@ -49,8 +50,10 @@ READERS = {'camvid': read_CamVidData, 'cityscapes': read_CityscapesData, 'mit_sc
 
 # ---- What to do, with what, where
 
-flags.DEFINE_enum('mode', 'train', ['train', 'test', 'visualize', 'export', 'check'], 'What to do. check reads the '
-                  'whole data set and lists what is wrong with it.')
+flags.DEFINE_enum('mode', 'train', ['train', 'test', 'visualize', 'export', 'check', 'plan'], 'What to do. check reads '
+                  'the whole data set and lists what is wrong with it; plan looks at it and writes a flag file, '
+                  'plan.flags beside it, for a training of --minutes on this machine.')
+flags.DEFINE_float('minutes', 10, 'That a training may take, for plan.', 0.01, 1e7)
 flags.DEFINE_enum('dataset', 'pascal_voc', sorted(READERS), 'Data set. pascal_voc takes any folder in VOC layout.')
 flags.DEFINE_string('data_dir', None, 'Folder of the data set. Default: one in Data_zoo/, downloaded to when absent.')
 flags.DEFINE_string('data_url', None, 'Download the data set from here, not from its own host.')
@@ -153,6 +156,8 @@ flags.DEFINE_integer('validate_every', 100, 'Steps between validations; 0: never
 flags.DEFINE_integer('validation_images', 50, 'Images of a validation, evenly spread over the split; 0: all.', 0)
 flags.DEFINE_integer('patience', 0, 'Training ends when so many validations in a row were no better than the best '
                      'before them; 0: never.', 0)
+flags.DEFINE_float('planned_step_seconds', 0, 'Of a plan: training says where its steps take a third more, or less; 0: '
+                   'there is no plan.', 0, 1e7)
 flags.DEFINE_integer('keep_checkpoints', 5, 'Newest checkpoints that are kept.', 1)
 flags.DEFINE_boolean('debug', False, 'Histograms of variables, gradients and activations; stack traces.')
 
@@ -185,6 +190,9 @@ flags.DEFINE_string('export_dir', 'results/saved_model', 'New folder that export
 
 PATH_FLAGS = ('data_dir', 'data_url', 'train_split', 'split', 'class_names', 'logs_dir', 'train_dir', 'results_dir',
               'checkpoint_path', 'image_dir', 'compare', 'export_dir')  # ~ is the home folder in these
+DATA_FLAGS = ('dataset', 'data_dir', 'data_url', 'train_split', 'class_names', 'ignore_label', 'void_class',
+              'skip_bad_images', 'allow_one_class', 'palette_is_labels', 'image_range')
+NOT_PLANNED = ('mode', 'minutes', 'planned_step_seconds', 'split', 'debug')
 HELP_GROUPS = {  # first flag: title
     'mode': 'What to do, with what, where', 'skip_layers': 'The network; all modes take it from a run\'s logs_dir',
     'checkpoint_path': 'Starting weights', 'trainable_scopes': 'Training', 'log_every': 'Log',
@@ -377,13 +385,25 @@ def check(context: Context) -> int:
     return EXIT_INPUT if report.problems else 0
 
 
+def plan(context: Context) -> int:
+    """Looks at the data and at the machine, and writes a flag file for a training."""
+    from fcn.training.plan_file import plan_training
+    config = context.config
+    given = {name: config.flags[name] for name in config.flags if FLAGS[name].present and name not in NOT_PLANNED}
+    of_data = {'dataset': config.data.dataset}
+    of_data.update({name: given.pop(name) for name in list(given) if name in DATA_FLAGS})
+    plan_training(context.dataset, config.data.data_dir or READERS[config.data.dataset].DATA_DIR,
+                  config.folders.results_dir, FLAGS.minutes, of_data, given)
+    return 0
+
+
 @dataclasses.dataclass(frozen=True)
 class Mode:
     """What a mode is and needs.
 
     run: the function above. shared: all workers of a job take part; else the chief works alone. trains: it takes the
-    lock of --logs_dir, and signals end it after the step. of_run: it works on a run, whose flags it takes; a check is
-    of a data set, whatever logs/all holds. takes_photos: --image_dir stands in for the data set.
+    lock of --logs_dir, and signals end it after the step. of_run: it works on a run, whose flags it takes; check and
+    plan are of a data set, whatever logs/all holds. takes_photos: --image_dir stands in for the data set.
     """
     run: Callable[[Context], int]
     shared: bool = False
@@ -398,6 +418,7 @@ MODES = {
     'visualize': Mode(visualize, takes_photos=True),
     'export': Mode(export, takes_photos=True),
     'check': Mode(check, of_run=False),
+    'plan': Mode(plan, of_run=False),
 }
 
 
@@ -526,13 +547,13 @@ def read_records(config: Config, mode: Mode, on_problem: Optional[Callable[[Prob
 
     Raises InputError.
     """
-    if mode.trains and config.data.split != 'val':
+    if (mode.trains or mode.run is plan) and config.data.split != 'val':
         raise InputError(f'--split={config.data.split} goes with --mode=test, visualize and check; training validates '
                          'on val.')
     reader, data = READERS[config.data.dataset], config.data
     folder = data.data_dir or reader.DATA_DIR
     training, validation = reader.read_dataset(folder, data.data_url, on_problem)
-    if data.train_split and (mode.trains or mode.run is check or data.split == 'train'):
+    if data.train_split and (mode.trains or not mode.of_run or data.split == 'train'):
         training = splits.read_named(reader, 'train_split', data.train_split, folder, training + validation, on_problem)
         splits.check_annotated(training, data.train_split, 'trained on')
     if data.split == 'train':

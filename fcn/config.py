@@ -151,6 +151,7 @@ class TrainingConfig:
     validate_every: int
     validation_images: int
     patience: int
+    planned_step_seconds: float
     keep_checkpoints: int
 
 

@@ -15,7 +15,7 @@ HAS_BFLOAT16 = 'auto_mixed_precision_onednn_bfloat16' in rewriter_config_pb2.Rew
 
 def machine(monkeypatch, gpus, features, vendor='GenuineIntel'):
     monkeypatch.setattr(tf.config.experimental, 'list_physical_devices', lambda kind: ['gpu'] * gpus)
-    monkeypatch.setattr(TensorflowUtils, '_cpu_features', lambda: 'vendor_id : %s\nflags : fpu avx2 %s\n' % (
+    monkeypatch.setattr(TensorflowUtils, 'cpu_features', lambda: 'vendor_id : %s\nflags : fpu avx2 %s\n' % (
         vendor, features))
 
 

@@ -13,6 +13,7 @@ from fcn.reporting.result_files import parse_progress
 from fcn.runs.checkpoints import read_score
 from fcn.training import tensorboard
 from fcn.training.events import EventWriter
+from fcn.training.pace import Pace
 from fcn.utils.errors import printable
 from fcn.utils.files import write_atomic, writing
 from TensorflowUtils import tf
@@ -53,6 +54,7 @@ class TrainingLog:
       graph: shown by TensorBoard.
       flags: dict, shown by TensorBoard.
       counted_from: step after which validations count.
+      pace: what compares the steps' time with a plan's, or None.
 
     Attributes:
       seconds: of training, those before an interruption included.
@@ -63,8 +65,8 @@ class TrainingLog:
     is_kept = True
 
     def __init__(self, logs_dir: str, step: int, max_iterations: int, graph: tf.Graph, flags: Dict[str, Any],
-                 counted_from: int = 0):
-        self.seconds = 0.0
+                 counted_from: int = 0, pace: Optional[Pace] = None):
+        self.seconds, self._pace = 0.0, pace
         self.best: Optional[Tuple[float, int]] = None
         self.validations_since_best, self._counted_from = 0, counted_from
         self._path = os.path.join(logs_dir, 'progress.jsonl')
@@ -113,6 +115,9 @@ class TrainingLog:
         speed = self._unlogged_images / self._unlogged_seconds
         self._bar.set_postfix_str(f'{speed:.1f} images/s{self._last_text}', refresh=False)
         self._bar.update()
+        line = self._pace and self._pace.add(seconds)
+        if line:
+            self.say(line)
 
     def _update_best(self, values):
         """Remembers the best validation. Returns whether these values are the best so far."""

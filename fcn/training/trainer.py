@@ -16,6 +16,7 @@ from fcn.network.optimizer import NothingToTrain
 from fcn.runs import checkpoints, run_folder
 from fcn.training.checkpointing import Checkpoints, NoCheckpoints
 from fcn.training.log import NoLog, TrainingLog
+from fcn.training.pace import Pace
 from fcn.training.schedule import Schedule
 from fcn.training.signals import Signals
 from fcn.training.step import SCALINGS, Step
@@ -220,4 +221,4 @@ class Trainer:
             return NoLog()
         self._checkpoints.write_config()
         return TrainingLog(self.config.folders.logs_dir, self.start.step, maximum, self._graph, self.config.flags,
-                           self._run.begun)
+                           self._run.begun, Pace(self.config.training.planned_step_seconds, self.start.step, maximum))

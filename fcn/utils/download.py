@@ -24,7 +24,7 @@ from fcn.utils.archives import Take, extract, still_packed, unpack
 from fcn.utils.errors import InputError
 from fcn.utils.files import CHUNK, locked, remove, writing
 
-__all__ = ['extract', 'fetch', 'fetch_and_extract']
+__all__ = ['extract', 'fetch', 'fetch_and_extract', 'is_reachable']
 
 
 class _Cut(Exception):
@@ -96,6 +96,16 @@ def fetch_and_extract(url: str, folder: str, size: Optional[int] = None, md5: Op
             unpack(archive, folder, marker, progress, take=take)
             remove(archive)
     return folder
+
+
+def is_reachable(url: str, timeout: float = 5.0) -> bool:
+    """Asks a server for the headers of a file. Returns whether it has it, within `timeout` seconds a try."""
+    try:
+        request = urllib.request.Request(url, method='HEAD')
+        with urllib.request.urlopen(request, timeout=timeout):
+            return True
+    except (OSError, ValueError, http.client.HTTPException):
+        return False
 
 
 def _as_url(url):

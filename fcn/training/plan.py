@@ -1,0 +1,279 @@
+"""The plan of a training: rules that choose flags by the data, the machine and the minutes.
+
+Each rule is of something that was measured, and its reason says where that stands; where nothing was measured, the
+default stays, and the reason says so. All of it is a pure function of what it is given.
+"""
+import math
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
+
+from fcn.data.survey import DataSurvey
+from fcn.training import speed
+from fcn.training.machine import Machine
+
+RECIPE_SIDE = 320  # pixels, of the crops of both recipes in docs/results.md
+SMALLEST_CROP = 176  # pixels; docs/results.md, The demo, and the smallest crop
+SMALLEST_SIDE = 75  # pixels that the network takes
+RECIPE_STEPS = 1250  # of flags/fine_tune.flags
+MOST_PASSES = 60  # over the images, from pretrained weights: docs/own-data.md
+STEPS_FOR_UNDOING = 2160  # from random weights: --undo_class_weights gains 0.009 then, and lost 0.008 after 800
+SHORTEST_MEASURED = 260  # steps
+FEWEST_STEPS = 50
+SHARE_OF_VALIDATION = 0.1  # of the time
+VALIDATIONS = ((3, 50), (1, 50), (1, 20), (1, 10))  # (their number, images of each) that are tried in turn
+SHARE_OF_MEMORY = 0.8  # that a training may take of what is free
+SHARE_OF_CACHE = 0.25
+LARGE_IMAGE = 16  # times a crop's pixels
+FEW_IMAGES = 50
+THIN = 8  # pixels; CamVid's poles, whose scores docs/results.md gives, are 3 wide
+
+ORDER = ('checkpoint_path', 'trainable_scopes', 'skip_layers', 'precision', 'image_size', 'batch_size', 'augment',
+         'random_scale', 'color_jitter', 'class_weights', 'undo_class_weights', 'learning_rate', 'new_layers_rate',
+         'schedule', 'clip_gradient_norm', 'max_iterations', 'planned_step_seconds', 'validate_every',
+         'validation_images', 'checkpoint_every', 'cache_megabytes')  # of the flag file
+
+Value = Union[str, int, float, bool, List[str]]
+
+
+class Weights(NamedTuple):
+    """Where a training starts. path: of --checkpoint_path, '' for random weights; reason: why."""
+    path: str
+    reason: str
+
+
+class Choice(NamedTuple):
+    """A flag of the plan. value: None: it is left at its default. reason: why, and where it was measured."""
+    flag: str
+    value: Optional[Value]
+    reason: str
+
+
+class Plan(NamedTuple):
+    """What was decided.
+
+    Attributes:
+      choices: list of Choice, in the order of the flag file.
+      notes: list of lines, of what no flag mends.
+      minutes: that training is thought to take.
+      summary: line that says what they are made of.
+    """
+    choices: List[Choice]
+    notes: List[str]
+    minutes: float
+    summary: str
+
+    def values(self) -> Dict[str, Value]:
+        """Returns {flag: value} of the flags that the plan sets."""
+        return {choice.flag: choice.value for choice in self.choices if choice.value is not None}
+
+
+def make_plan(survey: DataSurvey, machine: Machine, minutes: float, weights: Weights,
+              given: Optional[Dict[str, Value]] = None) -> Plan:
+    """Plans a training.
+
+    Args:
+      survey: of the data.
+      machine: that trains.
+      minutes: that training may take, from the command to its end.
+      weights: where it starts.
+      given: {flag: value} of those that the user has chosen already, which stay.
+
+    Returns:
+      Plan.
+    """
+    given, pretrained = dict(given or {}), bool(weights.path)
+    choices: List[Choice] = []
+
+    def choose(choice: Choice) -> Any:
+        """Adds a choice, or the user's own in its place. Returns the value."""
+        if choice.flag in given:
+            choice = Choice(choice.flag, given[choice.flag], 'as given with the plan')
+        choices.append(choice)
+        return choice.value
+    choose(Choice('checkpoint_path', weights.path, weights.reason))
+    choose(Choice('trainable_scopes', None, 'all layers in one step, as both recipes of docs/results.md; a first step '
+                  'of the new layers alone was not measured beside it'))
+    choose(skip_layers(survey))
+    mixed = choose(precision(machine)) == 'mixed'
+    side, batch = crops(survey, machine)
+    side, batch = choose(side), choose(batch)
+    for choice in augmentation(survey, pretrained):
+        choose(choice)
+    weighting = choose(Choice('class_weights', 'sqrt_median_frequency',
+                              'without, 0.076 less (docs/results.md, What each part is worth)'))
+    for choice in learning_rate(pretrained):
+        choose(choice)
+
+    cache = choose(cache_megabytes(survey, machine))
+    pace = speed.megapixels_per_s(machine, mixed)
+    step = speed.step_seconds(pace, batch, side, survey.num_classes, 0 if cache else survey.megapixels, machine.cores)
+    start = speed.start_seconds(pace)
+
+    def one_validation(images):
+        count = min(images or survey.validation, survey.validation)
+        return speed.validation_seconds(pace, count, survey.megapixels, survey.num_classes)
+    times, images = next(((times, images) for times, images in VALIDATIONS if times * one_validation(images)
+                          <= SHARE_OF_VALIDATION * 60 * minutes), VALIDATIONS[-1])
+    steps = given.get('max_iterations') or count_steps(
+        60 * minutes - start - times * one_validation(images), step, survey.training, batch, pretrained)
+    choose(undo_class_weights(weighting, pretrained, steps))
+    reason = f'{60 * minutes:,.0f} s, less start and validations, are {steps:,} steps of {step:.2g} s'
+    if pretrained and steps == most_steps(survey.training, batch):
+        reason = (f'as flags/fine_tune.flags; on {survey.training} images more were not measured' if steps ==
+                  RECIPE_STEPS else f'{MOST_PASSES} passes over the images; more gain little (docs/own-data.md)')
+    choose(Choice('max_iterations', steps, reason))
+    every = choose(Choice('validate_every', steps if times == 1 else max(math.ceil(0.4 * steps), 1),
+                          f'{times} of them: they take a tenth of the time at most'))
+    images = choose(Choice('validation_images', images, 'of each, evenly spread; the default is 50'))
+    choose(Choice('checkpoint_every', None, f'100 steps, which are {100 * step / 60:.2g} minutes'))
+    times = math.ceil(steps / every) if every else 0
+    seconds = start + steps * step + times * one_validation(images)
+    summary = (f'some {seconds / 60:.2g} minutes: {start:.0f} s to start, {steps:,} steps of {step:.2g} s, {times} '
+               f'validation{"s" if times != 1 else ""} of {one_validation(images):.0f} s')
+    choose(Choice('planned_step_seconds', float(f'{step:.3g}'), summary + '. Training says in its first minute where '
+                  'steps take a third more, or less'))
+    notes = notes_on_data(survey, side, pretrained) + notes_on_time(machine, minutes, seconds, steps)
+    choices.sort(key=lambda choice: ORDER.index(choice.flag))
+    return Plan(choices, notes, seconds / 60, summary)
+
+
+# ---- The rules
+
+
+def skip_layers(survey: DataSurvey) -> Choice:
+    """Chooses the finest features that are fused."""
+    thin, text = survey.thinnest, ''
+    if thin and thin.width <= THIN:
+        text = f'; {thin.name} is {thin.width:g} pixels wide'
+    return Choice('skip_layers', '4s', f'0.019 better than 8s, 0.068 than 16s (docs/results.md){text}')
+
+
+def precision(machine: Machine) -> Choice:
+    """Chooses what convolutions compute in."""
+    if machine.lower:
+        return Choice('precision', 'mixed', f'the machine is faster in {machine.lower} (docs/speed.md)')
+    return Choice('precision', 'float32', 'this machine has nothing faster (docs/speed.md)')
+
+
+def crops(survey: DataSurvey, machine: Machine) -> Tuple[Choice, Choice]:
+    """Chooses the side of the crops and the images of a step."""
+    side = max(min(RECIPE_SIDE, survey.small_side), SMALLEST_SIDE)
+    why = f'as both recipes of docs/results.md; images are {survey.size[0]}×{survey.size[1]} pixels'
+    if side < RECIPE_SIDE:
+        why = f'no larger than the images, {survey.size[0]}×{survey.size[1]} pixels'
+    if side >= SMALLEST_CROP:
+        batch = Choice('batch_size', 4, 'as both recipes, and the demo with crops of 176 (docs/results.md)')
+    else:
+        batch = Choice('batch_size', 10, 'the default; for images so small no other was measured')
+    free = machine.free_megabytes
+    if free is not None and not machine.gpus:
+        sides = [side] + [less for less in (256, 224, SMALLEST_CROP) if less < side]
+        fitting = [one for one in sides if speed.memory_megabytes(batch.value, one, survey.num_classes)
+                   <= SHARE_OF_MEMORY * free] or sides[-1:]
+        if fitting[0] < side:
+            side, why = fitting[0], f'{free / 1000:.1f} GB of memory are free (docs/speed.md, What growth costs)'
+    return Choice('image_size', side, why), batch
+
+
+def augmentation(survey: DataSurvey, pretrained: bool) -> List[Choice]:
+    """Chooses flips, scales and colours."""
+    if pretrained:
+        return [Choice('augment', True, 'flips: it is assumed that mirror images are as good; --noaugment where not, '
+                       'as with text'),
+                Choice('random_scale', ['0.6', '2'], 'as flags/fine_tune.flags; 0.5 to 2.5 was no better '
+                       '(docs/results.md, From ImageNet weights)'),
+                Choice('color_jitter', 0.3, 'as flags/fine_tune.flags; 0.5 was no better')]
+    if survey.is_alike:
+        return [Choice('augment', False, 'won nothing from random weights where images are alike (docs/results.md)')]
+    return [Choice('augment', True, 'flips and scales, the default: nothing was measured from random weights where '
+                   'neighbours are not alike. --noaugment where mirror images are not as good')]
+
+
+def learning_rate(pretrained: bool) -> List[Choice]:
+    """Chooses the learning rate, its course, and the longest gradient."""
+    if pretrained:
+        rates = [Choice('learning_rate', 0.0006, 'better than 0.0003 or 0.001 (docs/results.md, From ImageNet '
+                        'weights)'),
+                 Choice('new_layers_rate', 3.0, 'with that learning rate')]
+    else:
+        rates = [Choice('learning_rate', 0.001, 'as flags/small_data.flags')]
+    return rates + [
+        Choice('schedule', 'poly', 'constant: 0.081 less (docs/results.md, What each part is worth)'),
+        Choice('clip_gradient_norm', 1.0, 'without: 0.041 less')]
+
+
+def undo_class_weights(weighting: str, pretrained: bool, steps: int) -> Choice:
+    """Chooses the share of the class weights that testing takes back."""
+    if weighting == 'none':
+        return Choice('undo_class_weights', None, 'there are no class weights')
+    if pretrained:
+        return Choice('undo_class_weights', 1.0, 'as flags/fine_tune.flags')
+    if steps >= STEPS_FOR_UNDOING:
+        return Choice('undo_class_weights', 1.0, f'gains 0.009 after {STEPS_FOR_UNDOING:,} steps (docs/results.md)')
+    return Choice('undo_class_weights', None, 'lost 0.008 after 800 steps (docs/results.md)')
+
+
+def cache_megabytes(survey: DataSurvey, machine: Machine) -> Choice:
+    """Chooses the memory for decoded images: that of all, where it is there."""
+    needed = math.ceil(1.05 * survey.decoded_megabytes) + 1
+    if machine.free_megabytes is not None and needed <= SHARE_OF_CACHE * machine.free_megabytes:
+        return Choice('cache_megabytes', needed, 'all decoded training images; saves 1 ms of a core an image of '
+                      '500×375 (docs/speed.md)')
+    return Choice('cache_megabytes', None, f'decoded, the training images take {survey.decoded_megabytes / 1000:.1f} '
+                  'GB, over a quarter of the free memory')
+
+
+def most_steps(images: int, batch: int) -> int:
+    """Returns the steps from pretrained weights beyond which nothing was gained, or measured."""
+    return max(math.ceil(MOST_PASSES * images / batch), RECIPE_STEPS)
+
+
+def count_steps(seconds: float, step: float, images: int, batch: int, pretrained: bool) -> int:
+    """Returns the steps that fit into `seconds` of steps of `step` seconds, on a number of images."""
+    steps = int(max(seconds, 0) / step)
+    steps = steps // 10 * 10 if steps > 100 else steps
+    if pretrained:
+        steps = min(steps, most_steps(images, batch))
+    return max(steps, FEWEST_STEPS)
+
+
+def notes_on_data(survey: DataSurvey, side: int, pretrained: bool) -> List[str]:
+    """Returns lines about the data that no flag mends."""
+    notes, thin = [], survey.thinnest
+    if survey.unreadable:
+        notes.append(f'note: {survey.unreadable} of the files looked at cannot be read; --mode=check names them')
+    if survey.splits_are_alike:
+        notes.append('note: validation images are as alike to training images as neighbours are: where they are frames '
+                     'of the same videos, scores will be too good; split by video or place')
+    if sum(one.width is not None for one in survey.classes) == 1:
+        notes.append('note: the annotations looked at show one class alone; --mode=check says more')
+    if survey.training < FEW_IMAGES and pretrained:
+        notes.append(f'note: {survey.training} training images are few: some dozens that show each class are needed')
+    if not pretrained:
+        notes.append(f'note: from random weights {survey.training} images give a rough result; ImageNet weights won '
+                     '0.08 on CamVid (docs/results.md)')
+    if survey.size[0] * survey.size[1] > LARGE_IMAGE * side ** 2:
+        notes.append(f'note: crops of {side} pixels are small parts of images of {survey.size[0]}×{survey.size[1]}. '
+                     'Nothing was measured on such: scale them down, or give a larger --image_size, where objects are '
+                     'larger than that')
+    if thin and thin.width <= THIN:
+        notes.append(f'note: {thin.name} is {thin.width:g} pixels wide: expect a low score of it (docs/results.md, '
+                     'Limits)')
+    return notes
+
+
+def notes_on_time(machine: Machine, minutes: float, seconds: float, steps: int) -> List[str]:
+    """Returns lines about how sure the time is, and what it is worth."""
+    notes = []
+    if machine.gpus:
+        notes.append('note: training on GPUs was not measured; its speed is assumed (docs/cluster.md)')
+    elif machine.cores > 2:
+        notes.append('note: training on more than two cores was not measured; the time is the least sure')
+    elif machine.processor == 'other':
+        notes.append('note: no processor without AVX2 was measured; the time is that of one with it')
+    if seconds > 1.05 * 60 * minutes:
+        notes.append(f'note: {minutes:g} minutes are too few for a start and {steps} steps; it will take '
+                     f'{seconds / 60:.2g}')
+    elif steps < SHORTEST_MEASURED:
+        notes.append(f'note: {steps} steps are fewer than were ever measured, {SHORTEST_MEASURED}: give more --minutes '
+                     'for a useful result')
+    return notes

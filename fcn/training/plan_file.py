@@ -1,0 +1,180 @@
+"""Plans a training and writes the flag file: what --mode=plan does, and `fcn.own_data` with --minutes."""
+import os
+import shlex
+from typing import Any, Dict, List, Optional
+
+from fcn.data.datasets import Dataset
+from fcn.data.survey import DataSurvey, survey
+from fcn.runs import checkpoints, run_folder
+from fcn.training.machine import Machine, look
+from fcn.training.plan import Plan, Value, Weights, make_plan
+from fcn.utils import download
+from fcn.utils.errors import InputError, printable
+from fcn.utils.files import make_folder, write_atomic, writing
+
+NAME = 'plan.flags'
+MOST_SHARES = 4  # classes whose shares are shown, the largest and the smallest
+
+
+def plan_training(dataset: Dataset, folder: str, results_dir: str, minutes: float, data_flags: Dict[str, Value],
+                  given: Dict[str, Value]) -> str:
+    """Looks at a data set and at this machine, writes `folder`/plan.flags, and prints what was seen and decided.
+
+    Args:
+      dataset: `fcn.data.datasets.Dataset`.
+      folder: of the data set.
+      results_dir: folder of the file where `folder` cannot be written.
+      minutes: that training may take.
+      data_flags: {flag: value} that say what the data is.
+      given: {flag: value} of all others that the user has chosen already.
+
+    Returns:
+      path of the file.
+
+    Raises:
+      InputError: the data cannot be read, there are no such starting weights, or nothing can be written.
+    """
+    machine = look()
+    seen = survey(dataset, machine.cores)
+    plan = make_plan(seen, machine, minutes, find_weights(given.get('checkpoint_path')), given)
+    name = name_of(folder)
+    folders = {flag: given.get(flag) or os.path.join(parent, name) for flag, parent in
+               (('logs_dir', 'logs'), ('results_dir', 'results'))}
+    others = {flag: value for flag, value in given.items()
+              if flag not in folders and flag not in {choice.flag for choice in plan.choices}}
+    first = data_lines(seen, machine)
+    text = render(plan, dict(data_flags, **folders), others, first, minutes)
+    path = write(os.path.join(folder, NAME), text, os.path.join(results_dir, NAME))
+    print('\n'.join(printable(line) for line in first + table_lines(plan) + plan.notes))
+    if run_folder.list_checkpoints(folders['logs_dir']):
+        print(printable(f'note: {folders["logs_dir"]} holds a run already, with which training goes on; for a new one '
+                        'give --logs_dir'))
+    print(plan.summary)
+    print(printable(f'wrote {path}. Next:'))
+    for mode in ('train', 'test', 'visualize'):
+        print(printable(f'    python inception_FCN.py --flagfile={shlex.quote(path)} --mode={mode}'))
+    return path
+
+
+def find_weights(path: Optional[str]) -> Weights:
+    """Chooses the starting weights: those named ('': random), or else the published ones where they can be had.
+
+    Raises InputError where there are none of that name.
+    """
+    if path is not None and path != checkpoints.PUBLISHED:
+        if path:
+            checkpoints.find(path)
+        return Weights(path, 'as given with the plan')
+    if checkpoints.exists(checkpoints.PUBLISHED):
+        return Weights(checkpoints.PUBLISHED, 'ImageNet weights, which are there')
+    if download.is_reachable(checkpoints.PUBLISHED_URL):
+        return Weights(checkpoints.PUBLISHED, 'ImageNet weights, 0.08 better on CamVid (docs/results.md); training '
+                       'downloads them')
+    return Weights('', 'random weights: ImageNet weights are not there, and cannot be downloaded now (`python -m '
+                   'fcn.starting_weights` where there is a network)')
+
+
+def name_of(folder: str) -> str:
+    """Returns what to call the run on a data set in this folder: the folder's name."""
+    return os.path.basename(os.path.abspath(folder)) or 'data'
+
+
+def data_lines(seen: DataSurvey, machine: Machine) -> List[str]:
+    """Returns lines that tell what was seen."""
+    by_share = sorted(seen.classes, key=lambda one: -one.share)
+    shown = by_share if len(by_share) <= 2 * MOST_SHARES else by_share[:MOST_SHARES] + by_share[-MOST_SHARES:]
+    shares = ', '.join(f'{one.name} {100 * one.share:.2g} %' for one in shown)
+    lines = [f'images: {seen.training} for training, {seen.validation} for validation, {seen.size[0]}×{seen.size[1]} '
+             f'pixels (median of {seen.looked})',
+             f'classes: {len(seen.classes)}; {shares}; void {100 * seen.void:.2g} %']
+    if seen.thinnest:
+        lines.append(f'thinnest objects: {seen.thinnest.name}, {seen.thinnest.width:g} pixels wide')
+    if seen.neighbours is not None:
+        others = f', others {seen.others[0]:.2f}' if seen.others else ''
+        alike = 'alike, as frames of a video' if seen.is_alike else 'not alike'
+        lines.append(f'neighbouring images: {alike} (correlation {seen.neighbours:.2f}{others})')
+    return lines + [f'machine: {machine.text}, {machine.lower or "nothing"} faster than float32']
+
+
+def table_lines(plan: Plan) -> List[str]:
+    """Returns a line for each decision: the flag and why."""
+    texts = [flag_line(choice.flag, choice.value) for choice in plan.choices]
+    width = max(map(len, texts))
+    return [''] + [f'{text:{width}}  {choice.reason}' for text, choice in zip(texts, plan.choices)] + ['']
+
+
+def flag_line(flag: str, value: Optional[Value]) -> str:
+    """Returns a flag as a line of a flag file has it. value: None: the default."""
+    if value is None:
+        return f'(--{flag})'
+    if isinstance(value, bool):
+        return f'--{flag}' if value else f'--no{flag}'
+    if isinstance(value, (list, tuple)):
+        value = ','.join(map(str, value))
+    return f'--{flag}={value:g}' if isinstance(value, float) else f'--{flag}={value}'
+
+
+def render(plan: Plan, data_flags: Dict[str, Any], others: Dict[str, Any], seen: List[str], minutes: float) -> str:
+    """Returns the text of the flag file, a comment before each flag.
+
+    Args:
+      plan: what was decided.
+      data_flags: {flag: value} of the data and of the folders of the run.
+      others: {flag: value} that the user gave, of which the plan knows nothing.
+      seen: of `data_lines`.
+      minutes: that were asked for.
+    """
+    lines = [f'# Planned by --mode=plan --minutes={minutes:g}; {plan.summary}.', '# Train, test and visualize with '
+             '--flagfile of this file. Change what you like: a later plan puts this one aside.']
+    lines += [printable(f'# {line}') for line in seen + plan.notes]
+    lines += ['', '# The data, and the folders of the run']
+    lines += [flag_line(flag, value) for flag, value in data_flags.items()]
+    for choice in plan.choices:
+        reason = printable(choice.reason)
+        if choice.value is None:
+            lines.append(f'# --{choice.flag} is left at its default: {reason}')
+        else:
+            lines += [f'# {reason}', flag_line(choice.flag, choice.value)]
+    if others:
+        lines += ['# As given with the plan'] + [flag_line(flag, value) for flag, value in others.items()]
+    return '\n'.join(lines) + '\n'
+
+
+def write(path: str, text: str, instead: str) -> str:
+    """Writes the flag file; another one that is there is put aside, which is said, since the user may have changed it.
+
+    Args:
+      path: of the file.
+      text: of it.
+      instead: path that is taken where `path` cannot be written.
+
+    Returns:
+      the path taken. Raises InputError.
+    """
+    try:
+        put_aside(path, text)
+        write_atomic(path, text)
+        return path
+    except InputError as error:
+        print(printable(f'note: {str(error).split(". ")[0]}; the plan is written to {instead}, where --results_dir is'))
+    make_folder(os.path.dirname(instead))
+    put_aside(instead, text)
+    write_atomic(instead, text)
+    return instead
+
+
+def put_aside(path: str, text: str) -> None:
+    """Renames a file that is there and holds another text to one ending in .old, .old2, ... Raises InputError."""
+    with writing(path):
+        if not os.path.lexists(path):
+            return
+        if os.path.isfile(path):
+            with open(path, 'rb') as file:
+                if file.read(len(text.encode()) + 1) == text.encode():
+                    return
+        number = 1
+        while os.path.lexists(f'{path}.old{number if number > 1 else ""}'):
+            number += 1
+        aside = f'{path}.old{number if number > 1 else ""}'
+        os.rename(path, aside)
+        print(printable(f'note: there was another {path}, which is now {aside}'))
