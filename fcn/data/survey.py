@@ -16,6 +16,7 @@ MOST_PAIRS = 100  # of neighbouring training images that are looked at
 MOST_VALIDATION = 50  # validation images
 MOST_PIXELS = 40e6  # of the annotations that are decoded, but for FEWEST_ANNOTATIONS
 FEWEST_ANNOTATIONS = 8
+MOST_THREADS = 4  # that measure annotations, which takes 20 bytes a pixel
 SIDE = 32  # pixels, of the grey pictures that are compared
 WIDEST = 255  # pixels; what is wider counts as so wide
 
@@ -180,13 +181,17 @@ def _read_annotations(records, found, dataset, threads):
             labels = read_labels(pair[0]['annotation'], dataset)
         except InputError as error:
             return error
-        places = labels.astype('int64') * (WIDEST + 1) + np.minimum(widths(labels), WIDEST)
+        places = labels.astype('int32') * (WIDEST + 1) + np.minimum(widths(labels), WIDEST)
         return np.bincount(places.ravel(), minlength=256 * (WIDEST + 1)).reshape(256, -1)
-    results = list(ordered_map(count, chosen, threads))
-    counts = [one for one in results if not isinstance(one, InputError)]
-    if results and not counts:
-        raise results[0]
-    return sum(counts, np.zeros([256, WIDEST + 1], 'int64')), len(results) - len(counts)
+    counts, faults = np.zeros([256, WIDEST + 1], 'int64'), []
+    for one in ordered_map(count, chosen, min(threads, MOST_THREADS), ahead=MOST_THREADS):
+        if isinstance(one, InputError):
+            faults.append(one)
+        else:
+            counts += one
+    if faults and len(faults) == len(chosen):
+        raise faults[0]
+    return counts, len(faults)
 
 
 def widths(labels: np.ndarray) -> np.ndarray:
@@ -196,17 +201,17 @@ def widths(labels: np.ndarray) -> np.ndarray:
       labels: uint8 [H, W].
 
     Returns:
-      int64 [H, W]: the number of neighbours in a row with the pixel's label, itself among them, across or down,
+      int32 [H, W]: the number of neighbours in a row with the pixel's label, itself among them, across or down,
       whichever is less. So a pole of 3 by 80 pixels is 3 wide, and one that stands askew a little more.
     """
     return np.minimum(_runs(labels), _runs(labels.T).T)
 
 
 def _runs(labels):
-    """Returns for each pixel how long the run of its label in its row is, int64 [H, W]."""
+    """Returns for each pixel how long the run of its label in its row is, int32 [H, W]."""
     starts = np.ones(labels.shape, bool)
     starts[:, 1:] = labels[:, 1:] != labels[:, :-1]
-    lengths = np.diff(np.append(np.flatnonzero(starts), labels.size))
+    lengths = np.diff(np.append(np.flatnonzero(starts), labels.size)).astype('int32')
     return np.repeat(lengths, lengths).reshape(labels.shape)
 
 

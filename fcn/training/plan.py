@@ -127,8 +127,8 @@ def make_plan(survey: DataSurvey, machine: Machine, minutes: float, weights: Wei
     choose(Choice('checkpoint_every', None, f'100 steps, which are {100 * step / 60:.2g} minutes'))
     times = math.ceil(steps / every) if every else 0
     seconds = start + steps * step + times * one_validation(images)
-    summary = (f'some {seconds / 60:.2g} minutes: {start:.0f} s to start, {steps:,} steps of {step:.2g} s, {times} '
-               f'validation{"s" if times != 1 else ""} of {one_validation(images):.0f} s')
+    summary = (f'some {seconds / 60:.2g} minutes: {start:.0f} s to start and end, {steps:,} steps of {step:.2g} s, '
+               f'{times} validation{"s" if times != 1 else ""} of {one_validation(images):.0f} s')
     choose(Choice('planned_step_seconds', float(f'{step:.3g}'), summary + '. Training says in its first minute where '
                   'steps take a third more, or less'))
     notes = notes_on_data(survey, side, pretrained) + notes_on_time(machine, minutes, seconds, steps)

@@ -40,11 +40,12 @@ def time_of_classes(num_classes: int) -> float:
 
 
 def start_seconds(speed: float) -> float:
-    """Returns the seconds from the command to the first step, of a machine that trains `speed` megapixels a second.
+    """Returns the seconds that a command takes beside its steps, of a machine that trains `speed` megapixels a second.
 
-    9.2 s on two cores of AMD (docs/speed.md), 13 s on one of a Xeon with AMX.
+    On two cores of AMD the first step begins after 9.2 s (docs/speed.md), and the last checkpoint takes 2 more; on one
+    core of a Xeon with AMX both took 16 s or so of its time.
     """
-    return 6 + 4 / speed
+    return 9 + 3.5 / speed
 
 
 def step_seconds(speed: float, images: int, side: int, num_classes: int, decoded: float = 0.0, cores: int = 1) -> float:
