@@ -9,11 +9,16 @@ fcn/data/conversion.py does the work.
 
 Exit status: 0 done; 1 unknown flag or value; 2 bad input, or a table of colours to fill in.
 """
+import dataclasses
 import functools
+import math
+import os
 import sys
 from typing import List, Optional
 
-from fcn.data.conversion import ConversionConfig, convert
+import read_PascalVocData
+from fcn.data import datasets
+from fcn.data.conversion import ConversionConfig, convert, make_dataset
 from fcn.data.sixteen_bits import FULL_RANGE
 from fcn.utils import command_line
 
@@ -33,6 +38,14 @@ def image_range(text: str) -> int:
     """Reads --image_range. Raises ValueError."""
     value = int(text)
     if not 1 <= value <= FULL_RANGE:
+        raise ValueError(text)
+    return value
+
+
+def minutes(text: str) -> float:
+    """Reads --minutes. Raises ValueError."""
+    value = float(text)
+    if not 0 < value < math.inf:
         raise ValueError(text)
     return value
 
@@ -78,15 +91,29 @@ def parser() -> command_line.Parser:
         'splits otherwise.')
     add('--image_range', type=image_range, metavar='N', help='Largest value of 16-bit images, e.g. 4095 of 12-bit '
         'cameras, which becomes white (default 65535).')
+    add('--minutes', type=minutes, metavar='X', help='Then plan a training of so many minutes on this machine, as '
+        '`inception_FCN.py --mode=plan` does: OUT/plan.flags.')
     add('--skip_bad_images', action='store_true', help='Leave out images that are bad or have no mask.')
     add('--debug', action='store_true', help='Stack traces.')
     return flags
 
 
+def plan(out: str, time: float) -> None:
+    """Plans a training on the data set in the folder `out`, of `time` minutes. Raises InputError."""
+    from fcn.training.plan_file import plan_training  # TensorFlow: seconds that a conversion need not take
+    training, validation = read_PascalVocData.read_dataset(out)
+    path = os.path.join(out, 'labels.txt')
+    names = datasets.read_class_names(path)
+    dataset = datasets.ignoring(dataclasses.replace(make_dataset(names), training=training, validation=validation),
+                                datasets.find_ignored(names, None, allow_one_class=True))
+    plan_training(dataset, out, 'results', time, {'dataset': 'pascal_voc', 'data_dir': out, 'class_names': path}, {})
+
+
 def main(argv: Optional[List[str]] = None) -> int:
     """Runs the command. Returns its exit status."""
     flags = vars(parser().parse_args(argv))
-    debug, config = flags.pop('debug'), ConversionConfig(**flags)
+    debug, time = flags.pop('debug'), flags.pop('minutes')
+    config = ConversionConfig(**flags)
     if bool(config.masks) == bool(config.annotations):
         parser().error('give either --masks or --annotations')
     of_masks = [name for name in OF_MASKS if getattr(config, name)]
@@ -98,7 +125,12 @@ def main(argv: Optional[List[str]] = None) -> int:
         parser().error('--split_by_chance does not go with --split_train')
     if config.test and (config.split_train or config.validation + config.test >= 1):
         parser().error('--test goes with --validation, which leaves images for training, and not with --split_train')
-    return command_line.run('fcn.own_data', lambda: convert(config), debug)
+
+    def work():
+        convert(config)
+        if time:
+            plan(config.out, time)
+    return command_line.run('fcn.own_data', work, debug)
 
 
 if __name__ == '__main__':

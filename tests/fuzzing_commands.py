@@ -10,7 +10,7 @@ from fcn.utils import command_line
 from fcn.utils.errors import EXIT_FLAG, EXIT_INPUT, printable
 
 FLAGS = inception_FCN.FLAGS
-MODES = ['check', 'test', 'visualize', 'export', 'train']
+MODES = ['check', 'test', 'visualize', 'export', 'train', 'plan']
 
 
 def program_flags():
@@ -43,7 +43,8 @@ def run_flags(tally, *arguments):
         status, output, errors = run_main(*arguments)
         assert status in (0, EXIT_FLAG, EXIT_INPUT), (status, errors[-1000:])
         errors = re.sub('^Warning: Hit circular flagfile .*\n', '', errors)  # absl's
-        assert errors.count('\n') == (status == EXIT_FLAG or 'check.json' not in output), errors
+        is_done = 'check.json' in output or 'plan.flags. Next' in output
+        assert errors.count('\n') == (status == EXIT_FLAG or not is_done), errors
         assert 'Traceback' not in errors + output and printable(errors[:-1]) == errors[:-1]
         return 'status %d' % status
     tally.trial(repr([argument[:200] for argument in arguments]), None, act)
@@ -52,4 +53,4 @@ def run_flags(tally, *arguments):
 def base(mode):
     """Returns flags with which a mode ends before TensorFlow has to work: no checkpoint, and no data to train on."""
     return ['--mode=' + mode, '--data_dir=' + ('EMPTY' if mode == 'train' else 'DATA/SET'), '--results_dir=results',
-            '--logs_dir=logs', '--nocrf']
+            '--logs_dir=logs', '--nocrf'] + ['--checkpoint_path='] * (mode == 'plan')  # or a server would be asked

@@ -18,7 +18,7 @@ from conftest import ROOT
 from fcn import own_data
 from fcn.data import annotations, class_lists, colour_masks, conversion, datasets, image_files, image_pairs, inspection
 from fcn.data.palettes import voc_palette
-from fcn.utils import files
+from fcn.utils import download, files
 from fcn.utils.errors import EXIT_FLAG, EXIT_INPUT, InputError
 from picture_files import draw_png
 from small_files import small_disk
@@ -129,8 +129,22 @@ def test_every_kind_of_mask_becomes_the_same_labels(folder, make):
         np.testing.assert_array_equal(found['p%d' % number], labels_of(number))
     assert datasets.read_class_names(os.path.join(folder.out, 'labels.txt')) == NAMES
     assert 'void: 8.33% of all pixels' in said and '\nroad ' in said
-    for mode in ('check', 'train', 'test'):
+    for mode in ('check', 'train', 'test', 'plan'):
         assert '--mode=%s --data_dir=%s --class_names=%s/labels.txt' % (mode, folder.out, folder.out) in said
+
+
+def test_a_training_is_planned_where_minutes_are_given(folder, monkeypatch):
+    monkeypatch.setattr(download, 'is_reachable', lambda url: False)
+    for number in range(4):
+        folder.add('p%d' % number, number)
+    status, said = folder.run('--class_names=' + folder.text('names.txt', '\n'.join(NAMES)), '--minutes=3')
+    assert status == 0, said
+    path = os.path.join(folder.out, 'plan.flags')
+    with open(path) as file:
+        lines = file.read().splitlines()
+    assert 'wrote ' + path in said and '--mode=plan --minutes=3;' in lines[0]
+    assert {'--dataset=pascal_voc', '--data_dir=' + folder.out, '--class_names=%s/labels.txt' % folder.out,
+            '--checkpoint_path=', '--image_size=75', '--logs_dir=logs/out'} <= set(lines)
 
 
 @pytest.mark.parametrize('table', [

@@ -487,7 +487,9 @@ def next_lines(out: str, has_test: bool = False) -> List[str]:
     logs = '--logs_dir=' + shlex.quote('logs/' + os.path.basename(os.path.abspath(out)))
     flags = [f'check {data}', f'train {data} {logs}', f'test {data} {logs}']
     flags += [f'test --split=test {data} {logs}'] * has_test
-    return ['', f'wrote {printable(out)}. Next:'] + ['    python inception_FCN.py --mode=' + line for line in flags]
+    lines = ['', f'wrote {printable(out)}. Next:'] + ['    python inception_FCN.py --mode=' + line for line in flags]
+    return lines + ['or let training be planned for this machine and some minutes, in a flag file for all commands:',
+                    f'    python inception_FCN.py --mode=plan {data} --minutes=10']
 
 
 def make_dataset(names: List[str]) -> Dataset:

@@ -24,6 +24,7 @@ SHARE_OF_MEMORY = 0.8  # that a training may take of what is free
 SHARE_OF_CACHE = 0.25
 LARGE_IMAGE = 16  # times a crop's pixels
 FEW_IMAGES = 50
+MOST_CLASSES = 21  # of data sets that recipes were tried on
 THIN = 8  # pixels; CamVid's poles, whose scores docs/results.md gives, are 3 wide
 
 ORDER = ('checkpoint_path', 'trainable_scopes', 'skip_layers', 'precision', 'image_size', 'batch_size', 'augment',
@@ -106,6 +107,7 @@ def make_plan(survey: DataSurvey, machine: Machine, minutes: float, weights: Wei
     cache = choose(cache_megabytes(survey, machine))
     pace = speed.megapixels_per_s(machine, mixed)
     step = speed.step_seconds(pace, batch, side, survey.num_classes, 0 if cache else survey.megapixels, machine.cores)
+    saving = choose(checkpoint_every(step))
     start = speed.start_seconds(pace)
 
     def one_validation(images):
@@ -114,19 +116,19 @@ def make_plan(survey: DataSurvey, machine: Machine, minutes: float, weights: Wei
     times, images = next(((times, images) for times, images in VALIDATIONS if times * one_validation(images)
                           <= SHARE_OF_VALIDATION * 60 * minutes), VALIDATIONS[-1])
     steps = given.get('max_iterations') or count_steps(
-        60 * minutes - start - times * one_validation(images), step, survey.training, batch, pretrained)
+        60 * minutes - start - times * one_validation(images), step + speed.CHECKPOINT / saving, survey.training, batch,
+        pretrained)
     choose(undo_class_weights(weighting, pretrained, steps))
     reason = f'{60 * minutes:,.0f} s, less start and validations, are {steps:,} steps of {step:.2g} s'
     if pretrained and steps == most_steps(survey.training, batch):
-        reason = (f'as flags/fine_tune.flags; on {survey.training} images more were not measured' if steps ==
+        reason = ('as flags/fine_tune.flags; from so few images more were not measured' if steps ==
                   RECIPE_STEPS else f'{MOST_PASSES} passes over the images; more gain little (docs/own-data.md)')
     choose(Choice('max_iterations', steps, reason))
     every = choose(Choice('validate_every', steps if times == 1 else max(math.ceil(0.4 * steps), 1),
                           f'{times} of them: they take a tenth of the time at most'))
     images = choose(Choice('validation_images', images, 'of each, evenly spread; the default is 50'))
-    choose(Choice('checkpoint_every', None, f'100 steps, which are {100 * step / 60:.2g} minutes'))
     times = math.ceil(steps / every) if every else 0
-    seconds = start + steps * step + times * one_validation(images)
+    seconds = start + steps * (step + speed.CHECKPOINT / saving) + times * one_validation(images)
     summary = (f'some {seconds / 60:.2g} minutes: {start:.0f} s to start and end, {steps:,} steps of {step:.2g} s, '
                f'{times} validation{"s" if times != 1 else ""} of {one_validation(images):.0f} s')
     choose(Choice('planned_step_seconds', float(f'{step:.3g}'), summary + '. Training says in its first minute where '
@@ -222,6 +224,13 @@ def cache_megabytes(survey: DataSurvey, machine: Machine) -> Choice:
                   'GB, over a quarter of the free memory')
 
 
+def checkpoint_every(step: float) -> Choice:
+    """Chooses the steps between checkpoints, which are what is lost when a run is killed. step: its seconds."""
+    every = max(100, int(60 / step) // 100 * 100)
+    return Choice('checkpoint_every', every, f'{every * step / 60:.2g} minutes, which are lost at most; 100 is the '
+                  'default, and each takes half a second')
+
+
 def most_steps(images: int, batch: int) -> int:
     """Returns the steps from pretrained weights beyond which nothing was gained, or measured."""
     return max(math.ceil(MOST_PASSES * images / batch), RECIPE_STEPS)
@@ -251,6 +260,8 @@ def notes_on_data(survey: DataSurvey, side: int, pretrained: bool) -> List[str]:
     if not pretrained:
         notes.append(f'note: from random weights {survey.training} images give a rough result; ImageNet weights won '
                      '0.08 on CamVid (docs/results.md)')
+    if survey.num_classes > MOST_CLASSES:
+        notes.append(f'note: of {survey.num_classes} classes no recipe was measured, only the time of a step')
     if survey.size[0] * survey.size[1] > LARGE_IMAGE * side ** 2:
         notes.append(f'note: crops of {side} pixels are small parts of images of {survey.size[0]}×{survey.size[1]}. '
                      'Nothing was measured on such: scale them down, or give a larger --image_size, where objects are '

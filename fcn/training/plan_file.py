@@ -81,9 +81,11 @@ def name_of(folder: str) -> str:
 
 def data_lines(seen: DataSurvey, machine: Machine) -> List[str]:
     """Returns lines that tell what was seen."""
-    by_share = sorted(seen.classes, key=lambda one: -one.share)
+    by_share = sorted((one for one in seen.classes if one.share), key=lambda one: -one.share)
     shown = by_share if len(by_share) <= 2 * MOST_SHARES else by_share[:MOST_SHARES] + by_share[-MOST_SHARES:]
     shares = ', '.join(f'{one.name} {100 * one.share:.2g} %' for one in shown)
+    if len(by_share) < len(seen.classes):
+        shares += f'; {len(seen.classes) - len(by_share)} were not seen'
     lines = [f'images: {seen.training} for training, {seen.validation} for validation, {seen.size[0]}×{seen.size[1]} '
              f'pixels (median of {seen.looked})',
              f'classes: {len(seen.classes)}; {shares}; void {100 * seen.void:.2g} %']

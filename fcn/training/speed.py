@@ -3,11 +3,11 @@ import numpy as np
 
 from fcn.training.machine import Machine
 
-# Megapixels of crops that one core trains in a second, FCN-4s or 8s, 'scores' head, 11 to 21 classes. AMX in mixed
-# precision: fine_tune.csv and fine_tune_screening.csv (0.75 s for 4 crops of 320×320); AMD: recipe_1080_steps.csv (10
-# to 12 minutes, float32 15 to 17) and, of two cores, bench_epyc_avx512.csv; the others of two cores: bench_xeon.csv and
-# bench_epyc_avx2.csv.
-OF_ONE_CORE = {('AMX', 'bfloat16'): 0.55, ('AMX', None): 0.35, ('AVX-512 of AMD', 'bfloat16'): 0.70,
+# Megapixels of crops that one core trains in a second, FCN-4s or 8s, 'scores' head, 11 to 21 classes. AMX:
+# fine_tune.csv and fine_tune_screening.csv (0.75 s for 4 crops of 320×320), in float32 1.9 times that. AMD:
+# recipe_1080_steps.csv (10 to 12 minutes, float32 15 to 17) and, of two cores, bench_epyc_avx512.csv. The others, of
+# two cores: bench_xeon.csv and bench_epyc_avx2.csv.
+OF_ONE_CORE = {('AMX', 'bfloat16'): 0.55, ('AMX', None): 0.28, ('AVX-512 of AMD', 'bfloat16'): 0.70,
                ('AVX-512 of AMD', None): 0.48, ('AVX-512', None): 0.29, ('AVX2', None): 0.124}
 OF_OLD_TENSORFLOW = {'AVX2': 0.68, 'other': 0.68}  # of that speed; speed_decisions.csv: 1.91 s a step, 2.79 on 1.15
 OF_OLD_TENSORFLOW_WITH_AVX512 = 0.5  # 0.733 s a step, 1.46 on 1.15
@@ -16,6 +16,7 @@ CORES = 0.85  # two cores are 2 ** 0.85 = 1.8 times as fast as one (AMD: bench a
 OF_ONE_GPU = 16.0
 OF_CLASSES = ((21, 1.0), (60, 1.29), (151, 2.47))  # (classes, time of a step): docs/growth.png
 PREDICTION = 3.4  # times as many megapixels a second as training: docs/speed.md, test beside train
+CHECKPOINT = 0.5  # seconds, of one core of a Xeon with AMX
 DECODING = 0.0053  # seconds of a core a megapixel of an image that is not cached: docs/speed.md, 1 ms of 500×375
 
 

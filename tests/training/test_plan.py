@@ -57,17 +57,17 @@ def test_from_random_weights_it_is_the_other_recipe():
 
 @pytest.mark.parametrize('survey, machine, minutes, weights, expected', [
     (CAMVID, CORE, 10, PRETRAINED, {'precision': 'mixed', 'cache_megabytes': 201}),
-    (CAMVID, OLD, 10, PRETRAINED, {'precision': 'float32'}),
+    (CAMVID, OLD, 10, PRETRAINED, {'precision': 'float32', 'checkpoint_every': 100}),
     (CAMVID, GPU, 10, PRETRAINED, {'precision': 'mixed', 'batch_size': 4, 'max_iterations': 5505}),
     (CAMVID, CORES, 600, PRETRAINED, {'max_iterations': 5505}),  # 60 passes
     (CAMVID, CORES, 60, RANDOM, {'undo_class_weights': 1.0}),
     (CAMVID, CORES, 10, RANDOM, {'undo_class_weights': None}),
-    (CAMVID, CORE, 1, PRETRAINED, {'validate_every': 53, 'max_iterations': 53, 'validation_images': 20}),  # one at its end
+    (CAMVID, CORE, 1, PRETRAINED, {'validate_every': 53, 'max_iterations': 53, 'validation_images': 20}),
     (CAMVID, OLD, 0.1, PRETRAINED, {'max_iterations': rules.FEWEST_STEPS}),
     (ONE, CORES, 600, PRETRAINED, {'max_iterations': 1250, 'image_size': 320}),
     (PHOTOS, CORES, 10, RANDOM, {'augment': True, 'random_scale': None, 'image_size': 320, 'cache_megabytes': None}),
     (PHOTOS, CORES, 10, PRETRAINED, {'validation_images': 10}),  # 12 megapixels each
-    (ICONS, CORES, 10, PRETRAINED, {'image_size': 80, 'batch_size': 10}),
+    (ICONS, CORES, 10, PRETRAINED, {'image_size': 80, 'batch_size': 10, 'checkpoint_every': 900}),
     (dataclasses.replace(ICONS, small_side=40), CORES, 10, PRETRAINED, {'image_size': 75}),
     (dataclasses.replace(ICONS, small_side=200), CORES, 10, PRETRAINED, {'image_size': 200, 'batch_size': 4}),
     (ADE, CORES, 600, PRETRAINED, {'image_size': 256, 'skip_layers': '4s', 'class_weights': 'sqrt_median_frequency'}),
@@ -122,6 +122,7 @@ def test_what_the_user_has_chosen_stays_and_is_reckoned_with():
     (PHOTOS, CORES, 10, PRETRAINED, 'small parts of images of 4000×3000'), (CAMVID, GPU, 10, PRETRAINED, 'is assumed'),
     (CAMVID, dataclasses.replace(CORE, cores=16), 10, PRETRAINED, 'more than two cores'),
     (CAMVID, dataclasses.replace(CORE, processor='other'), 10, PRETRAINED, 'no processor without AVX2'),
+    (ADE, CORES, 10, PRETRAINED, 'of 151 classes no recipe was measured'),
     (CAMVID, CORE, 2, PRETRAINED, 'fewer than were ever measured'),
     (CAMVID, OLD, 1, PRETRAINED, '1 minutes are too few')])
 def test_notes(survey, machine, minutes, weights, words):
