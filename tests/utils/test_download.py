@@ -442,3 +442,20 @@ def test_archive_put_there_by_hand_or_named_by_its_path_needs_no_network(tmp_pat
 def test_progress_tells_what_is_fetched(server, target, capsys):
     download.fetch(server.url(), target)
     assert 'Fetching %s to %s' % (server.url(), target) in capsys.readouterr().out
+
+
+def test_whether_a_server_has_a_file(tmp_path):
+    class Files(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *arguments):
+            pass
+
+        def translate_path(self, path):
+            return str(tmp_path / path.lstrip('/'))
+    (tmp_path / 'there').write_bytes(b'x')
+    with http.server.ThreadingHTTPServer(('127.0.0.1', 0), Files) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = 'http://127.0.0.1:%d/' % server.server_address[1]
+        assert download.is_reachable(url + 'there') and not download.is_reachable(url + 'absent')
+        server.shutdown()
+    assert not download.is_reachable(url + 'there', timeout=1), 'nobody listens'
+    assert not download.is_reachable('http://[') and not download.is_reachable('no address')
