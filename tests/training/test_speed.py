@@ -47,3 +47,14 @@ def test_every_machine_has_a_speed():
                 machine = Machine(3, processor, lower, has_old_tensorflow=old)
                 assert speed.megapixels_per_s(machine, True) >= speed.megapixels_per_s(machine, False) > 0
     assert speed.megapixels_per_s(Machine(1, 'other', 'float16', gpus=4), True) == speed.OF_ONE_GPU
+
+
+@pytest.mark.parametrize('machine, mixed, steps, validations, minutes', [
+    (AMX, True, 1250, 3, (16.6, 16.6)),  # fine_tune.csv
+    (AMX, True, 600, 2, (7.2, 7.8)),  # fine_tune_screening.csv
+    (AMD, True, 1080, 0, (10, 12)), (AMD, False, 1080, 0, (15, 17))])  # recipe_1080_steps.csv
+def test_whole_trainings_take_what_was_measured(machine, mixed, steps, validations, minutes):
+    pace = speed.megapixels_per_s(machine, mixed)
+    seconds = (speed.start_seconds(pace) + steps * speed.step_seconds(pace, 4, 320, 11)
+               + validations * speed.validation_seconds(pace, 50, 0.1728, 11))
+    assert 0.94 * minutes[0] < seconds / 60 < 1.06 * minutes[1]
