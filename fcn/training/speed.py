@@ -4,9 +4,9 @@ import numpy as np
 from fcn.training.machine import Machine
 
 # Megapixels of crops that one core trains in a second, FCN-4s or 8s, 'scores' head, 11 to 21 classes. AMX:
-# fine_tune.csv and fine_tune_screening.csv (0.75 s for 4 crops of 320×320), in float32 1.9 times that, beside other work. AMD:
-# recipe_1080_steps.csv (10 to 12 minutes, float32 15 to 17) and, of two cores, bench_epyc_avx512.csv. The others, of
-# two cores: bench_xeon.csv and bench_epyc_avx2.csv.
+# fine_tune.csv and fine_tune_screening.csv (0.75 s for 4 crops of 320×320), in float32 1.9 times that (beside other
+# work). AMD: recipe_1080_steps.csv (10 to 12 minutes, float32 15 to 17) and, of two cores, bench_epyc_avx512.csv. The
+# others, of two cores: bench_xeon.csv and bench_epyc_avx2.csv.
 OF_ONE_CORE = {('AMX', 'bfloat16'): 0.55, ('AMX', None): 0.28, ('AVX-512 of AMD', 'bfloat16'): 0.70,
                ('AVX-512 of AMD', None): 0.48, ('AVX-512', None): 0.29, ('AVX2', None): 0.124}
 OF_OLD_TENSORFLOW = {'AVX2': 0.68, 'other': 0.68}  # of that speed; speed_decisions.csv: 1.91 s a step, 2.79 on 1.15
