@@ -2,7 +2,7 @@
 import contextlib
 import dataclasses
 import math
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 from tqdm import tqdm
@@ -89,6 +89,8 @@ class Predictor:
         self._input = _Image(batch['number'][0], batch['image'][0], batch['annotation'][0, :, :, 0])
         self._labels = tf.cast(prediction[0, :, :, 0], tf.uint8)
         self._probabilities = tf.nn.softmax(logits[0])
+        self._array = tf.placeholder(tf.uint8, [None, None, 3]) if squash_to else None
+        self._squashed = tensor_images.resize_nearest(self._array, squash_to) if squash_to else None
 
     def evaluate(self, session: tf.Session, examples: int = 0, progress: Optional[str] = None,
                  refine: Optional[Refine] = None, near_edges: bool = False) -> EvaluationResult:
@@ -160,11 +162,30 @@ class Predictor:
           on_unreadable: None, or a function that is handed the InputError of an image that cannot be read; else it is
             raised.
         """
+        return self._predict_all(session, self._images(session, progress, on_unreadable), probabilities, tile_size)
+
+    def predict_arrays(self, session: tf.Session, images: Iterable[np.ndarray],
+                       probabilities: Optional[Callable[[np.ndarray], bool]] = None, tile_size: int = 0
+                       ) -> Iterator[Prediction]:
+        """Yields the prediction of every array, in order, as `predict` does of a photo with these pixels.
+
+        Args:
+          images: uint8 RGB [H, W, 3] each, such as a film's frames; only a few are taken ahead.
+          session, probabilities, tile_size: as in `predict`.
+        """
+        def read():
+            for number, pixels in enumerate(images):
+                if self._squashed is not None:
+                    pixels = session.run(self._squashed, {self._array: pixels})
+                yield _Image(number, pixels, np.full(pixels.shape[:2], self.dataset.ignore_label or 0, 'uint8'))
+        return self._predict_all(session, read(), probabilities, tile_size)
+
+    def _predict_all(self, session, images, probabilities, tile_size):
         def predict(image):
             wanted = probabilities is not None and probabilities(image.pixels)
             return Prediction(image.number, image.pixels, image.annotation, **self._predict(
                 session, image.pixels, wanted, tile_size))
-        return ordered_map(predict, self._images(session, progress, on_unreadable), 2, AHEAD, self._is_large)
+        return ordered_map(predict, images, 2, AHEAD, self._is_large)
 
     def _is_large(self, image):
         return image.annotation.size * self._scores_a_pixel > FEW_SCORES

@@ -63,6 +63,44 @@ def test_pictures_come_in_the_records_order(evaluated):
             np.testing.assert_array_equal(one.probabilities.argmax(-1), one.labels)
 
 
+def test_arrays_are_predicted_as_photos_with_these_pixels(evaluated, monkeypatch):
+    session, predictor = evaluated
+    pictures = list(predictor.predict(session, lambda _: True))
+    taken = []
+
+    def arrays():
+        for one in pictures:
+            taken.append(one.number)
+            yield one.image
+    found = predictor.predict_arrays(session, arrays(), lambda _: True)
+    assert next(found).number == 0 and len(taken) < len(SIZES), 'a film is not read to its end first'
+    for one, other in zip(pictures[1:], found):
+        assert other.number == one.number and (other.annotation == 255).all()
+        np.testing.assert_array_equal(other.image, one.image)
+        np.testing.assert_array_equal(other.labels, one.labels)
+        np.testing.assert_array_equal(other.probabilities, one.probabilities)
+    assert len(taken) == len(SIZES) and list(predictor.predict_arrays(session, [])) == []
+
+
+def test_arrays_are_squashed_and_no_record_is_needed(tmp_path):
+    pixels = np.random.RandomState(0).randint(0, 256, (90, 120, 3)).astype('uint8')
+    path = str(tmp_path / 'photo.png')
+    Image.fromarray(pixels).save(path)
+    dataset = datasets.Dataset('drawn', [], [], ['class %d' % label for label in range(CLASSES)], 255, None,
+                               voc_palette())
+    images = []
+    for records in ([datasets.record(path)], []):
+        with tf.Graph().as_default():
+            tf.set_random_seed(0)
+            cluster = Cluster(SingleWorker())
+            predictor = predictor_module.Predictor(records, dataset, CONFIG, cluster, squash_to=80)
+            with cluster.session() as session:
+                session.run(tf.global_variables_initializer())
+                images += list(predictor.predict(session)) if records else predictor.predict_arrays(session, [pixels])
+    assert images[0].image.shape == (80, 80, 3) and images[0].labels.shape == (80, 80)
+    np.testing.assert_array_equal(images[0].image, images[1].image)
+
+
 def test_refined_labels_are_counted(evaluated):
     session, predictor = evaluated
     found = predictor.evaluate(session, refine=lambda image, probabilities: np.full(image.shape[:2], 3, 'uint8'))
