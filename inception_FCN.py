@@ -29,7 +29,7 @@ import read_PascalVocData
 import read_ShapesData
 from fcn import config as fcn_config
 from fcn.config import Config, RunConfig
-from fcn.data import annotation_check, annotations, class_weights, datasets, inspection, palettes, photos, splits
+from fcn.data import annotation_check, annotations, class_weights, datasets, films, inspection, palettes, photos, splits
 from fcn.data.alike import composed
 from fcn.data.image_range import check_photos
 from fcn.data.problems import Problem
@@ -40,6 +40,7 @@ from fcn.runs import run_folder
 from fcn.training import signals
 from fcn.training.notes import notes
 from fcn.utils import command_line
+from fcn.utils.checksums import digest_of
 from fcn.utils.errors import EXIT_INPUT, EXIT_STOPPED, CheckpointReplaced, InputError, printable
 from fcn.utils.files import expand_home, locked, make_folder
 from fcn.utils.threads import SerialExecutor
@@ -169,13 +170,13 @@ flags.register_validator('test_scales', lambda texts: command_line.are_numbers(t
 flags.DEFINE_boolean('test_flip', False, 'Predict mirror images too, and average the probabilities.')
 flags.DEFINE_float('undo_class_weights', 0, 'Share of the effect of --class_weights that predictions take back, 0 to '
                    '1: the more, the fewer and the surer are the predictions of rare classes.', 0, 1)
-flags.DEFINE_boolean('crf', None, 'Refine predictions by a dense CRF: visualize draws a panel of it, test scores it '
-                     'too. Default: visualize does where pydensecrf is installed.')
+flags.DEFINE_boolean('crf', None, 'Refine predictions by a dense CRF: visualize draws a panel of it, or a film by it, '
+                     'test scores it too. Default: visualize draws the panel where pydensecrf is installed.')
 flags.DEFINE_list('crf_parameters', '', 'Other values for it, e.g. iterations=5,bilateral_sxy=30. Defaults: '
                   + ', '.join('%s=%s' % pair for pair in vars(crf.DEFAULTS).items()))
 flags.register_validator('crf_parameters', command_line.valid(crf.parse_parameters))
 flags.DEFINE_string('image_dir', None, 'Photos to segment, instead of validation images: a folder, a file, or a '
-                    "pattern in quotes such as 'photos/*.jpg'. What is done already is skipped.")
+                    "pattern in quotes such as 'photos/*.jpg'; or one film. What is done already is skipped.")
 flags.DEFINE_list('image_names', None, 'Validation images to show, without extension. Default: a random choice, and '
                   'the best and the worst when --mode=test was run.')
 flags.DEFINE_integer('num_images', 5, 'Size of the random choice.', 1)
@@ -186,6 +187,7 @@ flags.DEFINE_integer('tile_size', 2048, 'Larger photos are predicted in tiles of
 flags.register_validator('tile_size', lambda size: size == 0 or (size >= 1024 and size % 32 == 0),
                          'must be 0, or a multiple of 32 from 1024 up')
 flags.DEFINE_boolean('save_probabilities', False, 'Write the probabilities of all classes too, compressed.')
+flags.DEFINE_boolean('save_labels', False, "Write a label map of each of a film's frames. Photos' are always written.")
 flags.DEFINE_string('export_dir', 'results/saved_model', 'New folder that export writes a SavedModel to.')
 
 PATH_FLAGS = ('data_dir', 'data_url', 'train_split', 'split', 'class_names', 'logs_dir', 'train_dir', 'results_dir',
@@ -294,7 +296,7 @@ def visualize(context: Context) -> int:
     if context.config.prediction.compare:
         return compare(context)
     with results_locked(context.config):
-        return draw_pictures(context)
+        return (draw_film if films.is_film(context.config.data.image_dir) else draw_pictures)(context)
 
 
 def draw_pictures(context: Context) -> int:
@@ -334,6 +336,46 @@ def draw_pictures(context: Context) -> int:
     skipped = f' ({len(unreadable)} skipped)' if unreadable else ''
     print(f'wrote {len(left) - len(unreadable)} pictures{skipped} to {config.folders.results_dir}: pic_0.png and on, '
           f'labels/, overlays/, classes.csv. Next: open {write_page(context, writer.thumbnails)}')
+    return 0
+
+
+def draw_film(context: Context) -> int:
+    """Does what visualize does of a film: predicts its frames, and writes a film of their overlays.
+
+    The dense CRF refines frames only where --crf asks for it: photos show it beside the prediction, a film instead.
+    """
+    config, dataset, prediction = context.config, context.dataset, context.config.prediction
+    from fcn.inference.trained_model import find_checkpoint, trained_model
+    from fcn.reporting import film_writer, manifest
+    film, prefix = films.open_film(config.data.image_dir), find_checkpoint(config, named_checkpoint(config))
+    refine = refinement(config) if prediction.crf else None
+    origin = manifest.origin(config.folders.log_dir, prefix, dict(
+        config.how_to_predict(dataset), crf=refine and dataclasses.asdict(refine.parameters),
+        film=digest_of(film.path)))
+    kinds = [kind for kind in ('labels', 'probabilities') if config.flags[f'save_{kind}']]
+    writer = film_writer.FilmWriter(
+        config.folders.results_dir, dataset.validation[0]['filename'], film, dataset, origin, kinds)
+    if writer.is_done:
+        writer.publish_shares()
+        print(f'{film.path} is done already: {writer.path}. Next: open {write_page(context)}')
+        return 0
+
+    def write(predicted):
+        if refine:
+            predicted = dataclasses.replace(predicted, labels=refine(predicted.image, predicted.probabilities))
+        writer.add(predicted)
+    with writer, trained_model(config, network_to_predict(context), [], dataset, prefix) as (session, predictor):
+        print(f'visualizing {prefix} on {film.path}: {film.width}×{film.height} pixels, '
+              f'{float(film.rate):.5g} frames a second')
+        with SerialExecutor() as writing:
+            for predicted in predictor.predict_arrays(session, films.with_progress(film), lambda _: bool(
+                    refine or prediction.save_probabilities), prediction.tile_size):
+                writing.submit(write, predicted)
+    note = film_writer.describe_end(film, writer.count)
+    if note:
+        print(printable(note))
+    print(f'wrote {writer.count} frames to {writer.path}, shares of each class to classes.csv. Next: open '
+          f'{write_page(context)}')
     return 0
 
 
@@ -523,6 +565,9 @@ def load_dataset(config: Config, run: RunConfig, mode: Mode,
         class_names = class_names + ['ambiguous']
     if mode.takes_photos and data.image_dir:
         from fcn.reporting import outputs
+        if films.is_film(data.image_dir) and (mode.run is not visualize or config.prediction.compare):
+            raise InputError(f'--image_dir={data.image_dir} is a film, which visualize takes alone, without --compare. '
+                             'Name photos.')
         training, validation = [], photos.list_photos(data.image_dir, outputs.is_output(config.folders.results_dir))
     else:
         training, validation = read_records(config, mode, on_problem)
@@ -536,7 +581,7 @@ def load_dataset(config: Config, run: RunConfig, mode: Mode,
                                has_own_palette=not (palette == reader.PALETTE).all(),
                                image_range=white_of_images(config, run, mode),
                                image_range_given=data.image_range is not None, split=data.split)
-    if mode.takes_photos and data.image_dir:
+    if mode.takes_photos and data.image_dir and not films.is_film(data.image_dir):
         check_photos(dataset)
     return datasets.ignoring(dataset, ignored)
 

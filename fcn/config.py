@@ -168,6 +168,7 @@ class PredictionConfig:
     compare: Optional[Tuple[str, ...]]
     tile_size: int
     save_probabilities: bool
+    save_labels: bool
 
     @property
     def averaged_over(self) -> str:

@@ -22,14 +22,16 @@ import inception_FCN
 import read_ShapesData
 from conftest import command, give, run, run_well
 from fcn.config import RunConfig
-from fcn.data import annotations, palettes
+from fcn.data import annotations, films, palettes
 from fcn.inference import boundary, crf, metrics
 from fcn.inference.saved_model import Exported
+from fcn.reporting.film_writer import FilmWriter
 from fcn.reporting.panels import save_panel
 from fcn.utils.errors import EXIT_INPUT, EXIT_STOPPED, InputError
+from film_files import moving_shapes, needs_ffmpeg, write_film
 from fuzzing_commands import run_main
 from picture_files import draw_png
-from small_runs import logged, refused, variables
+from small_runs import logged, refused, start, variables, wait_until
 from TensorflowUtils import inception_v3, slim, tf
 
 SMALL = ('--dataset=shapes', '--image_size=75', '--batch_size=2', '--log_every=1', '--checkpoint_every=2',
@@ -279,6 +281,83 @@ def test_photos_of_any_kind(two_steps, tmp_path):
     assert '6 of 8 are done already' in output and 'wrote 1 pictures (1 skipped)' in output
     assert os.path.getmtime(results + '/labels/tiny.png') == written
     assert len(glob.glob(results + '/pic_*.png')) == len(kinds)
+
+
+@needs_ffmpeg
+def test_a_film_that_was_killed_and_run_again(undecided, tmp_path, monkeypatch):
+    """Its frames, handed to the encoder, are the overlays that the same frames have as photos."""
+    (tmp_path / 'photos').mkdir()
+    film = write_film(tmp_path / 'my film é.mkv', moving_shapes(12, 79, 97))
+    flags = ('--mode=visualize', '--logs_dir=' + undecided, '--test_scales=0.75,1', '--test_flip', '--nocrf')
+    of_film = flags + ('--image_dir=' + film, '--results_dir=%s' % (tmp_path / 'film'), '--save_labels')
+    films_folder, labels = tmp_path / 'film' / 'films', tmp_path / 'film' / 'labels' / 'my film é'
+    process = start(*of_film)
+    wait_until((tmp_path / 'film' / 'labels' / 'my film é.part' / 'frame_000003.png').exists, process)
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    assert not labels.exists() and not (films_folder / 'my film é.mp4').exists()
+
+    handed, encode = [], FilmWriter._encode
+    monkeypatch.setattr(FilmWriter, '_encode', lambda self, frame: (handed.append(frame.copy()), encode(self, frame)))
+    status, output, errors = run_main(*of_film)
+    assert status == 0 and '79 pixels, 10 frames a second' in output and 'wrote 12 frames' in output, errors
+    assert not glob.glob('%s/**/*.part' % tmp_path, recursive=True)
+    found = films.open_film(str(films_folder / 'my film é.mp4'))
+    assert (found.width, found.height, found.rate, len(list(found.frames()))) == (97, 79, 10, 12)
+    status, output, errors = run_main(*of_film)
+    assert status == 0 and 'is done already' in output and len(handed) == 12, errors
+    page = (tmp_path / 'film' / 'index.html').read_text(encoding='utf-8')
+    assert 'src="films/my%20film%20%C3%A9.mp4"' in page
+
+    for number, frame in enumerate(films.open_film(film).frames(), 1):
+        Image.fromarray(frame).save(str(tmp_path / 'photos' / ('%06d.png' % number)))
+    status, _, errors = run_main(*flags + ('--image_dir=%s' % (tmp_path / 'photos'),
+                                           '--results_dir=%s' % (tmp_path / 'of photos')))
+    assert status == 0, errors
+    tables = []
+    for folder in ('film', 'of photos'):
+        with open(str(tmp_path / folder / 'classes.csv'), encoding='utf-8') as file:
+            tables.append(list(csv.reader(file)))
+    for number, frame in enumerate(handed, 1):
+        name, several = '%06d.png' % number, set()
+        overlay, of_photo, of_frame = (np.asarray(Image.open(str(path))) for path in (
+            tmp_path / 'of photos' / 'overlays' / name, tmp_path / 'of photos' / 'labels' / name,
+            labels / ('frame_' + name)))
+        np.testing.assert_array_equal(frame, overlay)
+        np.testing.assert_array_equal(of_frame, of_photo)
+        several.update(of_frame.ravel())
+        assert len(several) > 1, 'a network that predicts one class would show nothing'
+        assert tables[0][number] == ['my film é', str(number), '%.3f' % ((number - 1) / 10)] + tables[1][number][1:]
+    assert len(tables[0]) == 13
+
+
+@needs_ffmpeg
+@pytest.mark.skipif(not crf.available(), reason='pydensecrf2 is not installed')
+def test_the_dense_crf_refines_films_where_it_is_asked_for(undecided, tmp_path):
+    film = write_film(tmp_path / 'film.mp4', moving_shapes(2), 10)
+    status, _, errors = run_main('--mode=visualize', '--logs_dir=' + undecided, '--image_dir=' + film, '--crf',
+                                 '--results_dir=%s' % tmp_path, '--save_labels', '--save_probabilities')
+    assert status == 0, errors
+    for number, frame in enumerate(films.open_film(film).frames(), 1):
+        labels = np.asarray(Image.open('%s/labels/film/frame_%06d.png' % (tmp_path, number)))
+        with np.load('%s/probabilities/film/frame_%06d.npz' % (tmp_path, number)) as file:
+            probabilities = file['probabilities'].astype('float32')
+        assert (labels == crf.dense_crf(frame, probabilities)).mean() > 0.99  # rounded to 16 bits
+        assert (labels == probabilities.argmax(2)).mean() < 0.98
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize('flags, words', [
+    (['--mode=visualize', '--image_dir={0}/text.mp4'], 'text.mp4 cannot be read as a film'),
+    (['--mode=visualize', '--image_dir={0}/text.mp4', '--compare={1}'], 'takes alone, without --compare'),
+    (['--mode=export', '--image_dir={0}/text.mp4', '--export_dir={0}/saved'], 'which visualize takes alone')])
+def test_films_that_are_refused(two_steps, tmp_path, flags, words):
+    (tmp_path / 'text.mp4').write_text('no film')
+    flags = [flag.format(tmp_path, two_steps[0]) for flag in flags]
+    status, _, errors = run_main('--logs_dir=' + two_steps[0], '--results_dir=%s/results' % tmp_path, *flags)
+    assert status == EXIT_INPUT and words in errors and errors.count('\n') == 1, errors
+    assert not glob.glob('%s/results/*' % tmp_path)
 
 
 def test_check_is_of_a_data_set_whatever_run_there_is(shapes, tmp_path):

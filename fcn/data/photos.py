@@ -4,6 +4,7 @@ import glob
 import os
 from typing import Callable, List
 
+from fcn.data import films
 from fcn.data.datasets import Record, record
 from fcn.data.picture_folders import NO_PICTURE, describe, list_pictures
 from fcn.utils.errors import InputError, printable
@@ -27,15 +28,18 @@ def list_photos(image_dir: str, is_output: Callable[[str], bool] = lambda path: 
         paths, left_out = list_pictures(image_dir, once=True, hidden=True)
         if not paths:
             raise InputError(f'--image_dir={image_dir} holds no picture (.jpg, .png, .tif, ...)'
-                             f'{f" but {describe(left_out)}" if left_out else ""}.')
+                             f'{f" but {describe(left_out)}" if left_out else ""}.'
+                             f'{_advice(left_out.get(NO_PICTURE, []))}')
         if set(left_out) - {NO_PICTURE}:
             print(f'left out of --image_dir={printable(image_dir)}: {describe(left_out)}')
     else:
         paths = [image_dir] if os.path.isfile(image_dir) else [
             path for path in glob.glob(image_dir, recursive=True) if os.path.isfile(path)]
         if not paths:
-            raise InputError(f'--image_dir={image_dir} is no folder and no picture, and matches none (as a pattern, in '
-                             'quotes: \'photos/*.jpg\').')
+            raise InputError(f'--image_dir={image_dir} is no folder and no picture or film, and matches none (as '
+                             'a pattern, in quotes: \'photos/*.jpg\').')
+        if paths[1:] and all(map(_has_name_of_film, paths)):
+            raise InputError(f'--image_dir={image_dir} matches no picture.{_advice(paths)}')
         root = os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in paths])
     inputs = sorted(path for path in paths if not is_output(path))
     if len(inputs) < len(paths):
@@ -50,3 +54,13 @@ def list_photos(image_dir: str, is_output: Callable[[str], bool] = lambda path: 
         times = collections.Counter(names)
         names = [whole if times[name] > 1 else name for name, whole in zip(names, full)]
     return [dict(record(path), filename=name) for path, name in zip(inputs, names)]
+
+
+def _has_name_of_film(path):
+    return os.path.splitext(path)[1].lower() in films.EXTENSIONS
+
+
+def _advice(paths):
+    """Returns a sentence about the first film among paths, '' where there is none."""
+    found = sorted(filter(_has_name_of_film, paths))
+    return f' Films are named one at a time: --image_dir={found[0]}' if found else ''

@@ -97,6 +97,25 @@ def picture_lists(results_dir: str, pictures: List[dict], colours: Dict[str, str
     return PictureLists('\n'.join(cards), '\n'.join(links), options)
 
 
+def film_cards(results_dir: str, films: Sequence[str]) -> str:
+    """Returns list items of overlay films, which the page plays from the files beside it.
+
+    Args:
+      results_dir: folder that they are in.
+      films: paths below it, such as 'films/street.mp4'; beside each lie a picture, .jpg, and a table, .csv.
+    """
+    items = []
+    for path in films:
+        stem = path[:-len('.mp4')]
+        name, poster = escape(os.path.basename(stem)), _read_thumbnail(os.path.join(results_dir, stem + '.jpg'))
+        shown = f' poster="{poster.url}" width="{poster.width}" height="{poster.height}"' if poster else ''
+        items.append(f'<li class="card"><video controls preload="none"{shown} aria-label="{name}: film and prediction" '
+                     f'src="{relative_url(path)}"></video><div class="about"><h3>{name}</h3>'
+                     f'<p class="note"><a href="{relative_url(path)}">film</a> · <a href="{relative_url(stem)}.csv">'
+                     'share of each class in each frame</a></p></div></li>')
+    return '\n'.join(items)
+
+
 def ranking(scores: ImageScores, pictures: List[dict]) -> str:
     """Lists the images with the lowest and with the highest mean IoU, linked to their picture where there is one.
 

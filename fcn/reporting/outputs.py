@@ -45,11 +45,12 @@ def with_best_and_worst(records: List[dict], others: Sequence[dict], scores: Ima
 def is_output(results_dir: str) -> Callable[[str], bool]:
     """Returns a function that tells whether a path is of a picture that a mode wrote into `results_dir`."""
     folder = os.path.realpath(results_dir)
-    if not os.path.isfile(os.path.join(folder, 'pictures.json')):
-        return lambda path: False
+    has_pictures, listed = os.path.isfile(os.path.join(folder, 'pictures.json')), manifest.read(folder)
 
     def found(path):
-        return bool(PICTURES.match(os.path.relpath(os.path.realpath(path), folder)))
+        name = os.path.relpath(os.path.realpath(path), folder).replace(os.sep, '/')
+        of_film = name in listed or os.path.dirname(name) in listed  # the latter: of a frame
+        return of_film or has_pictures and bool(PICTURES.match(name))
     return found
 
 

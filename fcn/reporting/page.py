@@ -64,7 +64,7 @@ def _sections(results_dir: str, results: Results, colours: Dict[str, str], ignor
               thumbnails: Dict[str, cards.Thumbnail]) -> Dict[str, str]:
     """Writes the plots. Returns {name of a section or placeholder of the template: HTML}, '' where there is no data."""
     sections = dict.fromkeys(('scores', 'curves', 'class_iou', 'classes', 'boundary', 'confusion', 'mistakes',
-                              'pictures', 'further', 'class_options'), '')
+                              'pictures', 'films', 'further', 'class_options'), '')
     sections['summary'] = _summary(results)
     if plots.logged(results.progress or []):
         sections['curves'] = _plot(results_dir, 'curves.png',
@@ -90,6 +90,8 @@ def _sections(results_dir: str, results: Results, colours: Dict[str, str], ignor
     if pictures:
         lists = cards.picture_lists(results_dir, pictures, colours, thumbnails)
         sections.update(pictures=lists.cards, further=lists.links, class_options=lists.class_options)
+    sections['films'] = cards.film_cards(results_dir, results.films)
+    sections['media_policy'] = "media-src 'self' file:; " if results.films else ''
     sections['ranking'] = cards.ranking(results.image_scores or [], pictures)
     sections['files'] = ' · '.join(f'<a href="{name}">{name}</a>' for name in result_files.NAMES
                                    if name not in results.left_out and os.path.exists(os.path.join(results_dir, name)))

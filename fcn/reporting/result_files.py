@@ -9,6 +9,7 @@ import json
 import math
 import operator
 import os
+import re
 from dataclasses import dataclass
 from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
@@ -21,6 +22,7 @@ from fcn.utils.files import read_csv, write_csv
 
 TEST_NAMES = ('metrics.txt', 'metrics.json', 'confusion_matrix.csv', 'images.csv')
 NAMES = TEST_NAMES + ('pictures.json',)
+FILM = re.compile(r'films/[^/]+\.mp4$')
 PROGRESS_NUMBERS = ('step', 'seconds', 'loss', 'learning_rate', 'images_per_s', 'validation_loss',
                     'validation_mean_iou')
 ImageScores = List[Tuple[str, Optional[float], Optional[float]]]  # name, pixel accuracy, mean IoU; None for n/a
@@ -38,6 +40,7 @@ class Results:
       progress: list of dict, the lines of `progress.jsonl`.
       left_out: {name of a file: why it is not read}.
       crf_metrics: dict of `crf/metrics.json`.
+      films: paths of overlay films below the results folder, such as 'films/street.mp4', sorted.
     """
     metrics: Optional[dict]
     confusion: Optional[Tuple[np.ndarray, List[str]]]
@@ -46,6 +49,7 @@ class Results:
     progress: Optional[List[dict]]
     left_out: Dict[str, str]
     crf_metrics: Optional[dict] = None
+    films: Sequence[str] = ()
 
 
 def read_results(results_dir: str, logs_dir: Optional[str] = None) -> Results:
@@ -73,7 +77,8 @@ def read_results(results_dir: str, logs_dir: Optional[str] = None) -> Results:
         image_scores=read_if_there(read_image_scores, results_dir, 'images.csv'),
         pictures=read_if_there(read_pictures, results_dir, 'pictures.json'),
         progress=read_if_there(read_progress, logs_dir or results_dir, 'progress.jsonl'), left_out=left_out,
-        crf_metrics=read_if_there(read_metrics, results_dir, 'crf/metrics.json'))
+        crf_metrics=read_if_there(read_metrics, results_dir, 'crf/metrics.json'),
+        films=[name for name in sorted(listed) if FILM.match(name) and read_if_there(str, results_dir, name)])
 
 
 def write_confusion(path: str, confusion: np.ndarray, class_names: Sequence[str]) -> None:

@@ -118,9 +118,14 @@ def write_csv(path: str, rows: Iterable[Sequence]) -> None:
     Control characters of texts are escaped, and a text that a spreadsheet would compute, such as =1+1, has a ' before
     it, which `read_csv` takes away.
     """
+    write_atomic(path, format_csv(rows).encode('utf-8'))
+
+
+def format_csv(rows: Iterable[Sequence]) -> str:
+    """Returns rows of cells as the text of a file by `write_csv`."""
     file = io.StringIO(newline='')
     csv.writer(file).writerows([_as_text(cell) for cell in row] for row in rows)
-    write_atomic(path, file.getvalue().encode('utf-8'))
+    return file.getvalue()
 
 
 def read_csv(path: str) -> List[List[str]]:

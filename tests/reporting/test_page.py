@@ -455,6 +455,24 @@ def test_colours_have_contrast(full):
             assert contrast(rgb(re.search('border: 1px solid (#[0-9a-f]{6})', source).group(1)), colour[ground]) >= 3
 
 
+def test_films_are_played_from_the_files_beside_the_page(full):
+    (full / 'films').mkdir()
+    names = ['films/a street&.mp4', 'films/other run.mp4', 'films/being written.mp4']
+    for name in names + ['films/unlisted.mp4']:
+        (full / name).write_bytes(b'film')
+    panel(full, 'films/a street&.jpg', (320, 240))
+    (full / 'manifest.json').write_text(json.dumps({
+        names[0]: {'run': str(full), 'checkpoint': 'gone'}, names[1]: {'run': '/other', 'checkpoint': 'gone'},
+        names[2]: None, 'films/missing.mp4': {'run': str(full), 'checkpoint': 'gone'}, 'films/a street&.csv': None}))
+    page = page_of(full)
+    (video, _), = page.all('video')
+    assert video['src'] == 'films/a%20street%26.mp4' and video['poster'].startswith('data:image/jpeg;base64,')
+    assert (video['width'], video['height']) == ('320', '240') and 'autoplay' not in video
+    assert page.sections()[page.sections().index('pictures') + 1] == 'films'
+    policy = [attributes['content'] for attributes, _ in page.all('meta') if 'http-equiv' in attributes][0]
+    assert "media-src 'self' file:" in policy.split('; ')
+
+
 def test_names_for_those_who_do_not_see(full):
     page = page_of(full)
     assert all('alt' in attributes for attributes, _ in page.all('img'))
