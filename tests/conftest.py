@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+import forked
+
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
@@ -15,10 +17,15 @@ def command(*flags):
     return [sys.executable, os.path.join(ROOT, 'inception_FCN.py')] + list(flags)
 
 
-def run(*flags, **arguments):
-    """Runs the script to its end. Returns the process, its output as text in `stdout` and `stderr`."""
+def run(*flags, cwd=None, **arguments):
+    """Runs the script to its end. Returns the process, its output as text in `stdout` and `stderr`.
+
+    It is forked, unless `arguments` ask for what only subprocess.run does.
+    """
+    if not arguments:
+        return forked.run(flags, cwd)
     return subprocess.run(command(*flags), stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True,
-                          timeout=600, **arguments)
+                          timeout=600, cwd=cwd, **arguments)
 
 
 def run_well(*flags, **arguments):
