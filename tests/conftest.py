@@ -10,6 +10,28 @@ import pytest
 import forked
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+# The files that take longest, in order: the workers of `pytest -n` begin with them, so that none is left in the end.
+LONGEST = ['tests/' + name for name in (
+    'test_inception_FCN.py', 'distributed/test_workers.py', 'test_faults_in_runs.py', 'test_faults_in_files.py',
+    'nets/test_inception_v3_fcn.py', 'test_first_version.py', 'training/test_patience.py', 'test_faults_in_outputs.py',
+    'test_BatchDatSetReader.py', 'runs/test_weight_files.py', 'runs/test_checkpoints.py', 'test_backbone.py',
+    'test_fuzz_BatchDatSetReader.py', 'distributed/test_cluster.py', 'utils/test_download.py')]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Has --dist=loadfile begin with the longest files, where it would begin with those of most tests."""
+    if config.getvalue('dist') != 'loadfile':
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class LongestFirst(LoadFileScheduling):
+        def _assign_work_unit(self, node):
+            following = next((path for path in LONGEST if path in self.workqueue), None)
+            if following:
+                self.workqueue.move_to_end(following, last=False)
+            super()._assign_work_unit(node)
+    return LongestFirst(config, log)
 
 
 def command(*flags):
