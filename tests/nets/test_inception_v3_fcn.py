@@ -1,4 +1,6 @@
 """The network: the original's graph and numbers, shapes at many sizes, alignment of every score, reuse."""
+import contextlib
+import functools
 import os
 import zlib
 
@@ -15,6 +17,18 @@ DATA = os.path.join(ROOT, 'tests', 'fixtures', 'golden')
 def build(images, num_classes=5, use_batch_norm=True, **arguments):
     with slim.arg_scope(network.inception_v3_fcn_arg_scope(use_batch_norm)):
         return network.inception_v3_fcn(images, num_classes, **arguments)
+
+
+@functools.lru_cache(None)
+def static(size, **arguments):
+    """What is known without a session of a network for two images of a size.
+
+    Returns ({(variable's name, shape)}, shape of the logits, {end point: shape}).
+    """
+    with tf.Graph().as_default():
+        _, logits, end_points = build(tf.zeros([2, size, size, 3]), **arguments)
+        return ({(one.op.name, tuple(one.shape.as_list())) for one in tf.global_variables()}, logits.shape.as_list(),
+                {name: tensor.shape.as_list() for name, tensor in end_points.items()})
 
 
 @pytest.fixture
@@ -80,13 +94,12 @@ def test_most_likely_class_is_the_first_of_the_largest_logits(session, classes):
     np.testing.assert_array_equal(found, logits.argmax(3)[..., None])
 
 
-def test_known_sizes_and_end_points(session):
+def test_known_sizes_and_end_points():
     for size, cells in ((224, (25, 12, 5)), (299, (35, 17, 8)), (75, (7, 3, 1))):
-        with tf.Graph().as_default():
-            _, logits, end_points = build(tf.zeros([2, size, size, 3]))
-            assert logits.shape.as_list() == [2, size, size, 5]
-            for name, count, depth in zip(('Mixed_5d', 'Mixed_6e', 'Mixed_7c'), cells, (288, 768, 2048)):
-                assert end_points[name].shape.as_list() == [2, count, count, depth]
+        _, logits, end_points = static(size)
+        assert logits == [2, size, size, 5]
+        for name, count, depth in zip(('Mixed_5d', 'Mixed_6e', 'Mixed_7c'), cells, (288, 768, 2048)):
+            assert end_points[name] == [2, count, count, depth]
 
 
 def test_unknown_size_gives_what_a_known_size_gives(session):
@@ -102,10 +115,8 @@ def test_unknown_size_gives_what_a_known_size_gives(session):
         np.testing.assert_allclose(one, other, atol=1e-5 * np.abs(one).max())
 
 
-def test_backbone_variables_are_slims(session):
-    build(tf.zeros([1, 299, 299, 3]))
-    ours = {(one.op.name, tuple(one.shape.as_list())) for one in tf.global_variables()
-            if '/Upsampling/' not in one.op.name}
+def test_backbone_variables_are_slims():
+    ours = {one for one in static(299)[0] if '/Upsampling/' not in one[0]}
     with tf.Graph().as_default(), slim.arg_scope(inception_v3.inception_v3_arg_scope(
             updates_collections=network.BATCH_NORM_UPDATES)):
         inception_v3.inception_v3(tf.zeros([1, 299, 299, 3]), 1001)
@@ -115,12 +126,8 @@ def test_backbone_variables_are_slims(session):
 
 
 def test_variables_do_not_depend_on_size_or_skip():
-    def names(size, **arguments):
-        with tf.Graph().as_default():
-            build(tf.zeros([1, size, size, 3]), **arguments)
-            return {(one.op.name, tuple(one.shape.as_list())) for one in tf.global_variables()}
-    assert names(75, upsampling='features') == names(299, upsampling='features', skip='32s')
-    extra = names(75) - names(299, skip='32s')
+    assert static(75, upsampling='features')[0] == static(299, upsampling='features', skip='32s')[0]
+    extra = static(75)[0] - static(299, skip='32s')[0]
     assert {name.rsplit('/', 1)[0] for name, _ in extra} == {'InceptionV3/Upsampling/Score_Mixed_6e',
                                                             'InceptionV3/Upsampling/Score_Mixed_5d'}
 
@@ -168,29 +175,47 @@ def test_skip_scores_start_at_zero(session):
     assert not scores['Mixed_5d'].any() and not scores['Mixed_6e'].any() and scores['Mixed_7c'].any()
 
 
+@pytest.fixture(scope='module')
+def wide():
+    """skip -> network on an image 1600 pixels wide: (session, images, logits, end points)."""
+    @functools.lru_cache(None)
+    def made(skip):
+        # The same geometry as the maximum, with a gradient that shows all of it; and every weight positive, so that
+        # nothing cancels out.
+        with tf.Graph().as_default() as graph, pytest.MonkeyPatch.context() as patch:
+            patch.setattr(inception_v3.layers_lib, 'max_pool2d', inception_v3.layers_lib.avg_pool2d)
+            images = tf.ones([1, 75, 1600, 3])
+            _, logits, end_points = build(images, use_batch_norm=False, is_training=False, skip=skip)
+            weights = [one for one in tf.trainable_variables()
+                       if one.op.name.endswith('weights') and '/Upsampling/' not in one.op.name]
+            start = tf.global_variables_initializer()
+        session = sessions.enter_context(contextlib.closing(tf.Session(graph=graph, config=session_config())))
+        session.run(start)
+        give(session, {one: np.full(one.shape.as_list(), 1.0 / np.prod(one.shape.as_list()[:3])) for one in weights})
+        return session, images, logits, end_points
+    with contextlib.ExitStack() as sessions:
+        yield made
+
+
 @pytest.mark.parametrize('skip, name, first, stride', [
     ('8s', 'Mixed_5d', 13, 8), ('8s', 'Mixed_6e', 21, 16), ('8s', 'Mixed_7c', 37, 32),
     ('4s', 'Conv2d_4a_3x3', 9, 4), ('4s', 'Mixed_6e', 21, 16)])
-def test_scores_land_on_the_centre_of_their_receptive_field(session, monkeypatch, skip, name, first, stride):
+def test_scores_land_on_the_centre_of_their_receptive_field(wide, skip, name, first, stride):
     """Along the width: where a cell looks, by the gradient of the backbone, and where its score goes, by the head's."""
-    # The same geometry as the maximum, with a gradient that shows all of it; and every weight positive, so that nothing
-    # cancels out.
-    monkeypatch.setattr(inception_v3.layers_lib, 'max_pool2d', inception_v3.layers_lib.avg_pool2d)
-    images = tf.ones([1, 75, 1600, 3])
-    _, logits, end_points = build(images, use_batch_norm=False, is_training=False, skip=skip)
-    session.run(tf.global_variables_initializer())
-    give(session, {one: np.full(one.shape.as_list(), 1.0 / np.prod(one.shape.as_list()[:3]))
-                   for one in tf.trainable_variables()
-                   if one.op.name.endswith('weights') and '/Upsampling/' not in one.op.name})
+    session, images, logits, end_points = wide(skip)
     cell = (800 - first) // stride
-    seen = session.run(tf.gradients(end_points[name][:, :, cell], images)[0]).sum((0, 1, 3))
+    scores, pixels = end_points['Upsampling/Score_' + name], (700, 803, 911)
+    with session.graph.as_default():
+        gradients = [tf.gradients(end_points[name][:, :, cell], images)[0]] + [
+            tf.gradients(logits[:, 37, pixel, 2], scores)[0] for pixel in pixels]
+    seen, *reached_of = session.run(gradients)
+    seen = seen.sum((0, 1, 3))
     assert seen[0] == 0 or seen[0] < 1e-6 * seen.max()  # the field ends within the image
     centre = (seen * np.arange(1600)).sum() / seen.sum()
     assert abs(centre - (first + stride * cell)) < 0.05
 
-    scores = end_points['Upsampling/Score_' + name]
-    for pixel in (700, 803, 911):
-        reached = session.run(tf.gradients(logits[:, 37, pixel, 2], scores)[0])[0, :, :, 2].sum(0)
+    for pixel, reached in zip(pixels, reached_of):
+        reached = reached[0, :, :, 2].sum(0)
         place = (reached * (first + stride * np.arange(len(reached)))).sum() / reached.sum()
         assert abs(place - pixel) < 1e-3
 
@@ -252,6 +277,6 @@ def test_weight_decay_covers_the_convolutions_only(session):
     losses = tf.losses.get_regularization_losses()
     assert len(losses) == 94 + 3 + 3  # backbone, scores, transposed convolutions
     session.run(tf.global_variables_initializer())
-    expected = 0.00004 * sum((session.run(one) ** 2).sum() / 2 for one in tf.trainable_variables()
-                             if one.op.name.endswith('/weights'))
-    np.testing.assert_allclose(session.run(tf.add_n(losses)), expected, rtol=1e-4)
+    weights, found = session.run([[one for one in tf.trainable_variables() if one.op.name.endswith('/weights')],
+                                  tf.add_n(losses)])
+    np.testing.assert_allclose(found, 0.00004 * sum((one ** 2).sum() / 2 for one in weights), rtol=1e-4)
