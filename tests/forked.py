@@ -34,13 +34,14 @@ def _end():
         server.wait()
 
 
-def run(flags, cwd=None):
-    """Runs the script to its end with this process's environment. Returns a subprocess.CompletedProcess with texts."""
+def run(flags, cwd=None, code=None):
+    """Runs the script, or `code` as python -c would, to its end. Returns a subprocess.CompletedProcess with texts."""
     with tempfile.TemporaryDirectory() as folder:
         files = [os.path.join(folder, name) for name in ('stdout', 'stderr')]
         server = _server()
-        server.stdin.write(json.dumps({'argv': [SCRIPT] + [os.fspath(flag) for flag in flags], 'files': files,
-                                       'cwd': os.fspath(cwd or os.getcwd()), 'environ': dict(os.environ)}) + '\n')
+        server.stdin.write(json.dumps({
+            'argv': [SCRIPT if code is None else '-c'] + [os.fspath(flag) for flag in flags], 'code': code,
+            'files': files, 'cwd': os.fspath(cwd or os.getcwd()), 'environ': dict(os.environ)}) + '\n')
         server.stdin.flush()
         answer = server.stdout.readline()
         assert answer, 'the process that forks has ended'
@@ -85,7 +86,10 @@ def _serve():
     sys.argv = request['argv']
     sys.modules['numpy'].random.seed()  # Python's own seeds itself
     signal.alarm(SECONDS)
-    runpy.run_path(SCRIPT, run_name='__main__')
+    if request['code'] is None:
+        runpy.run_path(SCRIPT, run_name='__main__')
+    else:
+        exec(request['code'], {'__name__': '__main__'})
 
 
 if __name__ == '__main__':

@@ -6,12 +6,12 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import forked
 from conftest import ROOT, command, run, run_well
 from fcn.runs import run_folder
 from fcn.utils.errors import EXIT_INPUT
@@ -108,8 +108,7 @@ app.run(inception_FCN.main)
 def test_checkpoint_that_cannot_be_written(shapes, logs_dir):
     """As a full disk, where no file system may be mounted: no file of more than 50 MB can be written."""
     flags = training(shapes, logs_dir, STEP_ONE, '--max_iterations=8')
-    done = subprocess.run([sys.executable, '-c', LIMITED, 'inception_FCN.py'] + list(flags), stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, universal_newlines=True)
+    done = forked.run(('inception_FCN.py',) + flags, code=LIMITED)
     refused(done, 'Step 8 cannot be saved to', 'model.ckpt-6, stands', '`ulimit -f`')
     assert steps(logs_dir) == [2, 4, 6] and not os.path.exists(logs_dir + '/.saving')
 
@@ -200,9 +199,8 @@ app.run(inception_FCN.main)
 
 def test_checkpoint_that_is_replaced_while_test_starts(shapes, logs_dir, tmp_path):
     """As a run that trains replaces the one in best/: the newer one is taken."""
-    done = subprocess.run([sys.executable, '-c', REPLACED, '--mode=test', '--nocrf',
-                           '--logs_dir=' + logs_dir, '--results_dir=%s/results' % tmp_path], stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, universal_newlines=True)
+    done = forked.run(['--mode=test', '--nocrf', '--logs_dir=' + logs_dir, '--results_dir=%s/results' % tmp_path],
+                      code=REPLACED)
     assert done.returncode == 0, done.stdout + done.stderr
     assert 'model.ckpt-6 was deleted after it had been found; the newest is taken instead' in done.stdout
     with open('%s/results/metrics.json' % tmp_path) as file:

@@ -8,12 +8,11 @@ import random
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
 
+import forked
 from conftest import ROOT, run, run_well
 from fcn.runs import run_folder
 from fcn.utils.errors import EXIT_DIVERGED, EXIT_INTERRUPTED, EXIT_STOPPED
@@ -152,9 +151,8 @@ def test_nan_in_an_image(shapes, tmp_path):
     """NaN injected into the images of step 3, one step after the checkpoint of 2."""
     for more in (), ('--debug',):
         logs_dir = str(tmp_path / ('logs' + ''.join(more)))
-        done = subprocess.run([sys.executable, '-c', NAN_IMAGE, 'inception_FCN.py']
-                              + list(training(shapes, logs_dir, STEP_ONE) + more), stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, universal_newlines=True, cwd=str(tmp_path))
+        done = forked.run(('inception_FCN.py',) + training(shapes, logs_dir, STEP_ONE) + more, cwd=str(tmp_path),
+                          code=NAN_IMAGE)
         assert done.returncode == EXIT_DIVERGED, done.stderr
         assert re.search('At step 3 the loss is .* --learning_rate .*shapes_train_.*jpg, .*shapes_train_.*jpg',
                          done.stderr)
