@@ -3,13 +3,12 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
 import pytest
 
+import forked
 from clusters import ends, environment, free_addresses, start_worker, start_workers, strangers, worst_messages
 from conftest import ROOT, command, run_well
 from fcn.config import read_run_config
@@ -50,11 +49,11 @@ def begun(shapes, tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def gone_on(shapes, begun):
-    """The same, gone on for 20 steps with its batch norm frozen."""
+    """The same, gone on for 10 steps with its batch norm frozen."""
     logs_dir = begun + '-one'
     shutil.copytree(begun, logs_dir)
-    run_well(*training(shapes, logs_dir, '--batch_size=4', '--checkpoint_every=4', '--keep_checkpoints=6',
-                       '--max_iterations=22', *FROZEN))
+    run_well(*training(shapes, logs_dir, '--batch_size=4', '--checkpoint_every=2', '--keep_checkpoints=6',
+                       '--max_iterations=12', *FROZEN))
     return logs_dir
 
 
@@ -62,12 +61,12 @@ def test_two_workers_equal_one_and_lose_nothing_when_one_is_killed(shapes, begun
     """And strangers at the control port change nothing."""
     logs_dir, addresses = str(tmp_path / 'logs'), free_addresses(2)
     shutil.copytree(begun, logs_dir)
-    train = command(*training(shapes, logs_dir, '--batch_size=2', '--checkpoint_every=20', '--max_iterations=1000',
+    train = command(*training(shapes, logs_dir, '--batch_size=2', '--checkpoint_every=10', '--max_iterations=1000',
                               *FROZEN))
     processes = [start_worker(train, addresses, index) for index in range(2)]
     identity = find_worker_spec(environment(addresses, 0)).identity
     with strangers(find_worker_spec(environment(addresses, 0)).chief_address[1], worst_messages(identity), 1) as sent:
-        wait_until(lambda: logged(logs_dir)[-1]['step'] >= 22, processes[0])
+        wait_until(lambda: logged(logs_dir)[-1]['step'] >= 12, processes[0])
     assert len(sent) > 70  # all of them, while the workers trained
     processes[1].kill()  # -9, in the midst of a step
     killed = time.time()
@@ -76,12 +75,12 @@ def test_two_workers_equal_one_and_lose_nothing_when_one_is_killed(shapes, begun
     assert 'worker 1 (127.0.0.1) is gone' in out and 'Traceback' not in out
     assert 'global batch 4: 2 images on each of 2 replicas, 2 workers' in out and 'resumed from' in out
     assert 'images/s' not in quiet
-    np.testing.assert_allclose(losses(logs_dir, 3)[:20], losses(gone_on, 3), rtol=0, atol=1e-4)
-    print('losses: largest difference %.1e' % np.abs(np.subtract(losses(logs_dir, 3)[:20], losses(gone_on, 3))).max())
-    assert_same_gradients(gone_on + '/model.ckpt-20', logs_dir + '/model.ckpt-20')
+    np.testing.assert_allclose(losses(logs_dir, 3)[:10], losses(gone_on, 3), rtol=0, atol=1e-4)
+    print('losses: largest difference %.1e' % np.abs(np.subtract(losses(logs_dir, 3)[:10], losses(gone_on, 3))).max())
+    assert_same_gradients(gone_on + '/model.ckpt-10', logs_dir + '/model.ckpt-10')
 
     # One process goes on from what two have saved, with the images that come next.
-    saved = logged(logs_dir)[-1]['step'] // 20 * 20  # --checkpoint_every
+    saved = logged(logs_dir)[-1]['step'] // 10 * 10  # --checkpoint_every
     assert steps(logs_dir) == [2, saved]
     out = run_well(*training(shapes, logs_dir, '--batch_size=4', '--max_iterations=%d' % (saved + 1), *FROZEN))
     assert 'resumed from %s/model.ckpt-%d' % (logs_dir, saved) in out and "and the optimizer's" in out
@@ -112,9 +111,9 @@ app.run(inception_FCN.main)
 def test_two_replicas_in_one_process_equal_one(shapes, begun, gone_on, tmp_path):
     logs_dir = str(tmp_path / 'logs')
     shutil.copytree(begun, logs_dir)
-    done = subprocess.run([sys.executable, '-c', VIRTUAL, 'inception_FCN.py'] + list(training(
-        shapes, logs_dir, '--batch_size=2', '--max_iterations=6', '--checkpoint_every=4', '--debug', *FROZEN)),
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
+    done = forked.run(('inception_FCN.py',) + training(
+        shapes, logs_dir, '--batch_size=2', '--max_iterations=6', '--checkpoint_every=4', '--debug', *FROZEN),
+                      code=VIRTUAL)
     assert done.returncode == 0, done.stderr
     assert 'global batch 4: 2 images on each of 2 replicas, 1 worker;' in done.stdout
     np.testing.assert_allclose(losses(logs_dir, 3), losses(gone_on, 3)[:4], rtol=0, atol=1e-4)
@@ -157,8 +156,7 @@ with group.scope():
     {'optimizer': 'momentum', 'momentum': 0.9, 'clip_gradient_norm': 1.0, 'new_layers_rate': 1, 'loss_scale': 1},
     {'optimizer': 'adam', 'clip_gradient_norm': 1.0, 'new_layers_rate': 10, 'loss_scale': 512}])
 def test_replicas_take_the_same_steps_as_one(optimization):
-    one, two = (json.loads(subprocess.check_output([sys.executable, '-c', ONE_OR_TWO_REPLICAS, count,
-                                                    json.dumps(optimization)], universal_newlines=True))
+    one, two = (json.loads(forked.run([count, json.dumps(optimization)], code=ONE_OR_TWO_REPLICAS).stdout)
                 for count in '12')
     assert one[-1] == two[-1] == 4 and one[0] != one[1]
     assert two == pytest.approx(one, rel=1e-4)
