@@ -1,10 +1,9 @@
 """The machine that a training is planned for: cores, GPUs, memory, and what its processor is fast in."""
 import contextlib
-import os
-import resource
 from dataclasses import dataclass
 from typing import Optional
 
+from fcn.utils import portable
 from TensorflowUtils import cpu_features, lower_precision, tf
 
 CGROUP_LIMITS = ('/sys/fs/cgroup/memory.max', '/sys/fs/cgroup/memory/memory.limit_in_bytes')
@@ -40,7 +39,7 @@ class Machine:
 
 def look() -> Machine:
     """Returns the machine that this process runs on."""
-    return Machine(len(os.sched_getaffinity(0)), name_processor(cpu_features()), lower_precision('mixed'),
+    return Machine(portable.num_cores(), name_processor(cpu_features()), lower_precision('mixed'),
                    len(tf.config.experimental.list_physical_devices('GPU')), _free_megabytes(),
                    tf.__version__.startswith('1.'))
 
@@ -62,6 +61,6 @@ def _free_megabytes():
     for path in CGROUP_LIMITS:
         with contextlib.suppress(OSError, ValueError), open(path) as file:  # 'max' is no number
             free.append(int(file.read()))
-    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    free += [limit] if limit >= 0 else []
+    limit = portable.address_limit()
+    free += [] if limit is None else [limit]
     return min(free) // 10 ** 6 if free else None
