@@ -32,7 +32,7 @@ environment="make $VENV/installed VENV=$VENV REQUIREMENTS=requirements-gpu.txt"
 
 # Outside a job, on the login node, which reaches the network: make the environment, and submit.
 if [ -z "$SLURM_JOB_ID" ]; then
-    cd "$(dirname "$0")" && { [ -x "$VENV/bin/python" ] || $environment; } && exec sbatch "$(basename "$0")" "$@"
+    cd "$(dirname "$0")" && { [ -n "$PYTHON" ] || [ -x "$VENV/bin/python" ] || $environment; } && exec sbatch "$(basename "$0")" "$@"
     exit 1
 fi
 
@@ -40,8 +40,11 @@ fi
 cd "$SLURM_SUBMIT_DIR" || exit 1
 # Clusters that keep software in modules may want some here; TensorFlow 2.21 brings its own CUDA.
 #     module load PDC
-if [ ! -x "$VENV/bin/python" ]; then
-    echo "There is no $VENV in $PWD. On the login node: $environment" >&2
+# A module's own TensorFlow, 2.12 or later, in place of the environment's, once its `pip install --user .` was run here:
+#     module load tensorflow; PYTHON=python3
+PYTHON=${PYTHON:-$VENV/bin/python}
+if [ ! -x "$(command -v "$PYTHON")" ]; then
+    echo "There is no $PYTHON in $PWD. On the login node: $environment" >&2
     exit 1
 fi
 if [ -n "$SLURM_ARRAY_TASK_ID" ]; then
@@ -56,7 +59,7 @@ trap 'warnings=$((warnings + 1)); [ -z "$tasks" ] || kill -USR1 $tasks' USR1
 # srun starts the tasks, which find each other; when one is lost, the others end. Status 75 of the first to end must not
 # kill the rest, which are about to.
 srun --kill-on-bad-exit=0 --wait=60 --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}" \
-    "$VENV/bin/python" -u inception_FCN.py "$@" &
+    "$PYTHON" -u inception_FCN.py "$@" &
 tasks=$!
 [ $warnings -eq 0 ] || kill -USR1 $tasks
 while true; do
