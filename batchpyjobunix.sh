@@ -40,7 +40,7 @@ fi
 cd "$SLURM_SUBMIT_DIR" || exit 1
 # Clusters that keep software in modules may want some here; TensorFlow 2.21 brings its own CUDA.
 #     module load PDC
-# A module's own TensorFlow, 2.12 or later, in place of the environment's, once its `pip install --user .` was run here:
+# A module's own TensorFlow, 2.12 or later, in place of the environment's, once `python3 -m pip install --user .` was run with it:
 #     module load tensorflow; PYTHON=python3
 PYTHON=${PYTHON:-$VENV/bin/python}
 if [ ! -x "$(command -v "$PYTHON")" ]; then
