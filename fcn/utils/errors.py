@@ -14,10 +14,11 @@ EXIT_INTERRUPTED = 130  # as shells say of a program that Ctrl-C ended
 
 UNPRINTABLE = re.compile('[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]')
 # What libraries say where the system gives them no more memory or no thread more, whatever the exception is called;
-# of oneDNN, whose status 1 is that; with what stands around it on its line.
-NO_MEMORY = re.compile(r'.{0,80}(?:cannot allocate memory|failed to map segment from shared object|'
+# of oneDNN, whose status 1 is that.
+NO_MEMORY = re.compile(r'cannot allocate memory|failed to map segment from shared object|'
                        r"can't start new thread|std::bad_alloc|out of memory|"
-                       r'Status: 1, message: could not create a primitive).{0,80}', re.IGNORECASE)
+                       r'Status: 1, message: could not create a primitive', re.IGNORECASE)
+AROUND = 80  # characters of the line that are shown before and after
 MORE_MEMORY = 'give the process more memory (`ulimit -v`, and `ulimit -u` for threads; or what the job asks for)'
 
 
@@ -51,10 +52,14 @@ def reason(error: BaseException) -> str:
 def lack_of_memory(error: Optional[BaseException]) -> Optional[str]:
     """Returns what an exception, or one that it came of, says of memory or threads that it lacked, or None."""
     while error is not None:
-        found = NO_MEMORY.search(str(error))
+        text = str(error)
+        found = NO_MEMORY.search(text)
         of_tensorflow = type(error).__name__ == 'ResourceExhaustedError' and not _number_of(error)  # or of a disk
         if found or of_tensorflow or isinstance(error, MemoryError):
-            return found.group().strip() if found else reason(error) or 'no memory left'
+            if not found:
+                return reason(error) or 'no memory left'
+            before, after = text[:found.start()], text[found.end():]
+            return (before.split('\n')[-1][-AROUND:] + found.group() + after.split('\n')[0][:AROUND]).strip()
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     return None
 
