@@ -188,7 +188,11 @@ flags.register_validator('tile_size', lambda size: size == 0 or (size >= 1024 an
                          'must be 0, or a multiple of 32 from 1024 up')
 flags.DEFINE_boolean('save_probabilities', False, 'Write the probabilities of all classes too, compressed.')
 flags.DEFINE_boolean('save_labels', False, "Write a label map of each of a film's frames. Photos' are always written.")
-flags.DEFINE_string('export_dir', 'results/saved_model', 'New folder that export writes a SavedModel to.')
+flags.DEFINE_enum('export_format', 'saved_model', sorted(fcn_config.EXPORT_PLACES), 'What export writes: a SavedModel '
+                  'of TensorFlow, or an ONNX file (pip install tf2onnx onnxruntime).')
+flags.DEFINE_string('export_dir', None, 'New folder that export writes to, or new file whose name ends in .onnx. '
+                    'Default: ' + ', '.join(place for _, place in sorted(fcn_config.EXPORT_PLACES.items())) + '.')
+flags.DEFINE_boolean('labels_only', False, 'Export a model that gives no probabilities: less memory and time.')
 
 PATH_FLAGS = ('data_dir', 'data_url', 'train_split', 'split', 'class_names', 'logs_dir', 'train_dir', 'results_dir',
               'checkpoint_path', 'image_dir', 'compare', 'export_dir')  # ~ is the home folder in these
@@ -401,21 +405,40 @@ def compare(context: Context) -> int:
 
 
 def export(context: Context) -> int:
-    """Writes a SavedModel, loads it again and compares it with the checkpoint on the images that visualize shows."""
+    """Writes a SavedModel or an ONNX file, loads it again and compares it with the checkpoint.
+
+    They are compared on the images that visualize shows.
+    """
+    from fcn.inference import onnx_model
+    config, dataset, folders = context.config, context.dataset, context.config.folders
+    path, as_onnx = folders.export_dir, folders.export_format == 'onnx'
+    if as_onnx:
+        onnx_model.import_package('tf2onnx')
+        path = onnx_model.file_of(path)
+    elif path.lower().endswith('.onnx'):
+        raise InputError(f'--export_dir={path} is the name of an ONNX file: add --export_format=onnx, or name a folder '
+                         'for the SavedModel.')
     from fcn.inference import saved_model
     from fcn.inference.trained_model import find_checkpoint, trained_model
-    config, dataset, export_dir = context.config, context.dataset, context.config.folders.export_dir
     prefix, side = find_checkpoint(config, named_checkpoint(config)), config.data.squash_to
     if side:
-        print(f'note: the run was trained on images squashed to {side}×{side} pixels, which the SavedModel does not '
-              'do: squash them before they go in')
+        print(f'note: the run was trained on images squashed to {side}×{side} pixels, which the exported model does '
+              'not do: squash them before they go in')
+    writer, reader = (onnx_model.export, onnx_model.OnnxModel) if as_onnx else (
+        saved_model.export, saved_model.Exported)
     network_config = network_to_predict(context)
     with trained_model(config, network_config, records_to_show(context), dataset, prefix, exporting=True) as (
             session, predictor):
-        saved_model.export(export_dir, prefix, dataset, network_config)
-        images, pixels, largest = saved_model.compare(export_dir, predictor.predict(session, lambda _: True))
-    print(f'wrote {prefix} to {export_dir}; on {images} images {pixels} pixels have another label than from the '
-          f'checkpoint, and no probability is more than {largest:.1g} off')
+        writer(path, prefix, dataset, network_config, config.prediction.labels_only)
+        if as_onnx and not onnx_model.can_load():
+            print(f'wrote {prefix} to {path}; it was not compared with the checkpoint, which needs onnxruntime: pip '
+                  'install onnxruntime')
+            return 0
+        with reader(path) as exported:
+            images, pixels, largest = saved_model.compare(exported, predictor.predict(session, lambda _: True))
+    probabilities = '' if largest is None else f', and no probability is more than {largest:.1g} off'
+    print(f'wrote {prefix} to {path}; on {images} images {pixels} pixels have another label than from the '
+          f'checkpoint{probabilities}')
     return 0
 
 

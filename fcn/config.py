@@ -30,6 +30,8 @@ TRAINING_FLAGS = ('data_dir', 'train_split', 'batch_size', 'precision', 'trainab
                   'auxiliary_loss', 'weight_decay', 'batch_norm_decay', 'freeze_batch_norm', 'dropout_keep_prob',
                   'optimizer', 'momentum', 'learning_rate', 'schedule', 'warm_up', 'new_layers_rate',
                   'clip_gradient_norm', 'learning_rate_scaling')
+# Values of --export_format, and where each is written unless --export_dir says.
+EXPORT_PLACES = {'onnx': 'results/model.onnx', 'saved_model': 'results/saved_model'}
 
 Flags = Dict[str, Any]
 
@@ -40,7 +42,8 @@ class FolderConfig:
     logs_dir: str
     train_dir: Optional[str]
     results_dir: str
-    export_dir: str
+    export_format: str
+    export_dir: str  # the folder or the file, where the flag names none too
     trains: bool  # whether the command trains, which it does in logs_dir whatever train_dir says
 
     @property
@@ -169,6 +172,7 @@ class PredictionConfig:
     tile_size: int
     save_probabilities: bool
     save_labels: bool
+    labels_only: bool
 
     @property
     def averaged_over(self) -> str:
@@ -241,7 +245,8 @@ def make_config(flags: Flags) -> Config:
 
 def make_folders(flags: Flags) -> FolderConfig:
     """Returns the folders that the flags name, which are known before the flags of the run in them are."""
-    return _from_flags(FolderConfig, flags, trains=flags['mode'] == 'train')
+    return _from_flags(FolderConfig, flags, trains=flags['mode'] == 'train',
+                       export_dir=flags['export_dir'] or EXPORT_PLACES[flags['export_format']])
 
 
 def _from_flags(kind: type, source: Flags, **computed: Any) -> Any:

@@ -1,12 +1,14 @@
 """Writes a trained network as a SavedModel, loads it, and compares it with its checkpoint.
 
-Signature `serving_default`: 'images' uint8 [N, H, W, 3], any size from 75 up, → 'labels' uint8 [N, H, W] and
-'probabilities' float32 [N, H, W, C]. Assets: `class_names.txt` (line number = label) and `palette.txt` (R G B a line).
+Signature `serving_default`: 'images' uint8 [N, H, W, 3], any size, → 'labels' uint8 [N, H, W] and, unless it was
+written with labels alone, 'probabilities' float32 [N, H, W, C]. Assets: `class_names.txt` (line number = label) and
+`palette.txt` (R G B a line).
 """
+import contextlib
 import os
 import shutil
 import tempfile
-from typing import Dict, Iterable, Tuple
+from typing import Callable, Dict, Iterable, Iterator, Optional, Tuple
 
 import numpy as np
 
@@ -23,7 +25,35 @@ from TensorflowUtils import session_config, tf
 SIGNATURE = tf.saved_model.signature_constants.DEFAULT_SERVING_SIGNATURE_DEF_KEY
 
 
-def export(export_dir: str, prefix: str, dataset: Dataset, config: NetworkConfig) -> None:
+@contextlib.contextmanager
+def restored_graph(prefix: str, config: NetworkConfig, labels_only: bool = False
+                   ) -> Iterator[Tuple[tf.Session, tf.Tensor, Dict[str, tf.Tensor]]]:
+    """Builds the network as it is exported and restores a checkpoint.
+
+    Args:
+      prefix: of the checkpoint.
+      config: of the network.
+      labels_only: without probabilities.
+
+    Yields:
+      (session, images uint8 [N, H, W, 3], {'labels' uint8 [N, H, W], 'probabilities' float32 [N, H, W, C]}).
+
+    Raises:
+      InputError: the checkpoint is of another network.
+    """
+    with tf.Graph().as_default(), tf.Session(config=session_config()) as session:
+        images = tf.placeholder(tf.uint8, [None, None, None, 3], name='images')
+        prediction, logits, _ = build(images, config, False)
+        outputs = {'labels': tf.cast(tf.squeeze(prediction, 3), tf.uint8, name='labels')}
+        if not labels_only:
+            outputs['probabilities'] = tf.nn.softmax(logits, name='probabilities')
+        checkpoints.restore(session, prefix, used_variables())
+        unused = [variable for variable in tf.global_variables() if variable not in set(used_variables())]
+        session.run(tf.variables_initializer(unused))
+        yield session, images, outputs
+
+
+def export(export_dir: str, prefix: str, dataset: Dataset, config: NetworkConfig, labels_only: bool = False) -> None:
     """Writes the network of a checkpoint to the new folder `export_dir`.
 
     Args:
@@ -31,6 +61,7 @@ def export(export_dir: str, prefix: str, dataset: Dataset, config: NetworkConfig
       prefix: of the checkpoint.
       dataset: the `Dataset` whose classes the network knows.
       config: of the network.
+      labels_only: without probabilities.
 
     Raises:
       InputError: the folder is taken, cannot be written or has a name from which TensorFlow cannot load, or the
@@ -40,16 +71,9 @@ def export(export_dir: str, prefix: str, dataset: Dataset, config: NetworkConfig
     if os.path.isdir(export_dir) and os.listdir(export_dir):
         raise InputError(f'--export_dir={export_dir} is not empty. Name a new folder.')
     staged = os.path.normpath(export_dir) + '.part'
-    with locked(staged, progress=True), tf.Graph().as_default(), tempfile.TemporaryDirectory() as asset_dir, \
-            tf.Session(config=session_config()) as session:
-        images = tf.placeholder(tf.uint8, [None, None, None, 3], name='images')
-        prediction, logits, _ = build(images, config, False)
-        outputs = {'labels': tf.cast(tf.squeeze(prediction, 3), tf.uint8, name='labels'),
-                   'probabilities': tf.nn.softmax(logits, name='probabilities')}
+    with locked(staged, progress=True), tempfile.TemporaryDirectory() as asset_dir, restored_graph(
+            prefix, config, labels_only) as (session, images, outputs):
         _add_assets(asset_dir, dataset)
-        checkpoints.restore(session, prefix, used_variables())
-        unused = [variable for variable in tf.global_variables() if variable not in set(used_variables())]
-        session.run(tf.variables_initializer(unused))
         try:
             shutil.rmtree(staged, ignore_errors=True)  # of an export that was killed
             builder = tf.saved_model.Builder(staged)
@@ -91,10 +115,13 @@ class Exported:
             meta = tf.saved_model.load(self._session, [tf.saved_model.tag_constants.SERVING], export_dir)
         signature = meta.signature_def[SIGNATURE]
         self._images = signature.inputs['images'].name
-        self._outputs = {name: signature.outputs[name].name for name in ('labels', 'probabilities')}
+        self._outputs = {name: output.name for name, output in signature.outputs.items()}
 
     def __call__(self, image: np.ndarray) -> Dict[str, np.ndarray]:
-        """Predicts one image, uint8 [H, W, 3]. Returns {'labels' uint8 [H, W], 'probabilities' float32 [H, W, C]}."""
+        """Predicts one image, uint8 [H, W, 3].
+
+        Returns {'labels' uint8 [H, W], and 'probabilities' float32 [H, W, C] where they were exported}.
+        """
         fetched = self._session.run(self._outputs, {self._images: image[None]})
         return {name: value[0] for name, value in fetched.items()}
 
@@ -105,22 +132,23 @@ class Exported:
         self._session.close()
 
 
-def compare(export_dir: str, predictions: Iterable[Prediction]) -> Tuple[int, int, float]:
-    """Compares a SavedModel with what a checkpoint predicts.
+def compare(exported: Callable[[np.ndarray], Dict[str, np.ndarray]], predictions: Iterable[Prediction]
+            ) -> Tuple[int, int, Optional[float]]:
+    """Compares an exported model with what its checkpoint predicts.
 
     Args:
-      export_dir: folder of the SavedModel.
+      exported: an `Exported`, or any function of one image like it.
       predictions: of the checkpoint, with probabilities.
 
     Returns:
-      (images compared, pixels whose label differs, largest difference of a probability).
+      (images compared, pixels whose label differs, largest difference of a probability; None: the model gives none).
     """
-    images, pixels, largest = 0, 0, 0.0
-    with Exported(export_dir) as exported:
-        for predicted in predictions:
-            result = exported(predicted.image)
-            images += 1
-            pixels += int((result['labels'] != predicted.labels).sum())
+    images, pixels, largest = 0, 0, None
+    for predicted in predictions:
+        result = exported(predicted.image)
+        images += 1
+        pixels += int((result['labels'] != predicted.labels).sum())
+        if 'probabilities' in result:
             difference = np.abs(result['probabilities'] - predicted.probabilities).max()
-            largest = max(largest, float(difference))
+            largest = max(largest or 0.0, float(difference))
     return images, pixels, largest
