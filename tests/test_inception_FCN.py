@@ -24,6 +24,7 @@ from conftest import command, give, run, run_well
 from fcn.config import RunConfig
 from fcn.data import annotations, films, palettes
 from fcn.inference import boundary, crf, metrics
+from fcn.inference.onnx_model import OnnxModel
 from fcn.inference.saved_model import Exported
 from fcn.reporting.film_writer import FilmWriter
 from fcn.reporting.panels import save_panel
@@ -546,6 +547,19 @@ def test_export_is_reloaded_and_compared(two_steps, tmp_path):
     os.makedirs(half + '.part/variables')  # as of an export that was killed
     run_well('--mode=export', '--logs_dir=' + two_steps[0], '--export_dir=' + half, '--num_images=1')
     assert sorted(os.listdir(str(tmp_path))) == ['half', 'saved_model'] and os.listdir(half) == os.listdir(export_dir)
+
+
+def test_onnx_export_is_reloaded_and_compared(two_steps, tmp_path):
+    for package in ('tf2onnx', 'onnxruntime'):
+        pytest.importorskip(package)
+    flags = ('--mode=export', '--logs_dir=' + two_steps[0], '--num_images=2')
+    done = run('--export_format=onnx', *flags, cwd=str(tmp_path))
+    assert done.returncode == 0 and done.stderr == '', done.stdout + done.stderr
+    assert 'to results/model.onnx; on 2 images 0 pixels have another label than from the checkpoint, and' in done.stdout
+    assert os.listdir(str(tmp_path)) == ['results'] and os.listdir(str(tmp_path / 'results')) == ['model.onnx']
+    with OnnxModel(str(tmp_path / 'results')) as model:
+        assert model.class_names == read_ShapesData.CLASS_NAMES
+    refused(run('--export_dir=a.onnx', *flags), '--export_dir=a.onnx is the name of an ONNX file', '--export_format')
 
 
 def test_signal_stops_with_a_checkpoint_and_one_run_a_folder(shapes, tmp_path):

@@ -20,9 +20,9 @@ from fcn.utils.files import locked, replacing
 
 OPSET = 15  # of ONNX 1.10, 2021, which onnxruntime knows from 1.10 on, its last for Python 3.7
 PACKAGES = {  # package: what installs it
-    'tf2onnx': 'pip install tf2onnx==1.17.0 onnx==1.23.2 onnxruntime==1.32.0` (Python 3.7: `pip install '
-               'tf2onnx==1.16.1 onnx==1.14.1 onnxruntime==1.10.0',
-    'onnxruntime': 'pip install onnxruntime==1.32.0` (Python 3.7: `pip install onnxruntime==1.10.0'}
+    'tf2onnx': 'pip install tf2onnx onnxruntime` (Python 3.7: `pip install tf2onnx==1.16.1 onnx==1.14.1 '
+               'onnxruntime==1.10.0',
+    'onnxruntime': 'pip install onnxruntime` (Python 3.7: `pip install onnxruntime==1.10.0'}
 ERRORS_ONLY = 3  # level of onnxruntime's log
 
 
@@ -110,8 +110,11 @@ def _describe(model, dataset, config, prefix):
     """Names the sizes of inputs and outputs in an onnx.ModelProto, and adds the metadata, see the module."""
     import tf2onnx
     for value in list(model.graph.input) + list(model.graph.output):
-        for dimension, letter in zip(value.type.tensor_type.shape.dim, 'NHW'):
+        dimensions = value.type.tensor_type.shape.dim
+        for dimension, letter in zip(dimensions, 'NHW'):
             dimension.dim_param = letter
+        if value.name == 'probabilities':
+            dimensions[3].dim_value = config.num_classes
     converter = f'tf2onnx {tf2onnx.__version__}'
     model.producer_name, model.producer_version = 'FCN-GoogLeNet', converter
     model.doc_string = ('Semantic segmentation. images: uint8 RGB [N, H, W, 3], any size. labels: uint8 [N, H, W], '
