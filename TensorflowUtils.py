@@ -9,10 +9,11 @@ import contextlib
 import ctypes
 import functools
 import io
+import logging
 import os
 import tempfile
 import warnings
-from typing import Dict, Iterable, Optional, Tuple
+from typing import Dict, Iterable, Iterator, Optional, Tuple
 
 import numpy as np
 from PIL import Image
@@ -59,7 +60,20 @@ _keep_freed_memory()
 
 
 @contextlib.contextmanager
-def _quiet_stderr():
+def quiet(*loggers: str) -> Iterator[None]:
+    """Holds back what Python's loggers of these names say below an error: what converters tell of their work."""
+    levels = [(logger, logger.level) for logger in map(logging.getLogger, loggers)]
+    for logger, _ in levels:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in levels:
+            logger.setLevel(level)
+
+
+@contextlib.contextmanager
+def quiet_stderr() -> Iterator[None]:
     """Holds back what C++ code writes to the error stream; lets it out when the import fails."""
     with tempfile.TemporaryFile() as held:
         stream = os.dup(2)
@@ -75,7 +89,7 @@ def _quiet_stderr():
             os.close(stream)
 
 
-with _quiet_stderr():  # TensorFlow 2.21 reports a missing GPU before it reads its own log level
+with quiet_stderr():  # TensorFlow 2.21 reports a missing GPU before it reads its own log level
     import tensorflow.compat.v1 as tf
 from tensorflow.core.protobuf import rewriter_config_pb2  # noqa: E402
 from tensorflow.python.framework import ops as _ops  # noqa: E402
@@ -102,7 +116,7 @@ ONEDNN_FOR_AMX = ' amx_bf16' in cpu_features() and not tf.__version__.startswith
 
 __all__ = ['LOSS_SCALES', 'ONEDNN_FOR_AMD_AVX512', 'ONEDNN_FOR_AMX', 'ONEDNN_FOR_AVX2', 'cpu_features',
            'describe_devices', 'histogram_summaries', 'image_summary', 'inception_v3', 'lower_precision',
-           'session_config', 'slim', 'tf']
+           'quiet', 'quiet_stderr', 'session_config', 'slim', 'tf']
 
 # The loss is multiplied by this before its gradient is taken, and the gradient divided by it after: small gradients
 # are lost in float16, whose smallest number is 6e-8, but not in bfloat16.

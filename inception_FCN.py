@@ -15,6 +15,7 @@ SIGINT or SIGUSR1 after writing a checkpoint: the same command goes on; 130 inte
 """
 import contextlib
 import dataclasses
+import functools
 import gc
 import os
 import re
@@ -189,9 +190,13 @@ flags.register_validator('tile_size', lambda size: size == 0 or (size >= 1024 an
 flags.DEFINE_boolean('save_probabilities', False, 'Write the probabilities of all classes too, compressed.')
 flags.DEFINE_boolean('save_labels', False, "Write a label map of each of a film's frames. Photos' are always written.")
 flags.DEFINE_enum('export_format', 'saved_model', sorted(fcn_config.EXPORT_PLACES), 'What export writes: a SavedModel '
-                  'of TensorFlow, or an ONNX file (pip install tf2onnx onnxruntime).')
-flags.DEFINE_string('export_dir', None, 'New folder that export writes to, or new file whose name ends in .onnx. '
-                    'Default: ' + ', '.join(place for _, place in sorted(fcn_config.EXPORT_PLACES.items())) + '.')
+                  'of TensorFlow, an ONNX file (pip install tf2onnx onnxruntime) or, of one image size, a TFLite file.')
+flags.DEFINE_string('export_dir', None, 'New folder that export writes to, or new file whose name ends in .onnx or '
+                    '.tflite. Default: ' + ', '.join(sorted(fcn_config.EXPORT_PLACES.values())) + '.')
+flags.DEFINE_list('export_size', None, 'Height and width, in pixels, of the images that a TFLite file takes.')
+flags.register_validator('export_size', lambda texts: texts is None or len(texts) == 2 and all(
+    text.isdecimal() and text.isascii() and 1 <= int(text) <= 16384 for text in texts),
+                         'must be two whole numbers from 1 to 16384')
 flags.DEFINE_boolean('labels_only', False, 'Export a model that gives no probabilities: less memory and time.')
 
 PATH_FLAGS = ('data_dir', 'data_url', 'train_split', 'split', 'class_names', 'logs_dir', 'train_dir', 'results_dir',
@@ -405,37 +410,44 @@ def compare(context: Context) -> int:
 
 
 def export(context: Context) -> int:
-    """Writes a SavedModel or an ONNX file, loads it again and compares it with the checkpoint.
+    """Writes a SavedModel, an ONNX or a TFLite file, loads it again and compares it with the checkpoint.
 
     They are compared on the images that visualize shows.
     """
     from fcn.inference import onnx_model
     config, dataset, folders = context.config, context.dataset, context.config.folders
-    path, as_onnx = folders.export_dir, folders.export_format == 'onnx'
-    if as_onnx:
+    path, kind, size = folders.export_dir, folders.export_format, config.prediction.export_size
+    if kind == 'onnx':
         onnx_model.import_package('tf2onnx')
-        path = onnx_model.file_of(path)
-    elif path.lower().endswith('.onnx'):
-        raise InputError(f'--export_dir={path} is the name of an ONNX file: add --export_format=onnx, or name a folder '
-                         'for the SavedModel.')
-    from fcn.inference import saved_model
+    if kind != 'saved_model':
+        path = onnx_model.file_of(path, '.' + kind)
+    elif path.lower().endswith(('.onnx', '.tflite')):
+        raise InputError(f'--export_dir={path} is the name of a file: add --export_format='
+                         f'{path.lower().rpartition(".")[2]}, or name a folder for the SavedModel.')
+    from fcn.inference import saved_model, tflite_model
     from fcn.inference.trained_model import find_checkpoint, trained_model
     prefix, side = find_checkpoint(config, named_checkpoint(config)), config.data.squash_to
     if side:
         print(f'note: the run was trained on images squashed to {side}×{side} pixels, which the exported model does '
               'not do: squash them before they go in')
-    writer, reader = (onnx_model.export, onnx_model.OnnxModel) if as_onnx else (
-        saved_model.export, saved_model.Exported)
+    writer, reader = {
+        'onnx': (onnx_model.export, onnx_model.OnnxModel), 'saved_model': (saved_model.export, saved_model.Exported),
+        'tflite': (functools.partial(tflite_model.export, size=size), tflite_model.TfliteModel)}[kind]
+    if kind == 'tflite':
+        tflite_model.check_available()
     network_config = network_to_predict(context)
     with trained_model(config, network_config, records_to_show(context), dataset, prefix, exporting=True) as (
             session, predictor):
         writer(path, prefix, dataset, network_config, config.prediction.labels_only)
-        if as_onnx and not onnx_model.can_load():
+        if kind == 'onnx' and not onnx_model.can_load():
             print(f'wrote {prefix} to {path}; it was not compared with the checkpoint, which needs onnxruntime: pip '
                   'install onnxruntime')
             return 0
+        predictions = predictor.predict(session, lambda _: True)
+        if size:
+            predictions = tflite_model.predictions_at(size, predictions, prefix, network_config)
         with reader(path) as exported:
-            images, pixels, largest = saved_model.compare(exported, predictor.predict(session, lambda _: True))
+            images, pixels, largest = saved_model.compare(exported, predictions)
     probabilities = '' if largest is None else f', and no probability is more than {largest:.1g} off'
     print(f'wrote {prefix} to {path}; on {images} images {pixels} pixels have another label than from the '
           f'checkpoint{probabilities}')

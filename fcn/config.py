@@ -31,7 +31,7 @@ TRAINING_FLAGS = ('data_dir', 'train_split', 'batch_size', 'precision', 'trainab
                   'optimizer', 'momentum', 'learning_rate', 'schedule', 'warm_up', 'new_layers_rate',
                   'clip_gradient_norm', 'learning_rate_scaling')
 # Values of --export_format, and where each is written unless --export_dir says.
-EXPORT_PLACES = {'onnx': 'results/model.onnx', 'saved_model': 'results/saved_model'}
+EXPORT_PLACES = {'onnx': 'results/model.onnx', 'saved_model': 'results/saved_model', 'tflite': 'results/model.tflite'}
 
 Flags = Dict[str, Any]
 
@@ -173,6 +173,7 @@ class PredictionConfig:
     save_probabilities: bool
     save_labels: bool
     labels_only: bool
+    export_size: Optional[Tuple[int, int]]
 
     @property
     def averaged_over(self) -> str:
@@ -234,13 +235,18 @@ def make_config(flags: Flags) -> Config:
     if flags['patience'] and not flags['validate_every']:
         raise InputError(f"--patience={flags['patience']} counts validations, and --validate_every=0 makes none. Give "
                          'the steps between two.')
+    size = flags['export_size']
+    if (flags['export_format'] == 'tflite') != bool(size) and flags['mode'] == 'export':
+        raise InputError('--export_format=tflite goes with --export_size=HEIGHT,WIDTH of the images in pixels, and no '
+                         'other format with it.')
     return _from_flags(
         Config, flags, flags=dict(flags), data=_from_flags(DataConfig, flags), augmentation=_from_flags(
             AugmentationConfig, flags, random_scale=tuple(float(scale) for scale in flags['random_scale'])),
         folders=make_folders(flags),
         optimizer=_from_flags(OptimizerConfig, flags), training=_from_flags(TrainingConfig, flags),
-        prediction=_from_flags(PredictionConfig, flags, test_scales=tuple(
-            float(scale) for scale in flags['test_scales'])))
+        prediction=_from_flags(
+            PredictionConfig, flags, test_scales=tuple(float(scale) for scale in flags['test_scales']),
+            export_size=tuple(int(side) for side in size) if size else None))
 
 
 def make_folders(flags: Flags) -> FolderConfig:

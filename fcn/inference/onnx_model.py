@@ -4,12 +4,10 @@ Input 'images' uint8 [N, H, W, 3], RGB, any size; outputs 'labels' uint8 [N, H, 
 labels alone, 'probabilities' float32 [N, H, W, C]. Metadata: `class_names`, a JSON list whose position is the label;
 `palette`, a JSON list of [R, G, B]; `produced_by`, of what and by what the file was made.
 """
-import contextlib
 import importlib
 import json
-import logging
 import os
-from typing import Any, Dict, Iterator
+from typing import Any, Dict
 
 import numpy as np
 
@@ -47,9 +45,9 @@ def can_load() -> bool:
     return True
 
 
-def file_of(path: str) -> str:
-    """Returns the file that --export_dir names: a path that ends in .onnx itself, or model.onnx in that folder."""
-    return path if path.lower().endswith('.onnx') else os.path.join(path, 'model.onnx')
+def file_of(path: str, ending: str = '.onnx') -> str:
+    """Returns the file that --export_dir names: a path with that ending itself, or the file model in that folder."""
+    return path if path.lower().endswith(ending) else os.path.join(path, 'model' + ending)
 
 
 def export(path: str, prefix: str, dataset: Dataset, config: NetworkConfig, labels_only: bool = False) -> None:
@@ -79,8 +77,8 @@ def export(path: str, prefix: str, dataset: Dataset, config: NetworkConfig, labe
 def _convert(prefix, config, labels_only):
     """Returns the onnx.ModelProto of a checkpoint's network."""
     from fcn.inference.saved_model import restored_graph
-    from TensorflowUtils import tf
-    with _quiet():
+    from TensorflowUtils import quiet, tf
+    with quiet('tensorflow', 'tf2onnx'):
         import tf2onnx
         with restored_graph(prefix, config, labels_only) as (session, images, outputs):
             frozen = tf.graph_util.convert_variables_to_constants(
@@ -90,20 +88,6 @@ def _convert(prefix, config, labels_only):
             frozen, name='FCN-' + config.skip_layers, input_names=[images.name],
             output_names=[output.name for output in outputs.values()], opset=OPSET, tensors_to_rename=tensors)
     return model
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Holds back tf2onnx's log of what it does and TensorFlow's warnings that the functions it calls are old."""
-    loggers = [logging.getLogger(name) for name in ('tensorflow', 'tf2onnx')]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels):
-            logger.setLevel(level)
 
 
 def _describe(model, dataset, config, prefix):

@@ -8,7 +8,7 @@ import contextlib
 import os
 import shutil
 import tempfile
-from typing import Callable, Dict, Iterable, Iterator, Optional, Tuple
+from typing import Callable, Dict, Iterable, Iterator, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -26,14 +26,16 @@ SIGNATURE = tf.saved_model.signature_constants.DEFAULT_SERVING_SIGNATURE_DEF_KEY
 
 
 @contextlib.contextmanager
-def restored_graph(prefix: str, config: NetworkConfig, labels_only: bool = False
-                   ) -> Iterator[Tuple[tf.Session, tf.Tensor, Dict[str, tf.Tensor]]]:
+def restored_graph(prefix: str, config: NetworkConfig, labels_only: bool = False,
+                   sizes: Sequence[Optional[int]] = (None, None, None)) -> Iterator[
+                       Tuple[tf.Session, tf.Tensor, Dict[str, tf.Tensor]]]:
     """Builds the network as it is exported and restores a checkpoint.
 
     Args:
       prefix: of the checkpoint.
       config: of the network.
       labels_only: without probabilities.
+      sizes: N, H and W, each a number or None for any.
 
     Yields:
       (session, images uint8 [N, H, W, 3], {'labels' uint8 [N, H, W], 'probabilities' float32 [N, H, W, C]}).
@@ -42,7 +44,7 @@ def restored_graph(prefix: str, config: NetworkConfig, labels_only: bool = False
       InputError: the checkpoint is of another network.
     """
     with tf.Graph().as_default(), tf.Session(config=session_config()) as session:
-        images = tf.placeholder(tf.uint8, [None, None, None, 3], name='images')
+        images = tf.placeholder(tf.uint8, list(sizes) + [3], name='images')
         prediction, logits, _ = build(images, config, False)
         outputs = {'labels': tf.cast(tf.squeeze(prediction, 3), tf.uint8, name='labels')}
         if not labels_only:
@@ -90,15 +92,20 @@ def export(export_dir: str, prefix: str, dataset: Dataset, config: NetworkConfig
             shutil.rmtree(staged, ignore_errors=True)
 
 
-def _add_assets(folder: str, dataset) -> None:
-    """Writes the assets, see the module, to a folder, and adds them to the graph's collection of assets."""
+def asset_texts(dataset: Dataset) -> Dict[str, str]:
+    """Returns {file name: text} of the assets, see the module."""
     palette = dataset.palette[:len(dataset.class_names)]
     texts = {'class_names.txt': dataset.class_names,
              'palette.txt': [f'{red} {green} {blue}' for red, green, blue in palette]}
-    for name, lines in texts.items():
+    return {name: '\n'.join(lines) + '\n' for name, lines in texts.items()}
+
+
+def _add_assets(folder: str, dataset) -> None:
+    """Writes the assets to a folder, and adds them to the graph's collection of assets."""
+    for name, text in asset_texts(dataset).items():
         path = os.path.join(folder, name)
         with open(path, 'w', encoding='utf-8') as file:
-            file.write('\n'.join(lines) + '\n')
+            file.write(text)
         tf.add_to_collection(tf.GraphKeys.ASSET_FILEPATHS, tf.constant(path))
 
 
