@@ -13,7 +13,7 @@ import logging
 import os
 import tempfile
 import warnings
-from typing import Dict, Iterable, Iterator, Optional, Tuple
+from typing import Dict, Iterable, Iterator, List, Optional, Tuple
 
 import numpy as np
 from PIL import Image
@@ -60,16 +60,23 @@ _keep_freed_memory()
 
 
 @contextlib.contextmanager
-def quiet(*loggers: str) -> Iterator[None]:
-    """Holds back what Python's loggers of these names say below an error: what converters tell of their work."""
-    levels = [(logger, logger.level) for logger in map(logging.getLogger, loggers)]
-    for logger, _ in levels:
+def quiet(*names: str) -> Iterator[List[str]]:
+    """Holds back what Python's loggers of these names say, as converters do of their work. Yields a list of errors."""
+    errors, loggers = [], [logging.getLogger(name) for name in names]
+    handler = logging.Handler(logging.ERROR)
+    handler.emit = lambda record: errors.append(record.getMessage())
+    before = [(logger.level, logger.propagate) for logger in loggers]
+    for logger in loggers:
         logger.setLevel(logging.ERROR)
+        logger.propagate = False
+        logger.addHandler(handler)
     try:
-        yield
+        yield errors
     finally:
-        for logger, level in levels:
+        for logger, (level, propagate) in zip(loggers, before):
             logger.setLevel(level)
+            logger.propagate = propagate
+            logger.removeHandler(handler)
 
 
 @contextlib.contextmanager

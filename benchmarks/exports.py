@@ -8,6 +8,7 @@ own, one after the other, measures each program: CPU time of a prediction, media
 probabilities fetched, so that what else runs on the machine counts little. PYTHON has openvino and numpy.
 """
 import argparse
+import contextlib
 import glob
 import json
 import os
@@ -20,6 +21,7 @@ import numpy as np
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
+HELD = contextlib.ExitStack()
 PROGRAMS = ('checkpoint', 'checkpoint, mixed', 'SavedModel', 'onnxruntime', 'OpenVINO', 'OpenVINO, bfloat16')
 
 
@@ -123,12 +125,12 @@ def checkpoint_model(arguments, precision):
     fields = {name: run.flags[name] for name in NetworkConfig.__dataclass_fields__ if name in run.flags}
     config = NetworkConfig(num_classes=len(run.class_names), **dict(
         fields, fold_batch_norm=run.flags['use_batch_norm']))
-    tf.Graph().as_default().__enter__()
+    HELD.enter_context(tf.Graph().as_default())
     cluster = Cluster(SingleWorker(), False, precision, folded=config.fold_batch_norm)
     images = tf.placeholder(tf.uint8, [1, None, None, 3])
     prediction, logits = builder.averaged_prediction(images, config, (1,), False)
     outputs = {'labels': tf.cast(prediction[0, :, :, 0], tf.uint8), 'probabilities': tf.nn.softmax(logits[0])}
-    session = cluster.session().__enter__()
+    session = HELD.enter_context(cluster.session())
     checkpoints.restore(session, checkpoints.newest_intact(arguments.logs_dir), builder.used_variables())
     session.run(tf.get_collection(network.FOLDING))
     return lambda image: session.run(outputs, {images: image[None]})

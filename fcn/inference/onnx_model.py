@@ -78,15 +78,21 @@ def _convert(prefix, config, labels_only):
     """Returns the onnx.ModelProto of a checkpoint's network."""
     from fcn.inference.saved_model import restored_graph
     from TensorflowUtils import quiet, tf
-    with quiet('tensorflow', 'tf2onnx'):
+    with quiet('tensorflow', 'tf2onnx') as errors:
         import tf2onnx
         with restored_graph(prefix, config, labels_only) as (session, images, outputs):
             frozen = tf.graph_util.convert_variables_to_constants(
                 session, session.graph_def, [output.op.name for output in outputs.values()])
-        tensors = {images.name: 'images', **{output.name: name for name, output in outputs.items()}}
+            # Its conversion of symmetric padding must know that there are 4 axes, which TensorFlow 1.15 does not tell.
+            padded = [operation.inputs[0] for operation in session.graph.get_operations()
+                      if operation.type == 'MirrorPad' and operation.inputs[0].op.type == 'Slice']
+        names = [output.name for output in outputs.values()]
         model, _ = tf2onnx.convert.from_graph_def(
-            frozen, name='FCN-' + config.skip_layers, input_names=[images.name],
-            output_names=[output.name for output in outputs.values()], opset=OPSET, tensors_to_rename=tensors)
+            frozen, name='FCN-' + config.skip_layers, input_names=[images.name], output_names=names, opset=OPSET,
+            shape_override={tensor.name: [None, None, None, config.num_classes] for tensor in padded},
+            tensors_to_rename=dict(zip([images.name] + names, ['images'] + list(outputs))))
+    if errors:  # it would go on without what it could not convert
+        raise RuntimeError(f'tf2onnx {tf2onnx.__version__} cannot convert this network: {errors[0]}')
     return model
 
 
