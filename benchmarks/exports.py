@@ -1,6 +1,6 @@
 """Compares exported models with their checkpoint, and measures what an image costs each on one core.
 
-    taskset -c 0 python benchmarks/exports.py --logs_dir=logs/all --images=PHOTOS --openvino=PYTHON
+    python benchmarks/exports.py --logs_dir=logs/all --images=PHOTOS --openvino=PYTHON
 
 exports the run's newest checkpoint as a SavedModel and as an ONNX file, predicts the images by each, and three other
 sizes of the first, and prints labels and probabilities that differ from the checkpoint's in float32. A process of its
@@ -62,6 +62,7 @@ def read_images(arguments):
 
 def measure(arguments):
     """Predicts the images by one program; prints its line of the table."""
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     with np.load(os.path.join(arguments.folder, 'images.npz')) as file:
         images = [file[name] for name in file.files]
     predict, times = load(arguments), []

@@ -61,7 +61,8 @@ def export(path: str, prefix: str, dataset: Dataset, config: NetworkConfig, labe
       labels_only: without probabilities.
 
     Raises:
-      InputError: tf2onnx is missing, the file is there or cannot be written, or the checkpoint is of another network.
+      InputError: tf2onnx is missing or cannot convert the network (that of TensorFlow 1.15 not the 'features' head),
+        the file is there or cannot be written, or the checkpoint is of another network.
     """
     import_package('tf2onnx')
     path = file_of(path)
@@ -83,16 +84,14 @@ def _convert(prefix, config, labels_only):
         with restored_graph(prefix, config, labels_only) as (session, images, outputs):
             frozen = tf.graph_util.convert_variables_to_constants(
                 session, session.graph_def, [output.op.name for output in outputs.values()])
-            # Its conversion of symmetric padding must know that there are 4 axes, which TensorFlow 1.15 does not tell.
-            padded = [operation.inputs[0] for operation in session.graph.get_operations()
-                      if operation.type == 'MirrorPad' and operation.inputs[0].op.type == 'Slice']
         names = [output.name for output in outputs.values()]
         model, _ = tf2onnx.convert.from_graph_def(
             frozen, name='FCN-' + config.skip_layers, input_names=[images.name], output_names=names, opset=OPSET,
-            shape_override={tensor.name: [None, None, None, config.num_classes] for tensor in padded},
             tensors_to_rename=dict(zip([images.name] + names, ['images'] + list(outputs))))
     if errors:  # it would go on without what it could not convert
-        raise RuntimeError(f'tf2onnx {tf2onnx.__version__} cannot convert this network: {errors[0]}')
+        what = printable(errors[0].split(' (fct=')[0])
+        raise InputError(f'tf2onnx {tf2onnx.__version__} with TensorFlow {tf.__version__} cannot convert this network '
+                         f'({what}). Export it with TensorFlow 2, which reads the same run.')
     return model
 
 
