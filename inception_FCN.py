@@ -23,11 +23,6 @@ from typing import Any, Callable, ContextManager, Dict, List, Optional, Tuple
 
 from absl import app, flags
 
-import read_CamVidData
-import read_CityscapesData
-import read_MITSceneParsingData
-import read_PascalVocData
-import read_ShapesData
 from fcn import config as fcn_config
 from fcn.config import Config, RunConfig
 from fcn.data import annotation_check, annotations, class_weights, datasets, films, inspection, palettes, photos, splits
@@ -37,6 +32,7 @@ from fcn.data.problems import Problem
 from fcn.data.sixteen_bits import FULL_RANGE
 from fcn.distributed import workers as fcn_workers
 from fcn.inference import crf
+from fcn.readers import READERS
 from fcn.runs import run_folder
 from fcn.training import signals
 from fcn.training.notes import notes
@@ -47,8 +43,6 @@ from fcn.utils.files import expand_home, locked, make_folder
 from fcn.utils.threads import SerialExecutor
 
 FLAGS = flags.FLAGS
-READERS = {'camvid': read_CamVidData, 'cityscapes': read_CityscapesData, 'mit_scene_parsing': read_MITSceneParsingData,
-           'pascal_voc': read_PascalVocData, 'shapes': read_ShapesData}
 
 # ---- What to do, with what, where
 

@@ -33,6 +33,13 @@ TRAINING_FLAGS = ('data_dir', 'train_split', 'batch_size', 'precision', 'trainab
 # Values of --export_format, and where each is written unless --export_dir says.
 EXPORT_PLACES = {'onnx': 'results/model.onnx', 'saved_model': 'results/saved_model', 'tflite': 'results/model.tflite'}
 
+# What predictions of a run depend on: what its config.json has where it does not say, which is the flag's default, and
+# the values that are known, None: any of that type.
+FLAGS_OF_PREDICTIONS = {
+    'dataset': ('pascal_voc', None), 'skip_layers': ('8s', ('32s', '16s', '8s', '4s')),
+    'upsampling': ('scores', ('scores', 'features')), 'use_batch_norm': (True, None), 'scale_input': (True, None),
+    'void_class': (False, None), 'resize': ('crop', ('crop', 'squash')), 'image_size': (224, None)}
+
 Flags = Dict[str, Any]
 
 
@@ -335,6 +342,36 @@ class RunConfig:
             raise InputError(f'--undo_class_weights: {folder}/config.json holds no class weights of a training with '
                              '--class_weights.')
         return tuple(class_weights.logit_offsets(self.class_weights, share))
+
+
+def flags_of_predictions(run: RunConfig, folder: str) -> Flags:
+    """Returns {name: value} of FLAGS_OF_PREDICTIONS in a run, whose `folder` is given for the message.
+
+    Raises InputError when one holds what no run writes.
+    """
+    found = {}
+    for name, (default, choices) in FLAGS_OF_PREDICTIONS.items():
+        found[name] = value = run.flags.get(name, default)
+        if type(value) is not type(default) or choices and value not in choices or value == 0 and name == 'image_size':
+            raise InputError(f'{folder}/config.json is damaged: its flag {name} is {value!r}.')
+    return found
+
+
+def network_of_run(run: RunConfig, folder: str, num_classes: int, undo_class_weights: float = 0.0) -> NetworkConfig:
+    """Returns the configuration of a run's network for prediction, from its `config.json` alone.
+
+    Args:
+      run, folder: see `flags_of_predictions`.
+      num_classes: C.
+      undo_class_weights: the flag.
+
+    Raises:
+      InputError: as `flags_of_predictions`; no class weights to take back.
+    """
+    flags = flags_of_predictions(run, folder)
+    return _from_flags(NetworkConfig, flags, num_classes=num_classes, weight_decay=0.0, batch_norm_decay=0.9997,
+                       freeze_batch_norm=False, dropout_keep_prob=1.0,
+                       logit_adjustment=run.logit_adjustment(undo_class_weights, num_classes, folder))
 
 
 def write_run_config(folder: str, run: RunConfig) -> None:

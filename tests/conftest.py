@@ -81,6 +81,43 @@ def shapes(tmp_path_factory):
     return folder
 
 
+CLASSES_OF_RUN = ['sky', 'road', 'tree', 'car', 'person']
+
+
+@pytest.fixture(scope='session')
+def random_run(tmp_path_factory):
+    """Folder of a run that nobody trained: a checkpoint of random weights, whose labels differ from place to place."""
+    import numpy as np
+
+    from fcn.config import RunConfig, network_of_run, write_run_config
+    from fcn.network import builder
+    from TensorflowUtils import tf
+    folder = str(tmp_path_factory.mktemp('random_run'))
+    run = RunConfig(flags={'dataset': 'pascal_voc', 'skip_layers': '4s', 'image_size': 96}, class_names=CLASSES_OF_RUN,
+                    palette=['#4682b4', '#804080', '#00ff00', '#00008e', '#dc143c'],
+                    class_weights=[0.5, 0.5, 1.0, 2.0, 3.0], image_range=65535)
+    write_run_config(folder, run)
+    random = np.random.RandomState(0)
+    with tf.Graph().as_default(), tf.Session() as session:
+        tf.set_random_seed(1)
+        images = tf.placeholder(tf.uint8, [1, None, None, 3])
+        logits = builder.build(images, network_of_run(run, folder, 5), False)[1]
+        session.run(tf.global_variables_initializer())
+        give(session, {one: random.uniform(0.5, 1.5, one.shape.as_list()) for one in tf.global_variables()
+                       if 'moving_variance' in one.op.name})
+        # The finest scores alone count, all classes alike over a picture of blocks.
+        score = {one.op.name.split('Upsampling/Score_')[-1]: one for one in tf.global_variables()}
+        weights, biases = (score['Conv2d_4a_3x3/' + name] for name in ('weights', 'biases'))
+        picture = random.randint(0, 256, (1, 8, 8, 3)).astype('uint8').repeat(16, 1).repeat(16, 2)
+        drawn = random.normal(size=weights.shape.as_list())
+        give(session, {weights: drawn, score['Mixed_7c/weights']: np.zeros(score['Mixed_7c/weights'].shape.as_list())})
+        drawn /= session.run(logits, {images: picture}).std((0, 1, 2))
+        give(session, {weights: drawn})
+        give(session, {biases: -session.run(logits, {images: picture}).mean((0, 1, 2))})
+        tf.train.Saver().save(session, os.path.join(folder, 'model.ckpt-1'), write_meta_graph=False)
+    return folder
+
+
 @pytest.fixture
 def network_calls(monkeypatch):
     """Attempts to reach the network, all of which are refused."""

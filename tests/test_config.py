@@ -1,7 +1,7 @@
 """fcn/config.py: what a run keeps of itself, and what it takes from there when it goes on."""
 import pytest
 
-from fcn.config import RunConfig, read_run_config, restore_flags
+from fcn.config import FLAGS_OF_PREDICTIONS, RunConfig, flags_of_predictions, read_run_config, restore_flags
 from fcn.utils.errors import InputError
 
 
@@ -69,3 +69,17 @@ def test_flags_of_training_that_change_are_said_in_one_line(capsys, now, said):
 def test_changed_data_are_said(now, said):
     assert RunConfig(records={'training': [3, 'ab'], 'validation': [2, 'cd']}).changes_of(now) == said
     assert RunConfig().changes_of(now) == [], 'it is not known'
+
+
+def test_predictions_depend_on_flags_whose_defaults_are_the_programs():
+    from inception_FCN import FLAGS
+    for name, (default, choices) in FLAGS_OF_PREDICTIONS.items():
+        assert FLAGS[name].default == default, name
+        assert choices is None or sorted(FLAGS[name].parser.enum_values) == sorted(choices), name
+
+
+@pytest.mark.parametrize('name, value', [('skip_layers', '2s'), ('use_batch_norm', 1), ('image_size', 0),
+                                         ('image_size', True), ('resize', None)])
+def test_damaged_flags_of_predictions(name, value):
+    with pytest.raises(InputError, match='logs/config.json is damaged: its flag %s is' % name):
+        flags_of_predictions(RunConfig(flags={name: value}), 'logs')

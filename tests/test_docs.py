@@ -53,7 +53,7 @@ def anchors_of(text):
 
 
 def names_in(path):
-    """Returns what a Python file defines at its top: functions, classes, imported and assigned names."""
+    """Returns what a Python file defines at its top: functions, classes, imported and assigned names, and __all__."""
     names = set()
     for node in ast.parse(text_of(path)).body:
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
@@ -61,7 +61,8 @@ def names_in(path):
         elif isinstance(node, (ast.Import, ast.ImportFrom)):
             names.update((alias.asname or alias.name).split('.')[0] for alias in node.names)
         elif isinstance(node, ast.Assign):
-            names.update(target.id for target in node.targets if isinstance(target, ast.Name))
+            targets = {target.id for target in node.targets if isinstance(target, ast.Name)}
+            names |= targets | set(ast.literal_eval(node.value) if '__all__' in targets else [])
     return names
 
 

@@ -155,12 +155,9 @@ def open_image(path: str, data: Optional[bytes] = None, upright: bool = True,
         if image_range is not None and sixteen_bits.header_range(image):
             white = image_range if sixteen_bits.has_open_range(image) else FULL_RANGE
             values = sixteen_bits.read_values(image, lambda: opened(path, 'image', data))
-            _check_sixteen_bits(path, values)
-            pixels = _as_rgb(sixteen_bits.to_eight_bits(values, white))
+            pixels = _in_eight_bits(path, values, white)
         elif image.mode.startswith('I'):
-            values = np.asarray(image, 'float32')
-            _check_sixteen_bits(path, values)
-            pixels = _as_rgb((values / (257 if values.max() > 255 else 1)).astype('uint8'))
+            pixels = _in_eight_bits(path, np.asarray(image), None)
         else:
             pixels = np.asarray(image.convert('RGB'))
         return turn_upright(pixels, left_to_turn(image)) if upright else pixels
@@ -172,6 +169,40 @@ def find_maximum(path: str) -> Optional[int]:
         if not sixteen_bits.has_open_range(image):
             return None
         return int(sixteen_bits.read_values(image, lambda: opened(path, 'image')).max())
+
+
+def convert(image: Image.Image, name: str, image_range: Optional[int] = FULL_RANGE) -> np.ndarray:
+    """Returns a Pillow image of any mode as `open_image` returns a file.
+
+    Args:
+      image: as a file gave it, which has a format: it is turned upright; or made of others: it stays as it is. Colours
+        of 16 bits a channel are those of the file only where nothing has decoded it before.
+      name: what to call it in messages.
+      image_range: as in `open_image`.
+
+    Raises:
+      BadFile: as `open_image`; a mode that Pillow does not convert.
+    """
+    undecoded = image.format and getattr(image, 'tile', None) and not image.tell()
+    if undecoded and sixteen_bits.header_range(image) and os.path.isfile(getattr(image, 'filename', '')):
+        return open_image(image.filename, image_range=image_range)
+    with reading(name, 'image'):
+        if image.mode == 'F':
+            raise BadFile('floating-point picture', name, f'{name} is a floating-point picture, and nothing says which '
+                          "values are black and white. Convert it to 'RGB' or 'L'.")
+        if image.mode.startswith('I'):
+            pixels = _in_eight_bits(name, np.asarray(image), image_range)
+        else:
+            pixels = np.asarray(image.convert('RGB'))
+        return turn_upright(pixels, left_to_turn(image)) if image.format else pixels
+
+
+def _in_eight_bits(path, values, image_range):
+    """Returns integers [H, W] or [H, W, 3] as uint8 [H, W, 3]; path, image_range: as in `open_image`."""
+    _check_sixteen_bits(path, values)
+    if image_range is None:
+        return _as_rgb((values.astype('float32') / (257 if values.max() > 255 else 1)).astype('uint8'))
+    return _as_rgb(sixteen_bits.to_eight_bits(values, image_range))
 
 
 def _as_rgb(pixels):

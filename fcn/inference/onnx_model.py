@@ -162,13 +162,15 @@ class OnnxModel:
                 or not isinstance(self.class_names, list) or self.palette.shape != (len(self.class_names), 3)):
             raise foreign
 
-    def __call__(self, image: np.ndarray) -> Dict[str, np.ndarray]:
+    def __call__(self, image: np.ndarray, probabilities: bool = True) -> Dict[str, np.ndarray]:
         """Predicts one image, uint8 [H, W, 3].
 
-        Returns {'labels' uint8 [H, W], and 'probabilities' float32 [H, W, C] where they were exported}.
+        Returns {'labels' uint8 [H, W], and 'probabilities' float32 [H, W, C] where they were exported and are asked
+        for}.
         """
-        values = self._session.run(self._outputs, {'images': image[None]})
-        return {name: value[0] for name, value in zip(self._outputs, values)}
+        outputs = self._outputs if probabilities else ['labels']
+        values = self._session.run(outputs, {'images': image[None]})
+        return {name: value[0] for name, value in zip(outputs, values)}
 
     def __enter__(self) -> 'OnnxModel':
         return self

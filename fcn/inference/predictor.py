@@ -13,12 +13,12 @@ from fcn.data import annotation_check, tensor_images
 from fcn.distributed.cluster import Cluster
 from fcn.inference import boundary, metrics, tiling
 from fcn.inference.prediction import Prediction
+from fcn.inference.tiling import MARGIN
 from fcn.network import builder, losses
 from fcn.utils.errors import InputError
 from fcn.utils.threads import SerialExecutor, ordered_map
 from TensorflowUtils import tf
 
-MARGIN = 256  # pixels that a tile sees beyond those it is used for; a multiple of 32
 AHEAD = 3  # images that are computed, or wait to be taken
 FEW_SCORES = 1 << 25  # of an image: while one such is computed another may be, so that no core waits for others
 
@@ -52,6 +52,32 @@ class EvaluationResult:
     refined_bands: Optional[np.ndarray] = None
 
 
+class ImagePredictor:
+    """Builds the network for prediction on one image at a time, in the default graph.
+
+    Args:
+      config: of the network.
+      squash_to: side of all images, which are squares of that size; None: they have any size.
+      scales, flip, reuse: see `fcn.network.builder.averaged_prediction`.
+
+    Attributes:
+      image: placeholder, uint8 [1, H, W, 3].
+      prediction, logits: int64 [1, H, W, 1], and float32 [1, H, W, C].
+    """
+
+    def __init__(self, config: NetworkConfig, squash_to: Optional[int] = None, scales: Sequence[float] = (1,),
+                 flip: bool = False, reuse: Optional[bool] = None):
+        self.image = tf.placeholder(tf.uint8, [None, squash_to, squash_to, 3])
+        self.prediction, self.logits = builder.averaged_prediction(self.image, config, scales, flip, reuse)
+        self.labels = tf.cast(self.prediction[0, :, :, 0], tf.uint8)
+        self.probabilities = tf.nn.softmax(self.logits[0])
+
+    def predict(self, session: tf.Session, image: np.ndarray, probabilities: bool) -> Dict[str, np.ndarray]:
+        """Returns {'labels' uint8 [H, W], and 'probabilities' float32 [H, W, C] if asked for} of uint8 [H, W, 3]."""
+        fetches = {'labels': self.labels, **({'probabilities': self.probabilities} if probabilities else {})}
+        return session.run(fetches, {self.image: image[None]})
+
+
 class Predictor:
     """Builds the network for prediction on `records`, each image once, at its own size.
 
@@ -78,17 +104,14 @@ class Predictor:
         self._iterator = tf.data.make_initializable_iterator(images)
         batch = self._iterator.get_next()
         # What was read is fed back: large images in tiles, small ones two at a time.
-        self._image, self._annotation = (
-            tf.placeholder(tf.uint8, batch[name].shape) for name in ('image', 'annotation'))
+        self._network = network = ImagePredictor(config, squash_to, scales, flip, reuse)
+        self._annotation = tf.placeholder(tf.uint8, batch['annotation'].shape)
         self._scores_a_pixel = size * max(scales) ** 2
-        prediction, logits = builder.averaged_prediction(self._image, config, scales, flip, reuse)
-        pixel_losses, _, counted = losses.pixelwise_loss(logits, self._annotation, dataset.ignore_label)
-        confusion = losses.confusion_matrix(self._annotation, prediction, size, dataset.ignore_label)
+        pixel_losses, _, counted = losses.pixelwise_loss(network.logits, self._annotation, dataset.ignore_label)
+        confusion = losses.confusion_matrix(self._annotation, network.prediction, size, dataset.ignore_label)
         self._counts = {'loss': tf.reduce_sum(pixel_losses), 'pixels': tf.reduce_sum(tf.cast(counted, tf.float32)),
                         'confusion': confusion}
         self._input = _Image(batch['number'][0], batch['image'][0], batch['annotation'][0, :, :, 0])
-        self._labels = tf.cast(prediction[0, :, :, 0], tf.uint8)
-        self._probabilities = tf.nn.softmax(logits[0])
         self._array = tf.placeholder(tf.uint8, [None, None, 3]) if squash_to else None
         self._squashed = tensor_images.resize_nearest(self._array, squash_to) if squash_to else None
 
@@ -111,10 +134,10 @@ class Predictor:
 
         def count(image):
             fetches = {name: tensor for name, tensor, wanted in (
-                ('labels', self._labels, near_edges or image.number < examples),
-                ('probabilities', self._probabilities, refine)) if wanted}
+                ('labels', self._network.labels, near_edges or image.number < examples),
+                ('probabilities', self._network.probabilities, refine)) if wanted}
             counted = session.run(dict(self._counts, **fetches), {
-                self._image: image.pixels[None], self._annotation: image.annotation[None, ..., None]})
+                self._network.image: image.pixels[None], self._annotation: image.annotation[None, ..., None]})
             return image, counted
 
         def count_refined(image, probabilities):
@@ -183,26 +206,12 @@ class Predictor:
     def _predict_all(self, session, images, probabilities, tile_size):
         def predict(image):
             wanted = probabilities is not None and probabilities(image.pixels)
-            return Prediction(image.number, image.pixels, image.annotation, **self._predict(
-                session, image.pixels, wanted, tile_size))
+            return Prediction(image.number, image.pixels, image.annotation, **tiling.predict(
+                lambda tile: self._network.predict(session, tile, wanted), image.pixels, tile_size, MARGIN))
         return ordered_map(predict, images, 2, AHEAD, self._is_large)
 
     def _is_large(self, image):
         return image.annotation.size * self._scores_a_pixel > FEW_SCORES
-
-    def _predict(self, session, image, probabilities, tile_size):
-        """Returns {'labels', and 'probabilities' if they are wanted} of an image, which is cut into tiles."""
-        fetches = dict({'labels': self._labels}, **(
-            {'probabilities': self._probabilities} if probabilities else {}))
-        result = {}
-        for rows in tiling.tiles(image.shape[0], tile_size, MARGIN):
-            for columns in tiling.tiles(image.shape[1], tile_size, MARGIN):
-                tile = session.run(fetches, {self._image: image[None, rows.read, columns.read]})
-                for name, value in tile.items():
-                    if name not in result:
-                        result[name] = np.empty(image.shape[:2] + value.shape[2:], value.dtype)
-                    result[name][rows.write, columns.write] = value[rows.crop, columns.crop]
-        return result
 
     def _images(self, session, progress, on_unreadable=None):
         session.run(self._iterator.initializer)

@@ -114,22 +114,37 @@ class Exported:
 
     Args:
       export_dir: folder of the SavedModel.
+
+    Attributes:
+      class_names: list, index = label.
+      palette: uint8 [C, 3], colours of the labels.
+
+    Raises:
+      InputError: it cannot be loaded, or is another program's.
     """
 
     def __init__(self, export_dir: str):
         self._session = tf.Session(graph=tf.Graph(), config=session_config())
-        with self._session.graph.as_default():
-            meta = tf.saved_model.load(self._session, [tf.saved_model.tag_constants.SERVING], export_dir)
-        signature = meta.signature_def[SIGNATURE]
-        self._images = signature.inputs['images'].name
-        self._outputs = {name: output.name for name, output in signature.outputs.items()}
+        try:
+            with self._session.graph.as_default():
+                meta = tf.saved_model.load(self._session, [tf.saved_model.tag_constants.SERVING], export_dir)
+            signature = meta.signature_def[SIGNATURE]
+            self._images = signature.inputs['images'].name
+            self._outputs = {name: output.name for name, output in signature.outputs.items()}
+            self.class_names, self.palette = _read_assets(os.path.join(export_dir, 'assets'))
+        except (OSError, tf.errors.OpError, ValueError, RuntimeError, KeyError) as error:
+            self._session.close()
+            raise InputError(f'{export_dir} is no SavedModel that --mode=export wrote, or is damaged: '
+                             f'{reason(error)}.') from None
 
-    def __call__(self, image: np.ndarray) -> Dict[str, np.ndarray]:
+    def __call__(self, image: np.ndarray, probabilities: bool = True) -> Dict[str, np.ndarray]:
         """Predicts one image, uint8 [H, W, 3].
 
-        Returns {'labels' uint8 [H, W], and 'probabilities' float32 [H, W, C] where they were exported}.
+        Returns {'labels' uint8 [H, W], and 'probabilities' float32 [H, W, C] where they were exported and are asked
+        for}.
         """
-        fetched = self._session.run(self._outputs, {self._images: image[None]})
+        outputs = {name: tensor for name, tensor in self._outputs.items() if probabilities or name == 'labels'}
+        fetched = self._session.run(outputs, {self._images: image[None]})
         return {name: value[0] for name, value in fetched.items()}
 
     def __enter__(self) -> 'Exported':
@@ -137,6 +152,18 @@ class Exported:
 
     def __exit__(self, *_) -> None:
         self._session.close()
+
+
+def _read_assets(folder):
+    """Returns (class names, palette uint8 [C, 3]) of the assets in a folder. Raises OSError, ValueError."""
+    texts = []
+    for name in ('class_names.txt', 'palette.txt'):
+        with open(os.path.join(folder, name), encoding='utf-8') as file:
+            texts.append(file.read().split('\n')[:-1])
+    palette = np.array([line.split() for line in texts[1]], int)
+    if palette.shape != (len(texts[0]), 3) or palette.min() < 0 or palette.max() > 255:
+        raise ValueError(f'{folder}/palette.txt has no three numbers from 0 to 255 for each class')
+    return texts[0], palette.astype(np.uint8)
 
 
 def compare(exported: Callable[[np.ndarray], Dict[str, np.ndarray]], predictions: Iterable[Prediction]

@@ -1,6 +1,9 @@
-"""Cuts images into tiles that the memory can take."""
-from typing import List, NamedTuple
+"""Cuts images into tiles that the memory can take, and puts their predictions together."""
+from typing import Callable, Dict, List, NamedTuple
 
+import numpy as np
+
+MARGIN = 256  # pixels that a tile sees beyond those it is used for; a multiple of STRIDE
 STRIDE = 32  # pixels between neighbours of the coarsest end point: tiles that begin on multiples see the same grid
 
 
@@ -36,4 +39,26 @@ def tiles(length: int, tile_size: int, margin: int) -> List[Tile]:
         end = length if last == length else last - margin
         result.append(Tile(slice(first, last), slice(begin - first, end - first), slice(begin, end)))
         begin = end
+    return result
+
+
+def predict(function: Callable[[np.ndarray], Dict[str, np.ndarray]], image: np.ndarray, tile_size: int,
+            margin: int = MARGIN) -> Dict[str, np.ndarray]:
+    """Predicts an image in tiles.
+
+    Args:
+      function: of an image, uint8 [h, w, 3], that returns arrays [h, w, ...] by name.
+      image: uint8 [H, W, 3].
+      tile_size, margin: of both axes, see `tiles`.
+
+    Returns:
+      The arrays [H, W, ...] by name, of the whole image.
+    """
+    result = {}
+    for rows in tiles(image.shape[0], tile_size, margin):
+        for columns in tiles(image.shape[1], tile_size, margin):
+            for name, value in function(image[rows.read, columns.read]).items():
+                if name not in result:
+                    result[name] = np.empty(image.shape[:2] + value.shape[2:], value.dtype)
+                result[name][rows.write, columns.write] = value[rows.crop, columns.crop]
     return result

@@ -35,6 +35,16 @@ def find_checkpoint(config: Config, checkpoint_path: Optional[str]) -> str:
     return prefix
 
 
+def restore(session: tf.Session, prefix: str) -> None:
+    """Restores a checkpoint into the default graph, folds batch norm where it was asked for; the graph is final then.
+
+    Raises InputError as `fcn.runs.checkpoints.restore` does.
+    """
+    checkpoints.restore(session, prefix, builder.used_variables())
+    session.run(tf.get_collection(network.FOLDING))
+    session.graph.finalize()
+
+
 @contextlib.contextmanager
 def trained_model(config: Config, network_config: NetworkConfig, records: List[Dict[str, Any]], dataset: Any,
                   prefix: str, workers: Optional[Any] = None, exporting: bool = False
@@ -58,14 +68,12 @@ def trained_model(config: Config, network_config: NetworkConfig, records: List[D
         [record for record in records if record['annotation'] and not config.data.skip_bad_images], dataset, workers,
         0 if records is dataset.validation else None)  # training images: none
     folds = network_config.use_batch_norm and not exporting
-    with tf.Graph().as_default() as graph:
+    with tf.Graph().as_default():
         cluster = Cluster(workers, config.deterministic, 'float32' if exporting else config.precision, folded=folds)
         averaging = {} if exporting else {'scales': config.prediction.test_scales, 'flip': config.prediction.test_flip}
         predictor = Predictor(records, dataset, dataclasses.replace(network_config, fold_batch_norm=folds), cluster,
                               config.data.squash_to, **averaging)
         with cluster.session() as session:
-            checkpoints.restore(session, prefix, builder.used_variables())
-            session.run(tf.get_collection(network.FOLDING))
-            graph.finalize()
+            restore(session, prefix)
             annotations.wait()
             yield session, predictor
