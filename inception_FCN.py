@@ -781,5 +781,10 @@ def main_of_a_process(argv: List[str]) -> int:
         gc.freeze()  # or the interpreter would look through all the graph's objects before it ends, for seconds
 
 
-if __name__ == '__main__':
+def command() -> None:
+    """Runs the program with the flags of the command line, and ends the process with its exit status."""
     app.run(main_of_a_process, flags_parser=lambda argv: command_line.parse(FLAGS, argv, __doc__, HELP_GROUPS))
+
+
+if __name__ == '__main__':
+    command()

@@ -12,9 +12,13 @@ from absl import flags
 
 from fcn.utils import portable
 from fcn.utils.errors import EXIT_FLAG, explain, printable
-from fcn.utils.files import expand_home
+from fcn.utils.files import expand_home, read_text
 
 LARGEST_FLOAT32 = 3.4028234e38
+LONGEST_FLAG_FILE = 1 << 20  # characters
+PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+# Where the project's flag files are: of an installed package, or of a clone.
+FLAG_FOLDERS = (os.path.join(PACKAGE, 'flags'), os.path.join(os.path.dirname(PACKAGE), 'flags'))
 TENSORFLOWS_ADDRESSES = 4 << 30  # bytes; a training of the smallest images took 3.5 GB on two cores
 
 
@@ -158,6 +162,54 @@ def valid(read: Callable[[Any], Any]) -> Callable[[Any], bool]:
     return validator
 
 
+def with_packaged_files(argv: Sequence[str]) -> List[str]:
+    """Returns a command line with the flags of the project's own flag files in place of their --flagfile=flags/NAME.
+
+    So they are found from any folder, and where another flag file names them. All that is there under the path that is
+    given is left to absl.
+    """
+    expanded, arguments, seen = [], list(argv), set()
+    while arguments:
+        argument = arguments.pop(0)
+        if argument == '--':
+            return expanded + [argument] + arguments
+        path = _flag_file(argument)
+        found = _packaged_file(path)
+        if not found and path not in seen and any(_packaged_file(_flag_file(line)) for line in _lines(path)):
+            found = path
+            seen.add(path)  # it may name itself
+        if found:
+            arguments[:0] = _lines(found)
+        else:
+            expanded.append(argument)
+    return expanded
+
+
+def _flag_file(argument):
+    """Returns the path that an argument names a flag file by, or ''."""
+    name, _, path = argument.partition('=')
+    return path if name in ('--flagfile', '-flagfile') else ''
+
+
+def _packaged_file(path):
+    """Returns where the project's own flag file flags/NAME is, if a user means that, else None."""
+    folder, name = os.path.split(os.path.normpath(path))
+    if folder != 'flags' or printable(path) != path or os.path.lexists(path):
+        return None
+    return next((place for place in (os.path.join(each, name) for each in FLAG_FOLDERS) if os.path.isfile(place)), None)
+
+
+def _lines(path):
+    """Returns the flags in a file, none where it is no text: absl will say so."""
+    if not path or printable(path) != path or not os.path.isfile(path):
+        return []
+    try:
+        lines = [line.strip() for line in read_text(path, LONGEST_FLAG_FILE).split('\n')]
+    except (OSError, ValueError):
+        return []
+    return [line for line in lines if line and not line.startswith(('#', '//'))]
+
+
 def parse(values: flags.FlagValues, argv: Sequence[str], doc: str = '',
           groups: Optional[Dict[str, str]] = None) -> List[str]:
     """Parses a command line, and returns the arguments that are no flags.
@@ -176,7 +228,7 @@ def parse(values: flags.FlagValues, argv: Sequence[str], doc: str = '',
         sys.stdout = None
         sys.exit(0)
     try:
-        others = values(argv)
+        others = values(with_packaged_files(argv))
         for name in values:
             value = values[name].value
             if isinstance(value, float) and not abs(value) <= LARGEST_FLOAT32:
