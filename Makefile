@@ -11,7 +11,7 @@ REQUIREMENTS ?= $(if $(shell command -v nvidia-smi),requirements-gpu.txt,require
 PYTEST_ARGS ?= -n 2 --dist loadfile
 # What make quick-test runs: tests that train nothing and build no large network, but for one of its variables' names.
 SLOW_FILES = $(wildcard tests/test_fuzz_*.py) $(patsubst %,tests/test_%.py,backbone faults_in_files faults_in_outputs faults_in_runs \
-    first_version inception_FCN own_data read_CityscapesData slurm)
+    first_version inception_FCN own_data read_CityscapesData segmenter slurm)
 QUICK_TESTS = $(filter-out $(SLOW_FILES),$(wildcard tests/test_*.py)) tests/data tests/utils tests/reporting \
     tests/training tests/runs tests/inference/test_metrics.py tests/inference/test_crf.py \
     tests/distributed/test_worker_spec.py tests/nets/test_inception_v3_fcn.py::test_backbone_variables_are_slims \
