@@ -311,8 +311,8 @@ def test_full_disk_keeps_the_part(server, target, monkeypatch, code, words):
                 raise OSError(code, os.strerror(code))
             return super().write(data)
 
-    def open_full(path, mode='r'):
-        return Full(path, mode) if path.endswith('.part') and mode in ('ab', 'wb') else open(path, mode)
+    def open_full(path, mode='r', **more):
+        return Full(path, mode) if path.endswith('.part') and mode in ('ab', 'wb') else open(path, mode, **more)
 
     with monkeypatch.context() as patch:
         patch.setattr(download, 'open', open_full, raising=False)
