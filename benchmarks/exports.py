@@ -90,6 +90,7 @@ def measure(arguments):
     print(json.dumps({'program': arguments.program, 'ms': round(1000 * float(np.median(times)), 1),
                       'least ms': round(1000 * min(times), 1), 'pixels': pixels, 'other labels': other,
                       'of them surer than 1e-4': surer, 'largest difference': float('%.2g' % largest)}), flush=True)
+    HELD.close()
 
 
 def load(arguments):

@@ -14,19 +14,31 @@ SIZES = [(40, 33), (75, 131), (97, 200)]  # the first is padded
 DATASET = datasets.Dataset('drawn', [], [], NAMES, 255, None, voc_palette())
 
 
+def blocks(size, random):
+    """Draws an image of random blocks, uint8 [H, W, 3]."""
+    return random.randint(0, 256, (7, 7, 3)).astype('uint8').repeat(30, 0).repeat(30, 1)[:size[0], :size[1]]
+
+
 def checkpoint_of(folder, config):
-    """Writes a checkpoint of random weights whose every score differs from cell to cell. Returns its prefix."""
+    """Writes a checkpoint of random weights with which no class wins everywhere. Returns its prefix."""
     from fcn.network.builder import build
+    random = np.random.RandomState(0)
     with tf.Graph().as_default(), tf.Session() as session:
         tf.set_random_seed(1)
-        build(tf.zeros([1, 75, 75, 3], tf.uint8), config, False)
+        logits = build(tf.constant(blocks((131, 131), random)[None]), config, False)[1]
         session.run(tf.global_variables_initializer())
-        random = np.random.RandomState(0)
-        for variable in tf.global_variables():
-            if '/Score_' in variable.op.name and variable.op.name.endswith('/weights'):
-                weights = random.normal(0, 1, variable.shape.as_list())
-                variable.load(weights - weights.mean(2, keepdims=True), session)  # no class wins everywhere
-            elif config.upsampling == 'features' and 'Conv2d_Trans' in variable.op.name:
+        variables = {variable.op.name: variable for variable in tf.global_variables()}
+        scores = [variable for name, variable in variables.items() if '/Score_' in name and name.endswith('/weights')]
+        for variable in scores:
+            variable.load(random.normal(0, 1, variable.shape.as_list()), session)
+        if scores:  # logits are linear in them
+            values = session.run(logits)
+            factor = 1 / values.std((0, 1, 2)).mean()
+            for variable in scores:
+                variable.load(factor * session.run(variable), session)
+            variables['InceptionV3/Upsampling/Score_Mixed_7c/biases'].load(-factor * values.mean((0, 1, 2)), session)
+        for name, variable in variables.items():
+            if not scores and 'Conv2d_Trans' in name:
                 variable.load(5 * session.run(variable), session)
         return tf.train.Saver().save(session, os.path.join(folder, 'model.ckpt-7'), write_meta_graph=False)
 
@@ -36,8 +48,7 @@ def predictions(prefix, config, sizes=SIZES):
     random = np.random.RandomState(0)
     with saved_model.restored_graph(prefix, config) as (session, images, outputs):
         for number, size in enumerate(sizes):
-            blocks = random.randint(0, 256, (7, 7, 3)).astype('uint8')
-            image = blocks.repeat(30, 0).repeat(30, 1)[:size[0], :size[1]]
+            image = blocks(size, random)
             result = session.run(outputs, {images: image[None]})
             yield Prediction(number, image, None, result['labels'][0], result['probabilities'][0])
 

@@ -559,7 +559,7 @@ def test_onnx_export_is_reloaded_and_compared(two_steps, tmp_path):
     assert os.listdir(str(tmp_path)) == ['results'] and os.listdir(str(tmp_path / 'results')) == ['model.onnx']
     with OnnxModel(str(tmp_path / 'results')) as model:
         assert model.class_names == read_ShapesData.CLASS_NAMES
-    refused(run('--export_dir=a.onnx', *flags), '--export_dir=a.onnx is the name of an ONNX file', '--export_format')
+    refused(run('--export_dir=a.onnx', *flags), '--export_dir=a.onnx is the name of a file', '--export_format=onnx')
 
 
 def test_signal_stops_with_a_checkpoint_and_one_run_a_folder(shapes, tmp_path):
