@@ -13,6 +13,7 @@ import numpy as np
 
 from fcn.config import NetworkConfig
 from fcn.data.datasets import Dataset
+from fcn.utils import portable
 from fcn.utils.errors import InputError, lack_of_memory, printable, reason
 from fcn.utils.files import locked, replacing
 
@@ -139,7 +140,7 @@ class OnnxModel:
         if not os.path.isfile(path):
             raise InputError(f'There is no ONNX file {path}. Write one with --mode=export --export_format=onnx.')
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = len(os.sched_getaffinity(0))  # else one for each core of the machine
+        options.intra_op_num_threads = portable.num_cores()  # else one for each core of the machine
         options.log_severity_level = ERRORS_ONLY
         try:
             self._session = onnxruntime.InferenceSession(path, options, providers=['CPUExecutionProvider'])

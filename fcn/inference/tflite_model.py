@@ -17,6 +17,7 @@ from fcn.config import NetworkConfig
 from fcn.data.datasets import Dataset
 from fcn.inference.prediction import Prediction
 from fcn.inference.saved_model import asset_texts, restored_graph
+from fcn.utils import portable
 from fcn.utils.errors import InputError
 from fcn.utils.files import locked, replacing
 from TensorflowUtils import quiet, quiet_stderr, tf
@@ -80,7 +81,7 @@ class TfliteModel:
             with zipfile.ZipFile(path) as archive:
                 names, palette = (archive.read(name).decode('utf-8') for name in ('class_names.txt', 'palette.txt'))
             with quiet_stderr():
-                self._interpreter = tf.lite.Interpreter(path, num_threads=len(os.sched_getaffinity(0)))
+                self._interpreter = tf.lite.Interpreter(path, num_threads=portable.num_cores())
                 self._interpreter.allocate_tensors()
         except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
             raise InputError(f'{path} is no TFLite file that --mode=export --export_format=tflite wrote: {error}'
