@@ -17,6 +17,7 @@ import contextlib
 import dataclasses
 import functools
 import gc
+import glob
 import os
 import re
 from typing import Any, Callable, ContextManager, Dict, List, Optional, Tuple
@@ -508,7 +509,11 @@ def check_trained(config: Config, mode: Mode) -> None:
         for folder in config.prediction.compare:
             if not run_folder.list_checkpoints(folder):
                 raise InputError(f'--compare: {folder} is no folder of a run, with checkpoints and config.json.')
-    elif not run_folder.list_checkpoints(config.folders.checkpoint_place):
+        return
+    place = config.folders.checkpoint_place
+    if not run_folder.list_checkpoints(place):
+        if not named_checkpoint(config) and not os.path.isfile(place) and not glob.glob(glob.escape(place) + '?*'):
+            raise run_folder.no_checkpoint(place)  # at once; else TensorFlow looks
         from fcn.inference.trained_model import find_checkpoint
         find_checkpoint(config, named_checkpoint(config))
 

@@ -9,8 +9,7 @@ from fcn.distributed.cluster import Cluster
 from fcn.distributed.workers import SingleWorker
 from fcn.inference.predictor import Predictor
 from fcn.network import builder
-from fcn.runs import checkpoints
-from fcn.utils.errors import InputError
+from fcn.runs import checkpoints, run_folder
 from nets import inception_v3_fcn as network
 from TensorflowUtils import tf
 
@@ -30,8 +29,7 @@ def find_checkpoint(config: Config, checkpoint_path: Optional[str]) -> str:
     if prefix is None and checkpoint_path:
         prefix = checkpoints.find(checkpoint_path)
     if prefix is None:
-        raise InputError(f'There is no checkpoint in {place}. Train first, or name the folder that was trained to with '
-                         '--logs_dir or --train_dir, or a whole model with --checkpoint_path.')
+        raise run_folder.no_checkpoint(place)
     return prefix
 
 

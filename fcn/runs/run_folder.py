@@ -27,6 +27,12 @@ def step_of(prefix: str) -> int:
     return int(match.group(1)) if match else 0
 
 
+def no_checkpoint(place: str) -> InputError:
+    """Returns the error that a command raises which finds no checkpoint in a folder, or of a prefix."""
+    return InputError(f'There is no checkpoint in {place}. Train first, or name the folder that was trained to with '
+                      '--logs_dir or --train_dir, or a whole model with --checkpoint_path.')
+
+
 def check_name(path: str) -> None:
     """Raises InputError where TensorFlow takes a path for a pattern, and would not find a checkpoint of it again."""
     found = re.search(r'[*?[]' if os.sep == '\\' else r'[*?[\\]', path)
