@@ -28,11 +28,14 @@
 #SBATCH --requeue
 
 VENV=${VENV:-.venv}
+# A module's own TensorFlow (2.12 on) instead, once `python3 -m pip install --user .` was run with it in the clone:
+#     module load tensorflow; JOB_PYTHON=python3
+JOB_PYTHON=${JOB_PYTHON:-$VENV/bin/python}
 environment="make $VENV/installed VENV=$VENV REQUIREMENTS=requirements-gpu.txt"
 
 # Outside a job, on the login node, which reaches the network: make the environment, and submit.
 if [ -z "$SLURM_JOB_ID" ]; then
-    cd "$(dirname "$0")" && { [ -n "$PYTHON" ] || [ -x "$VENV/bin/python" ] || $environment; } && exec sbatch "$(basename "$0")" "$@"
+    cd "$(dirname "$0")" && { command -v "$JOB_PYTHON" >/dev/null || $environment; } && exec sbatch "$(basename "$0")" "$@"
     exit 1
 fi
 
@@ -40,11 +43,8 @@ fi
 cd "$SLURM_SUBMIT_DIR" || exit 1
 # Clusters that keep software in modules may want some here; TensorFlow 2.21 brings its own CUDA.
 #     module load PDC
-# A module's own TensorFlow, 2.12 or later, in place of the environment's, once `python3 -m pip install --user .` was run with it:
-#     module load tensorflow; PYTHON=python3
-PYTHON=${PYTHON:-$VENV/bin/python}
-if [ ! -x "$(command -v "$PYTHON")" ]; then
-    echo "There is no $PYTHON in $PWD. On the login node: $environment" >&2
+if ! command -v "$JOB_PYTHON" >/dev/null; then
+    echo "There is no $JOB_PYTHON in $PWD. On the login node: $environment" >&2
     exit 1
 fi
 if [ -n "$SLURM_ARRAY_TASK_ID" ]; then
@@ -59,7 +59,7 @@ trap 'warnings=$((warnings + 1)); [ -z "$tasks" ] || kill -USR1 $tasks' USR1
 # srun starts the tasks, which find each other; when one is lost, the others end. Status 75 of the first to end must not
 # kill the rest, which are about to.
 srun --kill-on-bad-exit=0 --wait=60 --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}" \
-    "$PYTHON" -u inception_FCN.py "$@" &
+    "$JOB_PYTHON" -u inception_FCN.py "$@" &
 tasks=$!
 [ $warnings -eq 0 ] || kill -USR1 $tasks
 while true; do

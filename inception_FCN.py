@@ -414,11 +414,12 @@ def export(context: Context) -> int:
     path, kind, size = folders.export_dir, folders.export_format, config.prediction.export_size
     if kind == 'onnx':
         onnx_model.import_package('tf2onnx')
+    ending = os.path.splitext(path)[1].lower()
+    if ending in ('.onnx', '.tflite') and ending != '.' + kind:
+        raise InputError(f'--export_dir={path} is the name of another kind of file: add --export_format={ending[1:]}, '
+                         'or name a folder.')
     if kind != 'saved_model':
         path = onnx_model.file_of(path, '.' + kind)
-    elif path.lower().endswith(('.onnx', '.tflite')):
-        raise InputError(f'--export_dir={path} is the name of a file: add --export_format='
-                         f'{path.lower().rpartition(".")[2]}, or name a folder for the SavedModel.')
     from fcn.inference import saved_model, tflite_model
     from fcn.inference.trained_model import find_checkpoint, trained_model
     prefix, side = find_checkpoint(config, named_checkpoint(config)), config.data.squash_to

@@ -72,26 +72,35 @@ def draw_dataset(data_dir: str = DATA_DIR, training_images: int = 200, validatio
     """
     start = time.time()
     target = os.path.join(data_dir, 'VOCdevkit')
-    replaces = os.path.exists(target)
-    foreign = _first_foreign_file(target)
-    if foreign:
-        raise InputError(f'{foreign} is not part of the shapes data set, which would replace {target}. Name another '
-                         f'folder with --data_dir (default {DATA_DIR}).')
-    with staging_folder(target) as staging:
-        root = os.path.join(staging, 'VOC2012')
+    _check_own(target)
+    was_complete = _is_complete(data_dir)
+    with staging_folder(os.path.join(data_dir, 'drawing')) as staging:
+        if _is_complete(data_dir) and not was_complete:  # another process has drawn it meanwhile
+            return
+        _check_own(target)
+        drawn = os.path.join(staging, 'VOCdevkit')
+        root = os.path.join(drawn, 'VOC2012')
         for folder in ('JPEGImages', 'SegmentationClass', os.path.join('ImageSets', 'Segmentation')):
             os.makedirs(os.path.join(root, folder))
         for split_number, (split, count) in enumerate((('train', training_images), ('val', validation_images))):
             _draw_split(root, split, count, [seed, split_number])
-        if replaces:
+        if os.path.exists(target):
             shutil.rmtree(target)
         try:
-            os.rename(staging, target)
+            os.rename(drawn, target)
         except OSError:
             if not _is_complete(data_dir):  # else another process moved the same drawing into place first
                 raise
     print(f'Drew the shapes data set in {data_dir}: {training_images} training and {validation_images} validation '
           f'images, {time.time() - start:.0f} s.')
+
+
+def _check_own(target):
+    """Raises InputError where a folder holds files that were not drawn here."""
+    foreign = _first_foreign_file(target)
+    if foreign:
+        raise InputError(f'{foreign} is not part of the shapes data set, which would replace {target}. Name another '
+                         f'folder with --data_dir (default {DATA_DIR}).')
 
 
 def _draw_split(root, split, count, seeds):

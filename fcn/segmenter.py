@@ -22,6 +22,7 @@ from fcn.data.sixteen_bits import FULL_RANGE
 from fcn.inference import crf as dense_crf
 from fcn.inference import tiling
 from fcn.reporting import overlays
+from fcn.runs import run_folder
 from fcn.utils.errors import MORE_MEMORY, InputError, lack_of_memory
 from fcn.utils.files import expand_home
 from fcn.utils.threads import ordered_map
@@ -54,9 +55,10 @@ class Segmentation:
         They are computed when they are first asked for, and kept. Raises InputError where the Segmenter is closed by
         then, or the model gives labels alone.
         """
-        if callable(self._probabilities):
-            self._probabilities = self._probabilities()
-        return self._probabilities
+        value = self._probabilities  # another thread may ask at the same time
+        if callable(value):
+            self._probabilities = value = value()
+        return value
 
     @property
     def class_shares(self) -> Dict[str, float]:
@@ -115,6 +117,8 @@ class Segmenter:
         _check_options(precision, test_scales, undo_class_weights, image_range)
         self._tile_size, self._refine = _tile_size(tile_size), _refinement(crf)
         self._largest_scale, self._flip = max(test_scales), False
+        if os.path.isfile(os.path.join(path, 'model.onnx')) and not run_folder.list_checkpoints(path):
+            path = os.path.join(path, 'model.onnx')
         of_file = os.path.isfile(path) and path.lower().endswith('.onnx') or os.path.isfile(
             os.path.join(path, 'saved_model.pb'))
         if of_file:

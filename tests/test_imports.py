@@ -136,6 +136,16 @@ def test_what_needs_no_tensorflow_does_not_load_it():
     subprocess.run([sys.executable, '-c', IMPORT_EACH] + names, cwd=ROOT, check=True)
 
 
+def test_one_module_asks_what_the_system_has():
+    """What Linux alone has is asked for in fcn/utils/portable.py."""
+    for module, path in modules().items():
+        with open(path, encoding='utf-8') as file:
+            text = file.read()
+        if module != 'fcn.utils.portable':
+            assert not {'fcntl', 'resource', 'msvcrt'} & imports(module), module
+            assert 'sched_getaffinity' not in text and 'signal.SIGUSR' not in text, module
+
+
 def test_tests_mirror_the_folders():
     packages = [name for name, path in modules().items() if os.path.basename(path) == '__init__.py' and name != 'fcn']
     assert len(packages) > 8

@@ -291,9 +291,9 @@ def test_a_film_that_was_killed_and_run_again(undecided, tmp_path, monkeypatch):
     film = write_film(tmp_path / 'my film é.mkv', moving_shapes(12, 79, 97))
     flags = ('--mode=visualize', '--logs_dir=' + undecided, '--test_scales=0.75,1', '--test_flip', '--nocrf')
     of_film = flags + ('--image_dir=' + film, '--results_dir=%s' % (tmp_path / 'film'), '--save_labels')
-    films_folder, labels = tmp_path / 'film' / 'films', tmp_path / 'film' / 'labels' / 'my film é'
+    films_folder, labels = tmp_path / 'film' / 'films', tmp_path / 'film' / 'films' / 'my film é' / 'labels'
     process = start(*of_film)
-    wait_until((tmp_path / 'film' / 'labels' / 'my film é.part' / 'frame_000003.png').exists, process)
+    wait_until((tmp_path / 'film' / 'films' / 'my film é' / 'labels.part' / 'frame_000003.png').exists, process)
     process.kill()
     process.wait()
     process.stdout.close()
@@ -341,8 +341,8 @@ def test_the_dense_crf_refines_films_where_it_is_asked_for(undecided, tmp_path):
                                  '--results_dir=%s' % tmp_path, '--save_labels', '--save_probabilities')
     assert status == 0, errors
     for number, frame in enumerate(films.open_film(film).frames(), 1):
-        labels = np.asarray(Image.open('%s/labels/film/frame_%06d.png' % (tmp_path, number)))
-        with np.load('%s/probabilities/film/frame_%06d.npz' % (tmp_path, number)) as file:
+        labels = np.asarray(Image.open('%s/films/film/labels/frame_%06d.png' % (tmp_path, number)))
+        with np.load('%s/films/film/probabilities/frame_%06d.npz' % (tmp_path, number)) as file:
             probabilities = file['probabilities'].astype('float32')
         assert (labels == crf.dense_crf(frame, probabilities)).mean() > 0.99  # rounded to 16 bits
         assert (labels == probabilities.argmax(2)).mean() < 0.98
@@ -559,7 +559,8 @@ def test_onnx_export_is_reloaded_and_compared(two_steps, tmp_path):
     assert os.listdir(str(tmp_path)) == ['results'] and os.listdir(str(tmp_path / 'results')) == ['model.onnx']
     with OnnxModel(str(tmp_path / 'results')) as model:
         assert model.class_names == read_ShapesData.CLASS_NAMES
-    refused(run('--export_dir=a.onnx', *flags), '--export_dir=a.onnx is the name of a file', '--export_format=onnx')
+    refused(run('--export_dir=a.onnx', *flags), '--export_dir=a.onnx is the name of another kind of file',
+            '--export_format=onnx')
 
 
 def test_signal_stops_with_a_checkpoint_and_one_run_a_folder(shapes, tmp_path):

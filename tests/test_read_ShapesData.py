@@ -1,4 +1,5 @@
 """read_ShapesData.py: the same bytes every time, VOC's format, fair contents, and nobody else's files touched."""
+import contextlib
 import functools
 import os
 import shutil
@@ -153,6 +154,30 @@ def test_interrupted_drawing_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         shapes.read_dataset(str(tmp_path / 'shapes'))
     assert os.listdir(str(tmp_path / 'shapes')) == []
+
+
+def test_half_a_drawing_is_no_data_set(tmp_path, monkeypatch):
+    """Another process may look while it is drawn, or it may have been killed."""
+    seen, split = [], shapes._draw_split
+    monkeypatch.setattr(shapes, '_draw_split', lambda *arguments: (
+        split(*arguments), seen.append(shapes.read_PascalVocData.find_root(str(tmp_path)))))
+    shapes.draw_dataset(str(tmp_path), 3, 2)
+    assert seen == [None, None] and shapes.read_PascalVocData.find_root(str(tmp_path))
+
+
+def test_what_another_process_has_drawn_meanwhile_stays(tmp_path, monkeypatch):
+    @contextlib.contextmanager
+    def waits(target):
+        with staging_folder(target):
+            shapes.draw_dataset(str(tmp_path / 'other'), 3, 2)
+            os.rename(str(tmp_path / 'other' / 'VOCdevkit'), str(tmp_path / 'data' / 'VOCdevkit'))
+        with staging_folder(target) as staging:
+            yield staging
+    staging_folder = shapes.staging_folder
+    monkeypatch.setattr(shapes, 'staging_folder', lambda target: (
+        staging_folder if str(tmp_path / 'other') in target else waits)(target))
+    shapes.draw_dataset(str(tmp_path / 'data'), 5, 5)
+    assert [len(split) for split in shapes.read_dataset(str(tmp_path / 'data'))] == [3, 2]
 
 
 def test_of_two_processes_that_draw_at_once_one_wins(tmp_path, monkeypatch):

@@ -32,13 +32,16 @@ def list_photos(image_dir: str, is_output: Callable[[str], bool] = lambda path: 
                              f'{_advice(left_out.get(NO_PICTURE, []))}')
         if set(left_out) - {NO_PICTURE}:
             print(f'left out of --image_dir={printable(image_dir)}: {describe(left_out)}')
+        count = sum(map(_has_name_of_film, left_out.get(NO_PICTURE, [])))
+        if count:
+            print(f'left out of --image_dir={printable(image_dir)}: {count} films; --image_dir=FILM takes one')
     else:
         paths = [image_dir] if os.path.isfile(image_dir) else [
             path for path in glob.glob(image_dir, recursive=True) if os.path.isfile(path)]
         if not paths:
             raise InputError(f'--image_dir={image_dir} is no folder and no picture or film, and matches none (as '
                              'a pattern, in quotes: \'photos/*.jpg\').')
-        if paths[1:] and all(map(_has_name_of_film, paths)):
+        if paths != [image_dir] and all(map(_has_name_of_film, paths)):
             raise InputError(f'--image_dir={image_dir} matches no picture.{_advice(paths)}')
         root = os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in paths])
     inputs = sorted(path for path in paths if not is_output(path))

@@ -64,7 +64,8 @@ def _convert_array(array):
         several = ' Several pictures are a list of arrays.' if array.ndim == 4 else ''
         raise InputError(f'the array has the shape {list(array.shape)}, and a picture is one of [H, W, 3] (RGB), '
                          f'[H, W] (grey) or [H, W, 4] (RGBA).{several}')
-    return np.repeat(array, 3, 2) if array.shape[2] == 1 else np.ascontiguousarray(array[..., :3])
+    # Of its own: the caller may write the next picture into the array.
+    return np.repeat(array, 3, 2) if array.shape[2] == 1 else np.array(array[..., :3], order='C')
 
 
 def check_range(pictures: Iterable[Any]) -> None:

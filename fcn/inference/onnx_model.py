@@ -32,7 +32,7 @@ def import_package(name: str) -> Any:
         if name == 'tf2onnx':
             importlib.import_module('TensorflowUtils')  # the way to import TensorFlow, which it does
         return importlib.import_module(name)
-    except ImportError as error:
+    except (ImportError, AttributeError) as error:  # the latter: an old one on a new NumPy
         raise InputError(f'{purpose} needs the package {name}, which cannot be imported here ({error}): install it '
                          f'with `{PACKAGES[name]}`).') from error
 
@@ -80,7 +80,7 @@ def _convert(prefix, config, labels_only):
     """Returns the onnx.ModelProto of a checkpoint's network."""
     from fcn.inference.saved_model import restored_graph
     from TensorflowUtils import quiet, tf
-    with quiet('tensorflow', 'tf2onnx') as errors:
+    with quiet('tensorflow'), quiet('tf2onnx') as errors:
         import tf2onnx
         with restored_graph(prefix, config, labels_only) as (session, images, outputs):
             frozen = tf.graph_util.convert_variables_to_constants(
@@ -157,10 +157,11 @@ class OnnxModel:
         try:
             self.class_names = json.loads(metadata['class_names'])
             self.palette = np.array(json.loads(metadata['palette']), np.uint8)
-        except (KeyError, ValueError, TypeError, OverflowError):
+        except (KeyError, ValueError, TypeError, OverflowError, RecursionError):
             raise foreign from None
         if (inputs != [('images', 'tensor(uint8)')] or self._outputs not in (['labels'], ['labels', 'probabilities'])
-                or not isinstance(self.class_names, list) or self.palette.shape != (len(self.class_names), 3)):
+                or not isinstance(self.class_names, list) or not all(isinstance(name, str) for name in self.class_names)
+                or self.palette.shape != (len(self.class_names), 3)):
             raise foreign
 
     def __call__(self, image: np.ndarray, probabilities: bool = True) -> Dict[str, np.ndarray]:

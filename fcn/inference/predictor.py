@@ -204,6 +204,8 @@ class Predictor:
         return self._predict_all(session, read(), probabilities, tile_size)
 
     def _predict_all(self, session, images, probabilities, tile_size):
+        tile_size = 0 if self._squashed is not None else tile_size  # squares of one size are predicted whole
+
         def predict(image):
             wanted = probabilities is not None and probabilities(image.pixels)
             return Prediction(image.number, image.pixels, image.annotation, **tiling.predict(

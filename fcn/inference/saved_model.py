@@ -8,7 +8,7 @@ import contextlib
 import os
 import shutil
 import tempfile
-from typing import Callable, Dict, Iterable, Iterator, Optional, Sequence, Tuple
+from typing import Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -159,11 +159,17 @@ def _read_assets(folder):
     texts = []
     for name in ('class_names.txt', 'palette.txt'):
         with open(os.path.join(folder, name), encoding='utf-8') as file:
-            texts.append(file.read().split('\n')[:-1])
-    palette = np.array([line.split() for line in texts[1]], int)
-    if palette.shape != (len(texts[0]), 3) or palette.min() < 0 or palette.max() > 255:
-        raise ValueError(f'{folder}/palette.txt has no three numbers from 0 to 255 for each class')
-    return texts[0], palette.astype(np.uint8)
+            texts.append(file.read())
+    return parse_assets(*texts)
+
+
+def parse_assets(class_names: str, palette: str) -> Tuple[List[str], np.ndarray]:
+    """Returns (class names, palette uint8 [C, 3]) of the texts of the assets. Raises ValueError."""
+    names = class_names.split('\n')[:-1]
+    colours = np.array([line.split() for line in palette.split('\n')[:-1]], int)
+    if colours.shape != (len(names), 3) or colours.min() < 0 or colours.max() > 255:
+        raise ValueError('palette.txt has no three numbers from 0 to 255 for each class')
+    return names, colours.astype(np.uint8)
 
 
 def compare(exported: Callable[[np.ndarray], Dict[str, np.ndarray]], predictions: Iterable[Prediction]

@@ -16,7 +16,7 @@ from PIL import Image
 from fcn.config import NetworkConfig
 from fcn.data.datasets import Dataset
 from fcn.inference.prediction import Prediction
-from fcn.inference.saved_model import asset_texts, restored_graph
+from fcn.inference.saved_model import asset_texts, parse_assets, restored_graph
 from fcn.utils import portable
 from fcn.utils.errors import InputError
 from fcn.utils.files import locked, replacing
@@ -79,15 +79,14 @@ class TfliteModel:
         check_available()
         try:
             with zipfile.ZipFile(path) as archive:
-                names, palette = (archive.read(name).decode('utf-8') for name in ('class_names.txt', 'palette.txt'))
+                self.class_names, self.palette = parse_assets(*(
+                    archive.read(name).decode('utf-8') for name in ('class_names.txt', 'palette.txt')))
             with quiet_stderr():
                 self._interpreter = tf.lite.Interpreter(path, num_threads=portable.num_cores())
                 self._interpreter.allocate_tensors()
         except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
             raise InputError(f'{path} is no TFLite file that --mode=export --export_format=tflite wrote: {error}'
                              ) from None
-        self.class_names = names.splitlines()
-        self.palette = np.array([line.split() for line in palette.splitlines()], np.uint8)
         images, = self._interpreter.get_input_details()
         self._input, self.size = images['index'], tuple(int(side) for side in images['shape'][1:3])
         self._outputs = {output['name']: output['index'] for output in self._interpreter.get_output_details()}

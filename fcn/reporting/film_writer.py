@@ -4,13 +4,13 @@
     films/NAME.csv        of each frame its number from 1, its time in seconds and the share of each class
     films/NAME.jpg        a frame of it for the page
     classes.csv           the same as films/NAME.csv of the latest film
-    labels/NAME/frame_000001.png          label maps, palette PNGs, where they are asked for
-    probabilities/NAME/frame_000001.npz   'probabilities' float16 [H, W, C], where they are asked for
+    films/NAME/labels/frame_000001.png          label maps, palette PNGs, where they are asked for
+    films/NAME/probabilities/frame_000001.npz   'probabilities' float16 [H, W, C], where they are asked for
 
 All is written aside, frame by frame, and moved into place when the film is whole.
 """
+import contextlib
 import os
-import re
 import shutil
 from typing import Any, List, Optional, Sequence
 
@@ -25,7 +25,6 @@ from fcn.reporting import manifest, overlays
 from fcn.utils.errors import InputError
 from fcn.utils.files import CHUNK, format_csv, make_folder, remove, replacing, writing
 
-FRAME = re.compile(r'frame_\d{6,}\.(png|npz)$')
 LEAST_FREE = 1 << 20  # bytes of a disk that is not full
 COPIED_SOUND = ('aac', 'mp3')  # what every player takes in an MP4; other codecs become AAC
 ENDINGS = {'labels': '.png', 'probabilities': '.npz'}  # of a frame's files, by folder
@@ -46,7 +45,7 @@ class FilmWriter:
       count: number of frames that were added.
 
     Raises:
-      InputError: the overlay film would take the place of the film itself.
+      InputError: the overlay film would take the place of the film itself, or of another film's overlay.
     """
 
     def __init__(self, folder: str, name: str, film: Film, dataset: Dataset, origin: manifest.Origin,
@@ -59,7 +58,12 @@ class FilmWriter:
         if os.path.realpath(self._film) == os.path.realpath(film.path):
             raise InputError(f'--results_dir={folder}: the overlay film would take the place of {film.path}. Name '
                              'another --results_dir.')
-        self._folders = {kind: os.path.join(self.folder, kind, name) for kind in self.kinds}
+        before = (manifest.read(self.folder).get(self._names[0]) or {}).get('how')
+        if os.path.exists(self._film) and isinstance(before, dict) and before.get('film') != origin['how'].get('film'):
+            raise InputError(f'{self._film} is the overlay of another film than {film.path}, or of what that file held '
+                             'before. Delete it, or name another --results_dir.')
+        self._folders = {kind: os.path.join(self.folder, 'films', name, kind) for kind in self.kinds}
+        self._names_of_folders = [f'films/{name}/{kind}' for kind in self.kinds]
 
     @property
     def path(self) -> str:
@@ -70,7 +74,7 @@ class FilmWriter:
     def is_done(self) -> bool:
         """Returns whether all files of this origin are there."""
         found = manifest.read(self.folder)
-        names = self._names + [f'{kind}/{self.name}' for kind in self.kinds]
+        names = self._names + self._names_of_folders
         return all(found.get(name) == self.origin and os.path.exists(os.path.join(self.folder, name)) for name in names)
 
     def publish_shares(self) -> None:
@@ -143,7 +147,7 @@ class FilmWriter:
             written = films.open_film(self._film + '.part')
         except InputError:
             raise self._unwritten() from None
-        if written.seconds * self.film.rate < self.count - 1.5:
+        if written.seconds * self.film.rate < self.count - 1.5 - 0.01 * self.film.rate:  # it tells hundredths
             raise self._unwritten()
 
     def _unwritten(self) -> InputError:
@@ -153,15 +157,12 @@ class FilmWriter:
         return InputError(f'Cannot write {self._film}: ffmpeg did not finish it. {what_to_do}, and run again.')
 
     def _move_into_place(self) -> None:
-        names = self._names + [f'{kind}/{self.name}' for kind in self.kinds]
+        names = self._names + self._names_of_folders
         with manifest.writing_together(self.folder, names, self.origin), writing(self._film):
             for kind, part in zip(self.kinds, self._parts_of_folders()):
-                target = make_folder(self._folders[kind])
-                for name in os.listdir(target):
-                    if FRAME.match(name):  # photos of a folder of that name have label maps there, too
-                        os.remove(os.path.join(target, name))
-                for name in sorted(os.listdir(part)):
-                    os.replace(os.path.join(part, name), os.path.join(target, name))
+                if os.path.isdir(self._folders[kind]):
+                    shutil.rmtree(self._folders[kind])
+                os.rename(part, self._folders[kind])
             for path in (self._csv, self._poster, self._film):
                 os.replace(path + '.part', path)
 
@@ -175,6 +176,8 @@ class FilmWriter:
             if os.path.isdir(folder):
                 with writing(folder):
                     shutil.rmtree(folder)
+            with contextlib.suppress(OSError):  # it is not there, or holds what is whole
+                os.rmdir(os.path.dirname(folder))
 
 
 def start_encoder(path: str, width: int, height: int, film: Film) -> Any:

@@ -48,7 +48,10 @@ def is_output(results_dir: str) -> Callable[[str], bool]:
     has_pictures, listed = os.path.isfile(os.path.join(folder, 'pictures.json')), manifest.read(folder)
 
     def found(path):
-        name = os.path.relpath(os.path.realpath(path), folder).replace(os.sep, '/')
+        try:
+            name = os.path.relpath(os.path.realpath(path), folder).replace(os.sep, '/')
+        except ValueError:  # Windows: on another drive
+            return False
         of_film = name in listed or os.path.dirname(name) in listed  # the latter: of a frame
         return of_film or has_pictures and bool(PICTURES.match(name))
     return found

@@ -182,11 +182,12 @@ def _remove_lock(handle, path):
 
 @contextlib.contextmanager
 def staging_folder(target: str) -> Iterator[str]:
-    """Yields a new folder beside `target`, to write it in before it is moved into place; one process at a time.
+    """Yields a new hidden folder beside `target`, to write it in before it is moved into place; one process at a time.
 
     The folder is gone afterwards, and so is one that a killed process left. Raises InputError.
     """
-    staging = os.path.normpath(target) + '.part'
+    folder, name = os.path.split(os.path.normpath(target))
+    staging = os.path.join(folder, f'.{name}.part')
     with locked(staging, progress=True):
         shutil.rmtree(staging, ignore_errors=True)
         with writing(staging):

@@ -2,6 +2,7 @@
 import os
 
 import pytest
+from PIL import Image
 
 from fcn.data import photos
 from fcn.utils.errors import InputError
@@ -58,3 +59,13 @@ def test_nothing_there(folder, name, words):
     os.mkdir(os.path.join(folder, 'empty'))
     with pytest.raises(InputError, match=words):
         photos.list_photos(os.path.join(folder, name))
+
+
+def test_films_are_named_and_not_taken_for_photos(tmp_path, capsys):
+    for name in ('films/one.mp4', 'both/photo.png', 'both/two.MOV'):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new('RGB', (8, 8)).save(str(tmp_path / name), 'PNG')
+    with pytest.raises(InputError, match='matches no picture.*one.mp4'):
+        photos.list_photos(str(tmp_path / 'films' / '*.mp4'))
+    assert names(str(tmp_path / 'both')) == ['photo']
+    assert 'both: 1 films; --image_dir=FILM takes one' in capsys.readouterr().out

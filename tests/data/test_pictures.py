@@ -56,6 +56,7 @@ def test_sixteen_bits_of_opened_files_are_those_of_paths(tmp_path, colour):
 def test_arrays():
     for array in (COLOURS, np.dstack([COLOURS, COLOURS[..., 0]])):
         np.testing.assert_array_equal(pictures.read_picture(array, FULL), COLOURS)
+        assert not np.shares_memory(pictures.read_picture(array, FULL), array), 'the next picture may be written there'
     for array in (COLOURS[..., 0], COLOURS[..., :1]):
         np.testing.assert_array_equal(pictures.read_picture(array, FULL), COLOURS[..., :1].repeat(3, 2))
 

@@ -94,19 +94,19 @@ def test_shares_of_each_class_by_frame(tmp_path):
 
 @needs_ffmpeg
 def test_label_maps_and_probabilities_of_each_frame(tmp_path):
-    of_photo = tmp_path / 'labels' / 'street' / 'photo.png'
+    of_photo = tmp_path / 'labels' / 'street' / 'frame_000001.png'
     of_photo.parent.mkdir(parents=True)
     of_photo.write_bytes(b'of a photo in a folder of that name')
     write(tmp_path, 8, ['labels', 'probabilities'])
     write(tmp_path, 6, ['labels', 'probabilities'])  # no frame of the longer film stays
     for folder, ending in (('labels', '.png'), ('probabilities', '.npz')):
-        names = sorted(os.listdir(str(tmp_path / folder / 'street')))
-        assert names == ['frame_%06d%s' % (number, ending) for number in range(1, 7)] + ['photo.png'] * (
-            folder == 'labels')
+        names = sorted(os.listdir(str(tmp_path / 'films' / 'street' / folder)))
+        assert names == ['frame_%06d%s' % (number, ending) for number in range(1, 7)]
+    assert of_photo.read_bytes() == b'of a photo in a folder of that name'
     for number, predicted in enumerate(predictions(6), 1):
-        labels = open_annotation(str(tmp_path / 'labels' / 'street' / ('frame_%06d.png' % number)))
+        labels = open_annotation(str(tmp_path / 'films' / 'street' / 'labels' / ('frame_%06d.png' % number)))
         np.testing.assert_array_equal(labels, predicted.labels)
-        with np.load(str(tmp_path / 'probabilities' / 'street' / ('frame_%06d.npz' % number))) as file:
+        with np.load(str(tmp_path / 'films' / 'street' / 'probabilities' / ('frame_%06d.npz' % number))) as file:
             np.testing.assert_array_equal(file['probabilities'], predicted.probabilities)
 
 
@@ -161,7 +161,7 @@ def test_a_film_is_done_with_the_same_content_checkpoint_flags_and_outputs(tmp_p
     assert writer_of(tmp_path).is_done
     assert not writer_of(tmp_path, kinds=['labels']).is_done
     assert not writer_of(tmp_path, origin=dict(ORIGIN, checkpoint='model.ckpt-2')).is_done
-    assert not writer_of(tmp_path, origin=dict(ORIGIN, how={'film': 'another'})).is_done
+    assert not writer_of(tmp_path, origin=dict(ORIGIN, how=dict(ORIGIN['how'], crf=None))).is_done
     (tmp_path / 'classes.csv').write_text('name,road\nphoto,1\n')  # photos were visualized since
     writer_of(tmp_path).publish_shares()
     assert len(read_csv(str(tmp_path / 'classes.csv'))) == 9
@@ -204,10 +204,20 @@ def test_a_film_that_the_encoder_left_without_its_end(tmp_path, monkeypatch):
 def test_frames_are_no_photos_of_a_folder_around(tmp_path):
     write(tmp_path, 6, ['labels'])
     is_output = outputs.is_output(str(tmp_path))
-    assert is_output(str(tmp_path / 'labels' / 'street' / 'frame_000001.png'))
+    assert is_output(str(tmp_path / 'films' / 'street' / 'labels' / 'frame_000001.png'))
     assert is_output(str(tmp_path / 'films' / 'street.jpg')) and is_output(str(tmp_path / 'films' / 'street.mp4'))
-    for mine in ('photo.jpg', 'films/mine.mp4', 'labels/mine/frame_000001.png'):
+    for mine in ('photo.jpg', 'films/mine.mp4', 'films/mine/labels/frame_000001.png', 'labels/street/frame_000001.png'):
         assert not is_output(str(tmp_path / mine))
+
+
+@needs_ffmpeg
+def test_the_overlay_of_another_film_is_not_written_over(tmp_path):
+    write(tmp_path, 6)
+    before = (tmp_path / 'films' / 'street.mp4').read_bytes()
+    other = dict(ORIGIN, how=dict(ORIGIN['how'], film='of other content'))
+    with pytest.raises(InputError, match='street.mp4 is the overlay of another film than .*or name another'):
+        FilmWriter(str(tmp_path), 'street', film_of(6), DATASET, other)
+    assert (tmp_path / 'films' / 'street.mp4').read_bytes() == before
 
 
 def test_a_film_is_not_written_over(tmp_path):

@@ -41,9 +41,10 @@ def test_what_is_no_text(tmp_path, data):
 
 def test_staging_folder_leaves_nothing_and_takes_away_what_a_kill_left(tmp_path):
     target = str(tmp_path / 'new' / 'weights.h5')
-    os.makedirs(target + '.part')
-    for name in ('weights', '../weights.h5.part.lock'):  # no process holds that lock
-        with open(os.path.join(target + '.part', name), 'w'):
+    left = str(tmp_path / 'new' / '.weights.h5.part')
+    os.makedirs(left)
+    for name in ('weights', '../.weights.h5.part.lock'):  # no process holds that lock
+        with open(os.path.join(left, name), 'w'):
             pass
     with pytest.raises(KeyboardInterrupt), files.staging_folder(target) as staging:
         assert os.path.dirname(staging) == os.path.dirname(target) and os.listdir(staging) == []
