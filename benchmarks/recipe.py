@@ -170,14 +170,14 @@ def write_csv(rows, path):
 
 
 def table(rows):
-    """Returns the rows as a Markdown table, with the IoU of the classes that occur in the first."""
+    """Returns the rows as a Markdown table, with the IoU of the classes that occur in the first, void among them."""
     classes = [column for column in rows[0] if column.startswith(IOU) and rows[0][column]]
     lines = [list(TITLES.values()) + [column[len(IOU):] for column in classes]]
     lines.append(['---'] * len(lines[0]))
     for row in rows:
         scores = [f'{float(row[column]):.3f}' for column in ('pixel_accuracy', 'mean_iou')]
         lines.append([row['variant'], row['flags'], row['seed'], row['steps'], row['minutes']] + scores
-                     + [f'{float(row[column]):.2f}' for column in classes])
+                     + [f'{float(row[column]):.2f}' if row.get(column) else '' for column in classes])
     return ''.join(f'| {" | ".join(map(str, line))} |\n' for line in lines)
 
 
