@@ -181,6 +181,8 @@ class PredictionConfig:
     save_labels: bool
     labels_only: bool
     export_size: Optional[Tuple[int, int]]
+    panels: bool
+    overlay_format: str
 
     @property
     def averaged_over(self) -> str:

@@ -56,11 +56,14 @@ def from_texts(texts: Sequence[str]) -> Dict[int, Colour]:
     return {label: tuple(bytes.fromhex(text[1:])) for label, text in enumerate(texts)}
 
 
-def save_labels(path: Union[str, IO[bytes]], labels: np.ndarray, palette: np.ndarray) -> None:
-    """Writes uint8 labels [H, W] as a palette PNG: its pixels are the labels, and any viewer shows it in colour."""
+def save_labels(path: Union[str, IO[bytes]], labels: np.ndarray, palette: np.ndarray, **compression: int) -> None:
+    """Writes uint8 labels [H, W] as a palette PNG: its pixels are the labels, and any viewer shows it in colour.
+
+    compression: as Pillow's PNG takes it.
+    """
     image = Image.fromarray(labels)
     image.putpalette(palette.tobytes())
-    image.save(path, format='PNG')
+    image.save(path, format='PNG', **compression)
 
 
 def colorize(labels: np.ndarray, palette: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 from PIL import Image
 
-from fcn.reporting.result_files import ImageScores
+from fcn.reporting.result_files import ImageScores, file_to_show
 from fcn.utils.errors import printable
 
 MAX_EMBEDDED = 100  # pictures within the page; more are links to their files
@@ -69,7 +69,7 @@ def picture_lists(results_dir: str, pictures: List[dict], colours: Dict[str, str
     """Builds the cards and links of a run's pictures.
 
     Args:
-      results_dir: folder that panels are in.
+      results_dir: folder that panels and overlays are in.
       pictures: list of dict, as in `pictures.json`, at least one.
       colours: {class name: '#rrggbb'}, for classes that are annotated only.
       thumbnails: {name of a panel's file: its thumbnail}; those of other panels are made from the files.
@@ -87,7 +87,7 @@ def picture_lists(results_dir: str, pictures: List[dict], colours: Dict[str, str
     embedded, linked = pictures[:MAX_EMBEDDED], pictures[MAX_EMBEDDED:]
 
     def thumbnail_of(picture):
-        return thumbnails.get(picture['panel']) or _read_thumbnail(os.path.join(results_dir, picture['panel']))
+        return thumbnails.get(picture['panel']) or _read_thumbnail(os.path.join(results_dir, file_to_show(picture)))
 
     with futures.ThreadPoolExecutor() as pool:
         cards = [_card(picture, thumbnail, _attributes(index, picture, numbers), colours)
@@ -162,18 +162,19 @@ def _attributes(index: int, picture: dict, numbers: Dict[str, int]) -> str:
 
 def _card(picture: dict, thumbnail: Optional[Thumbnail], attributes: str, colours: Dict[str, str]) -> str:
     name = escape(picture['name'])
-    shown = f'<p class="absent">{escape(picture["panel"])} cannot be read.</p>'
+    file = file_to_show(picture)
+    shown = f'<p class="absent">{escape(file)} cannot be read.</p>'
     if thumbnail:
-        shown = (f'<a class="shot" href="{relative_url(picture["panel"])}"><img src="{thumbnail.url}" '
+        shown = (f'<a class="shot" href="{relative_url(file)}"><img src="{thumbnail.url}" '
                  f'width="{thumbnail.width}" height="{thumbnail.height}" alt="{name}: image and prediction"></a>')
     return (f'<li class="picture card" {attributes}>{shown}<div class="about"><h3>{name}</h3>{_scores(picture)}'
             f'{_chips(picture, colours)}</div></li>')
 
 
 def _link(picture: dict, attributes: str, results_dir: str) -> str:
-    name = escape(picture['name'])
-    if os.path.isfile(os.path.join(results_dir, picture['panel'])):
-        name = f'<a href="{relative_url(picture["panel"])}">{name}</a>'
+    name, file = escape(picture['name']), file_to_show(picture)
+    if os.path.isfile(os.path.join(results_dir, file)):
+        name = f'<a href="{relative_url(file)}">{name}</a>'
     return f'<li class="picture line" {attributes}><span class="name">{name}</span>{_scores(picture)}</li>'
 
 

@@ -21,7 +21,7 @@ from fcn.data import films, palettes
 from fcn.data.datasets import Dataset
 from fcn.data.films import Film
 from fcn.inference.prediction import Prediction
-from fcn.reporting import manifest, overlays
+from fcn.reporting import manifest, overlays, png
 from fcn.utils.errors import InputError
 from fcn.utils.files import CHUNK, format_csv, make_folder, remove, replacing, writing
 
@@ -113,7 +113,7 @@ class FilmWriter:
             path = os.path.join(part, f'frame_{self.count:06d}{ENDINGS[kind]}')
             with writing(path):
                 if kind == 'labels':
-                    palettes.save_labels(path, labels, self.dataset.palette)
+                    palettes.save_labels(path, labels, self.dataset.palette, **png.QUICK)
                 else:
                     np.savez_compressed(path, probabilities=predicted.probabilities.astype('float16'))
 

@@ -23,9 +23,9 @@ POOR_IOU = 0.1  # IoU below which a class is named among the limits
 # Flags that say where files are, what else was done or what was logged, not how the network was trained.
 FLAGS_NOT_OF_TRAINING = (
     'mode', 'data_dir', 'data_url', 'class_names', 'logs_dir', 'train_dir', 'results_dir', 'image_dir', 'image_names',
-    'split', 'num_images', 'compare', 'tile_size', 'save_probabilities', 'save_labels', 'export_dir', 'export_format',
-    'export_size', 'labels_only', 'test_scales', 'test_flip', 'crf', 'crf_parameters', 'debug', 'log_every',
-    'checkpoint_every', 'keep_checkpoints')
+    'split', 'num_images', 'compare', 'tile_size', 'save_probabilities', 'save_labels', 'panels', 'overlay_format',
+    'export_dir', 'export_format', 'export_size', 'labels_only', 'test_scales', 'test_flip', 'crf', 'crf_parameters',
+    'debug', 'log_every', 'checkpoint_every', 'keep_checkpoints')
 _AUTHORS_TEXT = re.compile(r'<!-- author: (.*?) -->\n(.*?)<!-- end -->', re.DOTALL)
 
 

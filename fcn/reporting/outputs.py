@@ -1,34 +1,40 @@
 """Writes what visualize leaves in the results folder.
 
-    pic_N.png             panel: image, ground truth, prediction, with dense CRF, mistakes; a legend
+    pic_N.png             panel: image, ground truth, prediction, with dense CRF, mistakes; a legend. Of photos only
+                          those that the page shows have one, unless all are asked for
     labels/NAME.png       label map, a palette PNG
-    overlays/NAME.png     image seen through the labels' colours
+    overlays/NAME.png     image seen through the labels' colours; or NAME.jpg
     probabilities/NAME.npz    'probabilities' float16 [H, W, C], compressed
     classes.csv           share of each class in each picture
     pictures.json         all of it, for `fcn.reporting.page` and for the next run, which skips what is done
 
-Each file is written aside and moved into place. What is done is noted in .pictures.jsonl at once, a line a picture, so
-that a command that is killed has to do no picture again but the one that it was at.
+Each file is written aside and moved into place. What is done is noted in .pictures.jsonl at once, a line a picture, in
+order, so that a command that is killed has to do no picture again but those that it was at: one a thread.
 """
 import json
 import os
 import re
 from typing import Any, Callable, Dict, List, Optional, Sequence
 
-import imageio
 import numpy as np
+from PIL import Image
 
 from fcn.data import palettes
 from fcn.data.datasets import Dataset
 from fcn.inference import metrics
 from fcn.inference.prediction import Prediction
-from fcn.reporting import cards, manifest, overlays, panels
-from fcn.reporting.result_files import ImageScores
+from fcn.reporting import cards, manifest, overlays, panels, png
+from fcn.reporting.result_files import ImageScores, overlay_of
+from fcn.utils import portable
 from fcn.utils.checksums import digest_of
 from fcn.utils.errors import printable
 from fcn.utils.files import make_folder, remove, replacing, write_atomic, write_csv, writing
 
 NAMES = ('pictures.json', 'classes.csv')
+OVERLAY_ENDINGS = {'png': '.png', 'jpeg': '.jpg'}
+JPEG_QUALITY = 90
+MOST_THREADS = 8  # that draw
+ROOM = 1 << 30  # bytes that pictures take which are being drawn; a larger one is drawn alone
 PICTURES = re.compile(r'(labels|overlays)/|(pic_\d+|comparison|curves|class_iou|confusion_matrix)\.png$')
 
 
@@ -57,30 +63,55 @@ def is_output(results_dir: str) -> Callable[[str], bool]:
     return found
 
 
+def num_threads() -> int:
+    """Returns the number of threads that draw: half of the cores, since the network is slower than drawing."""
+    return max(1, min(MOST_THREADS, portable.num_cores() // 2))
+
+
+def bytes_to_draw(predicted: Prediction) -> int:
+    """Returns about how much memory a picture takes until it is drawn, refinement included."""
+    probabilities = 0 if predicted.probabilities is None else predicted.probabilities.nbytes
+    return 24 * predicted.labels.size + 3 * probabilities
+
+
 class PictureWriter:
     """A context manager that writes pictures into a folder, and their list when it is left, for whatever reason.
+
+    A picture is begun, drawn and noted. Several may be drawn at once, each in a thread; `begin` and `note` are called
+    in one thread, in the order of the list.
 
     Args:
       folder: results_dir, made where it is missing.
       dataset: the `fcn.data.datasets.Dataset` that labels belong to.
       origin: of the pictures, see `fcn.reporting.manifest`; those of another are no longer up to date.
       resume: whether pictures in the folder that are up to date stay listed, see `is_done`.
+      all_panels: whether all pictures have a panel, not only those that the page shows.
+      overlay_format: 'png' or 'jpeg'.
 
     Attributes:
-      pictures: list of dict, the entries of `pictures.json`.
       thumbnails: {name of a panel's file: its thumbnail} of the panels that were written, while few enough were listed
         to be within the page, see `fcn.reporting.cards`.
     """
 
-    def __init__(self, folder: str, dataset: Dataset, origin: manifest.Origin, resume: bool):
+    def __init__(self, folder: str, dataset: Dataset, origin: manifest.Origin, resume: bool, all_panels: bool = True,
+                 overlay_format: str = 'png'):
         self.folder, self.dataset, self.origin = make_folder(folder), dataset, origin
+        self._all_panels, self._ending = all_panels, OVERLAY_ENDINGS[overlay_format]
         self._journal = os.path.join(folder, '.pictures.jsonl')
-        self.pictures = [entry for entry in self._read_entries() if self._has_files(entry)] if resume else []
-        self._done, self._seen, self.thumbnails = {entry['name']: entry for entry in self.pictures}, {}, {}
-        if not self.pictures:
+        listed = [entry for entry in self._read_entries() if self._has_files(entry)] if resume else []
+        self._entries = {entry['name']: entry for entry in listed}  # in order; None: it is drawn, or was not finished
+        self._places = {name: place for place, name in enumerate(self._entries)}
+        self._panels = {entry['panel'] for entry in listed}
+        self._seen, self.thumbnails = {}, {}
+        if not listed:
             remove(self._journal)  # of another origin, it may be
         self._write_list()  # what is drawn over now is no longer of the pictures that it was of
         remove(self._journal)
+
+    @property
+    def pictures(self) -> List[dict]:
+        """Returns the entries of `pictures.json`."""
+        return [entry for entry in self._entries.values() if entry]
 
     def _read_entries(self) -> List[dict]:
         """Returns the entries of the folder's lists, [] where they are of another origin."""
@@ -106,21 +137,21 @@ class PictureWriter:
 
     def _paths(self, name: str, probabilities: bool = False) -> Dict[str, str]:
         """Returns {folder: path} of a picture's files beside its panel."""
-        files = {'labels': name + '.png', 'overlays': name + '.png'}
+        files = {'labels': name + '.png', 'overlays': name + self._ending}
         if probabilities:
             files['probabilities'] = name + '.npz'
         return {kind: os.path.join(self.folder, kind, file) for kind, file in files.items()}
 
     def _has_files(self, entry: dict) -> bool:
-        paths = [os.path.join(self.folder, entry['panel'])] + list(self._paths(entry['name']).values())
-        return all(map(os.path.isfile, paths))
+        files = [f'labels/{entry["name"]}.png', overlay_of(entry)] + [entry['panel']] * bool(entry['panel'])
+        return all(os.path.isfile(os.path.join(self.folder, file)) for file in files)
 
     def is_done(self, record: dict, probabilities: bool = False) -> bool:
-        """Checks whether all of a record's files are there, of an image with this content.
+        """Checks whether all of a record's files are there that are asked for, of an image with this content.
 
         The image is read only where its size, times or number on the disk are others than they were.
         """
-        path, entry = record['image'], self._done.get(record['filename'])
+        path, entry = record['image'], self._entries.get(record['filename'])
         self._seen[path] = stamp = _stamp(path)
         if not entry or entry['image'] != os.path.abspath(path) or stamp is None:
             return False
@@ -131,43 +162,79 @@ class PictureWriter:
             except OSError:
                 return False
             entry['stamp'] = stamp
+        if self._all_panels and not entry['panel'] or overlay_of(entry) != self._overlay(entry['name']):
+            return False
         return all(map(os.path.isfile, self._paths(record['filename'], probabilities).values()))
 
-    def add(self, record: dict, predicted: Prediction, refined: Optional[np.ndarray] = None,
-            save_probabilities: bool = False) -> None:
+    def _overlay(self, name: str) -> str:
+        return f'overlays/{name}{self._ending}'
+
+    def begin(self, record: dict) -> Optional[str]:
+        """Gives a record its place in the list, behind those begun before or where it was.
+
+        Returns:
+          the file of its panel: the first of pic_0.png, pic_1.png, ... that no other has; or None, where it needs none.
+        """
+        name = record['filename']
+        before, self._entries[name] = self._entries.get(name), None
+        place = self._places.setdefault(name, len(self._places))
+        had_one = before is not None and before['panel'] is not None  # which would be of other content now
+        if not (self._all_panels or had_one or place < cards.MAX_EMBEDDED):
+            return None
+        if had_one:
+            self._panels.discard(before['panel'])
+        panel = next(panel for panel in map('pic_{}.png'.format, range(len(self._panels) + 1))
+                     if panel not in self._panels)
+        self._panels.add(panel)
+        return panel
+
+    def draw(self, record: dict, panel: Optional[str], predicted: Prediction, refined: Optional[np.ndarray] = None,
+             save_probabilities: bool = False) -> dict:
         """Writes one picture's files.
 
         Args:
           record: of the image.
+          panel: what `begin` returned.
           predicted: its prediction, with probabilities where they are saved.
           refined: labels uint8 [H, W] by the dense CRF, or None.
           save_probabilities: whether to write the probabilities.
+
+        Returns:
+          the picture's entry, for `note`.
+
+        Raises:
+          InputError: a file cannot be written.
         """
         image, prediction, name = predicted.image, predicted.labels, record['filename']
         annotation = predicted.annotation if record['annotation'] else None
-        self.pictures = [entry for entry in self.pictures if entry['name'] != name]
-        panel = self._unused_panel()
-        self._write_panel(panel, name, image, annotation, prediction, refined)
+        if panel:
+            self._write_panel(panel, name, image, annotation, prediction, refined)
         paths = self._paths(name, save_probabilities)
         for path in paths.values():
             make_folder(os.path.dirname(path))
         with replacing(paths['labels']) as file:
-            palettes.save_labels(file, prediction, self.dataset.palette)
-        with replacing(paths['overlays']) as file:
-            imageio.imwrite(file, overlays.overlay(image, prediction, self.dataset.palette), format='png',
-                            **panels.QUICK_PNG)
+            palettes.save_labels(file, prediction, self.dataset.palette, **png.QUICK)
+        self._write_overlay(name, paths['overlays'], overlays.overlay(image, prediction, self.dataset.palette))
         if save_probabilities:
             with replacing(paths['probabilities']) as file:
                 np.savez_compressed(file, probabilities=predicted.probabilities.astype('float16'))
-        entry = self._entry(record, panel, annotation, prediction)
-        self.pictures.append(entry)
+        return self._entry(record, panel, annotation, prediction)
+
+    def note(self, entry: dict) -> None:
+        """Notes that a picture is drawn. Raises InputError."""
+        self._entries[entry['name']] = entry
         with writing(self._journal), open(self._journal, 'a', encoding='utf-8') as file:
             file.write(json.dumps(entry) + '\n')
 
-    def _unused_panel(self) -> str:
-        """Returns the first of pic_0.png, pic_1.png, ... that no listed picture has."""
-        used = {entry['panel'] for entry in self.pictures}
-        return next(panel for panel in map('pic_{}.png'.format, range(len(used) + 1)) if panel not in used)
+    def _write_overlay(self, name: str, path: str, drawn: np.ndarray) -> None:
+        with replacing(path) as file:
+            if self._ending == '.png':
+                png.save(file, drawn)
+            else:
+                Image.fromarray(drawn).save(file, 'JPEG', quality=JPEG_QUALITY)
+        for ending in set(OVERLAY_ENDINGS.values()) - {self._ending}:  # of an earlier prediction
+            with writing(path):
+                remove(os.path.join(self.folder, 'overlays', name + ending))
 
     def _write_panel(self, panel: str, name: str, image: np.ndarray, annotation: Optional[np.ndarray],
                      prediction: np.ndarray, refined: Optional[np.ndarray]) -> None:
@@ -182,10 +249,11 @@ class PictureWriter:
         with replacing(os.path.join(self.folder, panel)) as file:
             drawn = panels.save_panel(file, parts, dataset.class_names, dataset.palette, dataset.ignore_label,
                                       title=name)
-        if len(self.pictures) < cards.MAX_EMBEDDED:
+        if self._places[name] < cards.MAX_EMBEDDED:
             self.thumbnails[panel] = cards.make_thumbnail(drawn)
 
-    def _entry(self, record: dict, panel: str, annotation: Optional[np.ndarray], prediction: np.ndarray) -> dict:
+    def _entry(self, record: dict, panel: Optional[str], annotation: Optional[np.ndarray],
+               prediction: np.ndarray) -> dict:
         """Returns a picture's entry in `pictures.json`."""
         names, palette, ignored = self.dataset.class_names, self.dataset.palette, self.dataset.ignore_label
         shares = np.bincount(prediction.ravel(), minlength=len(names)) / prediction.size
@@ -196,7 +264,8 @@ class PictureWriter:
         stamp = self._seen.get(path) or _stamp(path)  # of before it was read
         content = digest_of(path) if stamp == _stamp(path) else None  # else it was replaced meanwhile
         entry = {'name': record['filename'], 'image': os.path.abspath(path), 'stamp': stamp, 'checksum': content,
-                 'panel': panel, 'classes': classes, 'pixel_accuracy': None, 'mean_iou': None, 'truth_classes': []}
+                 'panel': panel, 'overlay': self._overlay(record['filename']), 'classes': classes,
+                 'pixel_accuracy': None, 'mean_iou': None, 'truth_classes': []}
         if annotation is not None:
             confusion = metrics.confusion_matrix(annotation, prediction, len(names), ignored)
             scores = metrics.compute(confusion, names, 1, ignored)
@@ -238,4 +307,5 @@ def _stamp(path: str) -> Optional[List[int]]:
 def _is_entry(entry: Any) -> bool:
     """Returns whether something of a list of pictures is what this program writes."""
     return isinstance(entry, dict) and all(isinstance(entry.get(key), kind) for key, kind in (
-        ('name', str), ('panel', str), ('image', str), ('stamp', list), ('classes', list)))
+        ('name', str), ('panel', (str, type(None))), ('overlay', (str, type(None))), ('image', str), ('stamp', list),
+        ('classes', list)))

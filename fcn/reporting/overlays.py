@@ -21,8 +21,10 @@ def overlay(image: np.ndarray, labels: np.ndarray, palette: np.ndarray, alpha: f
     """
     colours = Image.fromarray(colorize(labels, palette))
     mixed = np.array(Image.blend(Image.fromarray(image), colours, alpha))
-    mixed[:, :-1][labels[:, :-1] != labels[:, 1:]] = 255
-    mixed[:-1][labels[:-1] != labels[1:]] = 255
+    edges = np.zeros(labels.shape, bool)
+    edges[:, :-1] = labels[:, :-1] != labels[:, 1:]
+    edges[:-1] |= labels[:-1] != labels[1:]
+    mixed.reshape(-1, 3)[np.flatnonzero(edges)] = 255
     return mixed
 
 

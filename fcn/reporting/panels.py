@@ -2,10 +2,10 @@
 
 A label map is an integer array [H, W]; a palette is uint8 RGB [256, 3], one row a label.
 """
+import contextlib
 import functools
 import io
 import os
-import zlib
 from dataclasses import dataclass
 from typing import IO, List, NamedTuple, Optional, Sequence, Tuple, Union
 
@@ -14,9 +14,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from fcn.data.datasets import Dataset
 from fcn.data.palettes import colorize
+from fcn.reporting import png
 from fcn.utils.errors import printable
 
-QUICK_PNG = {'compress_level': 1, 'compress_type': zlib.Z_RLE}  # in a sixth to half of the time, up to 9 % larger
 MARGIN, GAP = 16, 14  # pixels around all panels, and between them
 TITLE_HEIGHT, PANEL_TITLE_HEIGHT, LEGEND_PITCH, PATCH = 30, 26, 23, 15  # pixels
 PATCH_TO_NAME = 7  # pixels
@@ -96,7 +96,7 @@ def save_panel(path: Union[str, IO[bytes]], panels: Panels, class_names: Sequenc
     draw = ImageDraw.Draw(picture)
     for text in texts:
         draw.text((text.x, text.y), text.words, 'black', text.font, text.anchor)
-    picture.save(path, format='PNG', **QUICK_PNG)
+    _save(path, picture)
     return picture
 
 
@@ -116,7 +116,12 @@ def save_stack(path: Union[str, IO[bytes]], panels: Sequence[Panels], titles: Se
     for row in rows:
         stack.paste(row, (0, top))
         top += row.height
-    stack.save(path, format='PNG', **QUICK_PNG)
+    _save(path, stack)
+
+
+def _save(path: Union[str, IO[bytes]], picture: Image.Image) -> None:
+    with open(path, 'wb') if isinstance(path, str) else contextlib.nullcontext(path) as file:
+        png.save(file, np.asarray(picture))
 
 
 def _grid(panels: Panels, has_title: bool) -> Grid:
@@ -154,7 +159,7 @@ def _resized(array: np.ndarray, palette: np.ndarray, width: int, height: int) ->
 def _legend(panels: Panels, class_names: Sequence[str], palette: np.ndarray, ignore_label: Optional[int]) -> Legend:
     """Lists each label that any of the label maps holds, in label order, void last."""
     maps = [array for _, array in panels if array.ndim == 2]
-    present = np.unique(np.concatenate([np.unique(labels) for labels in maps])) if maps else []
+    present = np.flatnonzero(sum(np.bincount(labels.ravel(), minlength=256) for labels in maps)) if maps else []
     entries, void = [], []
     for label in present:
         if label < len(class_names):

@@ -161,13 +161,23 @@ def read_pictures(path: str) -> Optional[dict]:
         found = json.load(file)
         for picture in found['pictures']:
             operator.itemgetter('pixel_accuracy', 'mean_iou', 'truth_classes')(picture)
-            os.path.join(picture['name'], picture['panel'])  # raises where one is no text
+            os.path.join(picture['name'], file_to_show(picture))  # raises where one is no text
             for entry in picture['classes']:
                 _check_share(entry)
         if not found['pictures']:
             return None
         operator.itemgetter('checkpoint')(found)
         return found
+
+
+def overlay_of(picture: dict) -> str:
+    """Returns the file of a picture's overlay, below its folder. picture: entry of `pictures.json`."""
+    return picture.get('overlay') or f'overlays/{picture["name"]}.png'  # as all were before there were others
+
+
+def file_to_show(picture: dict) -> str:
+    """Returns the file that shows a picture, below its folder: its panel, or its overlay where it has none."""
+    return picture['panel'] or overlay_of(picture)
 
 
 def _check_share(entry: dict) -> Tuple[str, bool, List[int]]:

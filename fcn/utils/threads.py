@@ -34,7 +34,8 @@ class SerialExecutor:
 
 
 def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], threads: int, ahead: Optional[int] = None,
-                is_exclusive: Optional[Callable[[Item], bool]] = None) -> Iterator[Result]:
+                is_exclusive: Optional[Callable[[Item], bool]] = None,
+                size_of: Optional[Callable[[Item], int]] = None, room: int = 0) -> Iterator[Result]:
     """Yields `function(item)` for each item, in order, from threads that run only a little ahead of the caller.
 
     So an exception, Ctrl-C for one, does not wait for thousands of items, and their results are not all in memory.
@@ -47,16 +48,22 @@ def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], threa
       ahead: largest number of calls that are begun and whose results are not yet yielded; None: 16 for each thread.
       is_exclusive: None, or a function of an item that returns whether its call has the memory to itself: the call
         waits until all before it are done, and those behind wait for it.
+      size_of: None, or a function of an item that returns what its call takes of `room`.
+      room: most that calls take together which are begun and whose results are not yet yielded; any may take it alone.
     """
-    ahead, waiting = ahead or 16 * threads, collections.deque()
+    ahead, waiting, taken = ahead or 16 * threads, collections.deque(), 0
     with futures.ThreadPoolExecutor(threads) as pool:
         for item in items:
             exclusive = is_exclusive is not None and is_exclusive(item)
-            while waiting and (exclusive or len(waiting) >= ahead):
-                yield waiting.popleft().result()
+            size = size_of(item) if size_of else 0
+            while waiting and (exclusive or len(waiting) >= ahead or taken + size > room):
+                call, its_size = waiting.popleft()
+                taken -= its_size
+                yield call.result()
             if exclusive:
                 yield function(item)
             else:
-                waiting.append(pool.submit(function, item))
+                waiting.append((pool.submit(function, item), size))
+                taken += size
         while waiting:
-            yield waiting.popleft().result()
+            yield waiting.popleft()[0].result()

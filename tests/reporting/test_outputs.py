@@ -7,10 +7,12 @@ import glob
 import json
 import os
 import shutil
+import threading
 
 import imageio
 import numpy as np
 import pytest
+from PIL import Image
 
 from fcn.data import photos
 from fcn.data.datasets import Dataset, record
@@ -18,8 +20,9 @@ from fcn.data.palettes import voc_palette
 from fcn.inference import metrics
 from fcn.inference.prediction import Prediction
 from fcn.reporting import manifest, page, result_files
-from fcn.reporting.outputs import PictureWriter, is_output, with_best_and_worst
+from fcn.reporting.outputs import PictureWriter, is_output, num_threads, with_best_and_worst
 from fcn.utils.errors import InputError
+from fcn.utils.threads import ordered_map
 
 DATASET = Dataset('pascal_voc', [], [], ['sky', 'tree'], 255, None, voc_palette())
 
@@ -53,7 +56,9 @@ class Folder:
         return path
 
     def writer(self, resume=True, **how):
-        return PictureWriter(self.results, DATASET, manifest.origin(self.root + '/logs', self.prefix, how), resume)
+        written = {name: how.pop(name) for name in ('all_panels', 'overlay_format') if name in how}
+        return PictureWriter(self.results, DATASET, manifest.origin(self.root + '/logs', self.prefix, how), resume,
+                             **written)
 
     def visualize(self, most=9, resume=True, **how):
         """Does as the mode, but is killed behind `most` pictures. Returns the names of what it drew."""
@@ -61,7 +66,8 @@ class Folder:
         left = [one for one in self.records if not writer.is_done(one)]
         for one in left[:most]:
             image = imageio.imread(one['image'])
-            writer.add(one, Prediction(0, image, np.full(image.shape[:2], 255, 'uint8'), image[:, :, 0] // 128))
+            predicted = Prediction(0, image, np.full(image.shape[:2], 255, 'uint8'), image[:, :, 0] // 128)
+            writer.note(writer.draw(one, writer.begin(one), predicted))
         if most > len(left):
             writer.__exit__(None, None, None)
         return [one['filename'] for one in left[:most]]
@@ -127,7 +133,94 @@ def test_panels_drawn_over_by_a_command_that_is_killed(folder):
             'c': 'pic_0.png', 'a': 'pic_1.png', 'b': 'pic_2.png'}
 
 
-@pytest.mark.parametrize('function', ['imageio.imwrite', 'fcn.data.palettes.save_labels',
+def listed(folder):
+    with open(folder.results + '/pictures.json') as file:
+        return [(one['name'], one['panel'], one['overlay']) for one in json.load(file)['pictures']]
+
+
+def test_panels_are_of_the_photos_that_the_page_shows_until_all_are_asked_for(folder, monkeypatch):
+    monkeypatch.setattr('fcn.reporting.cards.MAX_EMBEDDED', 2)
+    assert folder.visualize(all_panels=False) == ['a', 'b', 'c'] and folder.visualize(all_panels=False) == []
+    assert [one[:2] for one in listed(folder)] == [('a', 'pic_0.png'), ('b', 'pic_1.png'), ('c', None)]
+    assert not os.path.exists(folder.results + '/pic_2.png')
+    page = page_of(folder.results, None)
+    assert page.count('data:image/jpeg') == 2 and '<a href="overlays/c.png">c</a>' in page
+    folder.photograph('a', 7)  # the first stays the first
+    assert folder.visualize() == ['a', 'c'] and folder.visualize() == folder.visualize(all_panels=False) == []
+    everything = folder.files()
+    assert [one[:2] for one in listed(folder)] == [('a', 'pic_0.png'), ('b', 'pic_1.png'), ('c', 'pic_2.png')]
+    folder.photograph('c', 8)  # a panel that was drawn is not left as of another photo
+    assert folder.visualize(all_panels=False) == ['c']
+    assert folder.files()['pic_2.png'] != everything['pic_2.png']
+
+
+def test_photo_without_panel_that_comes_to_the_page_shows_its_overlay(folder, monkeypatch):
+    monkeypatch.setattr('fcn.reporting.cards.MAX_EMBEDDED', 2)
+    folder.visualize(all_panels=False)
+    os.remove(folder.results + '/labels/a.png')
+    folder.records = folder.records[1:]
+    assert folder.visualize(all_panels=False) == []
+    page = page_of(folder.results, None)
+    assert page.count('data:image/jpeg') == 2 and 'href="overlays/c.png"' in page and 'cannot be read' not in page
+
+
+def test_overlays_of_another_format_take_the_place_of_those_before(folder):
+    assert folder.visualize(most=2) == ['a', 'b'] and folder.visualize(overlay_format='jpeg') == ['a', 'b', 'c']
+    names = [name for name in sorted(folder.files()) if name.startswith('overlays')]
+    assert names == ['overlays/%s.jpg' % name for name in 'abc'] == [overlay for _, _, overlay in listed(folder)]
+    with Image.open(folder.results + '/overlays/a.jpg') as found:
+        assert (found.format, found.size) == ('JPEG', (100, 90))
+    assert folder.visualize(overlay_format='jpeg') == []
+    folder.train(2)
+    assert folder.visualize() == ['a', 'b', 'c']
+    assert [name for name in sorted(folder.files()) if name.startswith('overlays')] == [
+        'overlays/%s.png' % name for name in 'abc']
+
+
+def test_lists_of_before_there_were_overlays_of_other_formats(folder):
+    folder.visualize()
+    with open(folder.results + '/pictures.json', 'r+') as file:
+        known = json.load(file)
+        for one in known['pictures']:
+            del one['overlay']
+        file.seek(0)
+        file.truncate()
+        json.dump(known, file)
+    assert page_of(folder.results, None).count('data:image/jpeg') == 3
+    assert folder.visualize() == [] and folder.visualize(overlay_format='jpeg') == ['a', 'b', 'c']
+
+
+@pytest.mark.parametrize('threads', [2, 4])
+def test_files_are_the_same_by_any_number_of_threads(folder, threads):
+    folder.visualize()
+    expected = folder.files()
+    shutil.rmtree(folder.results)
+    last_is_drawn = threading.Event()
+
+    def draw(begun):
+        one, panel = begun
+        image = imageio.imread(one['image'])
+        if one['filename'] == 'a':
+            assert last_is_drawn.wait(60)  # of those that are drawn beside it
+        found = writer.draw(one, panel, Prediction(
+            0, image, np.full(image.shape[:2], 255, 'uint8'), image[:, :, 0] // 128))
+        if one['filename'] == 'abc'[min(threads, 3) - 1]:
+            last_is_drawn.set()
+        return found
+    with folder.writer() as writer:
+        begun = ((one, writer.begin(one)) for one in folder.records if not writer.is_done(one))
+        for entry in ordered_map(draw, begun, threads, threads):
+            writer.note(entry)
+    assert folder.files() == expected
+
+
+@pytest.mark.parametrize('cores, threads', [(1, 1), (2, 1), (3, 1), (4, 2), (16, 8), (64, 8)])
+def test_threads_that_draw(cores, threads, monkeypatch):
+    monkeypatch.setattr('fcn.utils.portable.num_cores', lambda: cores)
+    assert num_threads() == threads
+
+
+@pytest.mark.parametrize('function', ['fcn.reporting.png.save', 'fcn.data.palettes.save_labels',
                                       'fcn.reporting.panels.save_panel'])
 def test_full_disk(folder, monkeypatch, function):
     def write(file, *_, **__):

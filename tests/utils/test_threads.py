@@ -45,6 +45,25 @@ def test_an_exception_of_the_block_lets_the_call_end():
     assert done == [0]
 
 
+def test_ordered_map_holds_no_more_than_there_is_room_for():
+    lock, held, most = threading.Lock(), [], []
+
+    def items():
+        for size in (3, 3, 4, 20, 1, 1, 1, 1, 9):
+            yield size
+
+    def function(size):
+        with lock:
+            held.append(size)
+            most.append(list(held))
+        time.sleep(0.01)
+        with lock:
+            held.remove(size)
+        return size
+    assert list(ordered_map(function, items(), 4, 4, None, int, 10)) == list(items())
+    assert [20] in most and all(sum(sizes) <= 10 for sizes in most if sizes != [20])
+
+
 def test_ordered_map_two_run_at_once_and_results_keep_their_order():
     met = threading.Barrier(2, timeout=60)
 
