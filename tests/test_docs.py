@@ -14,7 +14,7 @@ import pytest
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 WORDS = {  # most words of each, counted as `wc -w` does, tables included
     'README.md': 1250, 'CONTRIBUTING.md': 250, 'CHANGELOG.md': 650, 'docs/architecture.md': 750,
-    'docs/cluster.md': 1250, 'docs/own-data.md': 1300, 'docs/plan.md': 450, 'docs/predictions.md': 610,
+    'docs/cluster.md': 1250, 'docs/own-data.md': 1300, 'docs/plan.md': 450, 'docs/predictions.md': 620,
     'docs/reliability.md': 1500,
     'docs/results.md': 1150, 'docs/speed.md': 820, 'benchmarks/results/README.md': 250}
 DOCUMENTS = list(WORDS)

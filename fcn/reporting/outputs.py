@@ -256,7 +256,7 @@ class PictureWriter:
                prediction: np.ndarray) -> dict:
         """Returns a picture's entry in `pictures.json`."""
         names, palette, ignored = self.dataset.class_names, self.dataset.palette, self.dataset.ignore_label
-        shares = np.bincount(prediction.ravel(), minlength=len(names)) / prediction.size
+        shares = np.array(Image.fromarray(prediction).histogram()[:len(names)]) / prediction.size
         classes = [{'name': names[label], 'share': float(shares[label]),
                     'colour': [int(value) for value in palette[label]]}
                    for label in np.argsort(-shares) if shares[label] > 0]

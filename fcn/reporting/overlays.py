@@ -4,23 +4,22 @@ from typing import Optional
 import numpy as np
 from PIL import Image
 
-from fcn.data.palettes import colorize
-
 
 def overlay(image: np.ndarray, labels: np.ndarray, palette: np.ndarray, alpha: float = 0.5) -> np.ndarray:
     """Mixes an image with the colours of its label map, and draws a white line between regions.
 
     Args:
       image: uint8 RGB [H, W, 3].
-      labels: integer [H, W].
+      labels: uint8 [H, W].
       palette: uint8 RGB [256, 3], row = label.
       alpha: share of the label's colour in the mix, in [0, 1].
 
     Returns:
       uint8 RGB [H, W, 3]. The lines are one pixel wide, so regions two pixels wide still show their colour.
     """
-    colours = Image.fromarray(colorize(labels, palette))
-    mixed = np.array(Image.blend(Image.fromarray(image), colours, alpha))
+    colours = Image.fromarray(labels)
+    colours.putpalette(palette.tobytes())
+    mixed = np.array(Image.blend(Image.fromarray(image), colours.convert('RGB'), alpha))
     edges = np.zeros(labels.shape, bool)
     edges[:, :-1] = labels[:, :-1] != labels[:, 1:]
     edges[:-1] |= labels[:-1] != labels[1:]
