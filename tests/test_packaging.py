@@ -128,15 +128,19 @@ def test_installed_commands_work_from_another_folder(wheel, tmp_path):
 
 def test_flag_files_are_found_from_any_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(str(tmp_path))
-    expand = command_line.with_packaged_files
-    assert '--dataset=shapes' in expand(['x', '--flagfile=flags/demo.flags'])
-    assert {'--dataset=camvid', '--skip_layers=4s'} <= set(expand(['x', '--flagfile=flags/camvid.flags']))
+    expand = command_line.with_flag_files
+    for arguments in (['--flagfile=flags/demo.flags'], ['-flagfile=flags/demo.flags'],
+                      ['--flagfile', 'flags/demo.flags']):
+        assert '--dataset=shapes' in expand(arguments)
+    assert {'--dataset=camvid', '--skip_layers=4s'} <= set(expand(['--flagfile=flags/camvid.flags']))
     for other in ('--flagfile=flags/none.flags', '--flagfile=demo.flags', '--flagfile=other/flags/demo.flags'):
-        assert expand(['x', other]) == ['x', other]
-    assert expand(['x', '--', '--flagfile=flags/demo.flags']) == ['x', '--', '--flagfile=flags/demo.flags']
-    (tmp_path / 'mine').write_text('# mine\n--flagfile=flags/demo.flags\n--flagfile=mine\n--batch_size=2\n')
-    flags = expand(['x', '--flagfile=mine', '--seed=1'])
-    assert flags[1] == '--dataset=shapes' and flags[-3:] == ['--flagfile=mine', '--batch_size=2', '--seed=1']
+        assert expand([other]) == [other], "left to absl, which says that it isn't there"
+    assert expand(['--', '--flagfile=flags/demo.flags']) == ['--', '--flagfile=flags/demo.flags']
+    monkeypatch.setenv('HOME', str(tmp_path))
+    (tmp_path / 'deep').write_text('--seed=1\n--flagfile=~/mine\n--seed=2\n')
+    (tmp_path / 'mine').write_text('--flagfile=flags/demo.flags\n--batch_size=2\n')
+    flags = expand(['--flagfile=deep'])
+    assert flags[:2] == ['--seed=1', '--dataset=shapes'] and flags[-2:] == ['--batch_size=2', '--seed=2']
     (tmp_path / 'flags').mkdir()
-    (tmp_path / 'flags' / 'demo.flags').write_text('--seed=7\n')  # the user's own
-    assert expand(['x', '--flagfile=flags/demo.flags']) == ['x', '--flagfile=flags/demo.flags']
+    (tmp_path / 'flags' / 'demo.flags').write_text('--seed=7\n')
+    assert expand(['--flagfile=flags/demo.flags']) == ['--seed=7'], "the user's own goes before"

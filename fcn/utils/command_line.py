@@ -162,52 +162,54 @@ def valid(read: Callable[[Any], Any]) -> Callable[[Any], bool]:
     return validator
 
 
-def with_packaged_files(argv: Sequence[str]) -> List[str]:
-    """Returns a command line with the flags of the project's own flag files in place of their --flagfile=flags/NAME.
+def with_flag_files(arguments: Sequence[str], stack: Sequence[str] = ()) -> List[str]:
+    """Returns arguments with the flags of the files in place of each --flagfile, as absl has it.
 
-    So they are found from any folder, and where another flag file names them. All that is there under the path that is
-    given is left to absl.
+    But the files are read as UTF-8 (or UTF-16) on all systems, and the project's own, flags/NAME, are found from any
+    folder. A file that cannot be opened is left to absl, which says so.
+
+    Args:
+      arguments: those after the program's name, or the lines of a flag file.
+      stack: paths of the files that these lines are in.
+
+    Raises:
+      ValueError: a file is no text, or too long.
+      flags.IllegalFlagValueError: the last argument is --flagfile.
     """
-    expanded, arguments, seen = [], list(argv), set()
-    while arguments:
-        argument = arguments.pop(0)
+    expanded, rest = [], list(arguments)
+    while rest:
+        argument = rest.pop(0)
         if argument == '--':
-            return expanded + [argument] + arguments
-        path = _flag_file(argument)
-        found = _packaged_file(path)
-        if not found and path not in seen and any(_packaged_file(_flag_file(line)) for line in _lines(path)):
-            found = path
-            seen.add(path)  # it may name itself
-        if found:
-            arguments[:0] = _lines(found)
-        else:
+            return expanded + [argument] + rest
+        name, equals, path = argument.partition('=')
+        if name not in ('--flagfile', '-flagfile'):
             expanded.append(argument)
+            continue
+        if not equals and not rest:
+            raise flags.IllegalFlagValueError('--flagfile with no argument')
+        path = _find_flag_file(path.strip() if equals else rest.pop(0))
+        if path in stack:
+            print(f'Warning: Hit circular flagfile dependency. Ignoring flagfile: {printable(path)}', file=sys.stderr)
+        elif path:
+            try:
+                text = read_text(path, LONGEST_FLAG_FILE)
+            except OSError:
+                expanded.append('--flagfile=' + path)
+                continue
+            except ValueError as error:
+                raise ValueError(f'--flagfile={path}: {error}') from None
+            lines = [line for line in map(str.strip, text.split('\n')) if line and not line.startswith(('#', '//'))]
+            expanded += with_flag_files(lines, (*stack, path))
     return expanded
 
 
-def _flag_file(argument):
-    """Returns the path that an argument names a flag file by, or ''."""
-    name, _, path = argument.partition('=')
-    return path if name in ('--flagfile', '-flagfile') else ''
-
-
-def _packaged_file(path):
-    """Returns where the project's own flag file flags/NAME is, if a user means that, else None."""
+def _find_flag_file(path):
+    """Returns the path of a flag file: the one given, or where there is none the project's own, if it is flags/NAME."""
+    path = os.path.expanduser(path)
     folder, name = os.path.split(os.path.normpath(path))
-    if folder != 'flags' or printable(path) != path or os.path.lexists(path):
-        return None
-    return next((place for place in (os.path.join(each, name) for each in FLAG_FOLDERS) if os.path.isfile(place)), None)
-
-
-def _lines(path):
-    """Returns the flags in a file, none where it is no text: absl will say so."""
-    if not path or printable(path) != path or not os.path.isfile(path):
-        return []
-    try:
-        lines = [line.strip() for line in read_text(path, LONGEST_FLAG_FILE).split('\n')]
-    except (OSError, ValueError):
-        return []
-    return [line for line in lines if line and not line.startswith(('#', '//'))]
+    if folder == 'flags' and printable(path) == path and not os.path.lexists(path):
+        return next(filter(os.path.isfile, (os.path.join(each, name) for each in FLAG_FOLDERS)), path)
+    return path
 
 
 def parse(values: flags.FlagValues, argv: Sequence[str], doc: str = '',
@@ -228,7 +230,7 @@ def parse(values: flags.FlagValues, argv: Sequence[str], doc: str = '',
         sys.stdout = None
         sys.exit(0)
     try:
-        others = values(with_packaged_files(argv))
+        others = values([argv[0]] + with_flag_files(argv[1:]))
         for name in values:
             value = values[name].value
             if isinstance(value, float) and not abs(value) <= LARGEST_FLOAT32:

@@ -94,3 +94,51 @@ def test_numbers_are_those_that_float32_holds(capsys, text, fits):
         with pytest.raises(SystemExit) as caught:
             command_line.parse(values, ['program', '--rate=' + text])
         assert caught.value.code == EXIT_FLAG and 'at most 3.4e+38' in capsys.readouterr().err
+
+
+def parsed(*arguments):
+    """Returns (values of the flags text and number, arguments that are no flags)."""
+    values = flags.FlagValues()
+    flags.DEFINE_string('text', None, '', flag_values=values)
+    flags.DEFINE_integer('number', 0, '', flag_values=values)
+    others = command_line.parse(values, ['program'] + list(arguments))
+    return values.text, values.number, others[1:]
+
+
+def test_flag_files_are_read_as_absl_reads_them(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(str(tmp_path))
+    (tmp_path / 'a').write_text('# note\n// note\n\n  \n--number=1\n--flagfile=folder/b\n')
+    (tmp_path / 'folder').mkdir()
+    (tmp_path / 'folder' / 'b').write_text('--number=2\n--text=x # y\n--flagfile=a\n')  # of the current folder
+    assert parsed('--flagfile=a') == ('x # y', 2, [])
+    assert re.match('Warning: Hit circular flagfile dependency.* a\n$', capsys.readouterr().err)
+    assert parsed('--flagfile', 'a', '--number=3', '--flagfile=') == ('x # y', 3, []), 'the last counts'
+    assert parsed('--number=3', '--flagfile=a', '--', '--flagfile=a') == ('x # y', 2, ['--flagfile=a'])
+
+
+def open_as_windows_does(path, mode='r', *others, _open=open, **options):
+    """Opens a file; texts are in Windows' encoding where none is given."""
+    if 'b' not in mode:
+        options.setdefault('encoding', 'cp1252')
+    return _open(path, mode, *others, **options)
+
+
+@pytest.mark.parametrize('encoding', ['utf-8', 'utf-8-sig', 'utf-16'])
+def test_flag_files_are_utf_8_on_all_systems(tmp_path, monkeypatch, encoding):
+    (tmp_path / 'flags').write_bytes('--text=straße\r\n--number=4\r\n'.encode(encoding))
+    monkeypatch.setattr('builtins.open', open_as_windows_does)
+    assert parsed('--flagfile=%s' % (tmp_path / 'flags')) == ('straße', 4, [])
+
+
+@pytest.mark.parametrize('arguments, data, words', [
+    (['--flagfile'], b'', '--flagfile with no argument'), (['--flagfile=none'], b'', 'No such file'),
+    (['--flagfile=FILE'], b'--number=5\n--flagfile=none', 'No such file'),
+    (['--flagfile=FILE'], b'\0\1\2', 'FILE: it is no text'),
+    (['--flagfile=FILE'], b'--text=caf\xe9', "FILE: 'utf-8' codec can't decode")])
+def test_flag_files_that_cannot_be_read(tmp_path, monkeypatch, capsys, arguments, data, words):
+    monkeypatch.chdir(str(tmp_path))
+    (tmp_path / 'FILE').write_bytes(data)
+    with pytest.raises(SystemExit) as caught:
+        parsed(*arguments)
+    said = capsys.readouterr().err
+    assert caught.value.code == EXIT_FLAG and words in said and said.count('\n') == 1
