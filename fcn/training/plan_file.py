@@ -59,10 +59,10 @@ def plan_training(dataset: Dataset, folder: str, results_dir: str, minutes: floa
 def find_weights(path: Optional[str]) -> Weights:
     """Chooses the starting weights: those named ('': random), or else the published ones where they can be had.
 
-    Raises InputError where there are none of that name.
+    Raises InputError where there are none of that name; training downloads the published ones.
     """
-    if path is not None and path != checkpoints.PUBLISHED:
-        if path:
+    if path is not None:
+        if path and os.path.normpath(path) != os.path.normpath(checkpoints.PUBLISHED):
             checkpoints.find(path)
         return Weights(path, 'as given with the plan')
     if checkpoints.exists(checkpoints.PUBLISHED):

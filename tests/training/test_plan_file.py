@@ -69,7 +69,8 @@ def test_a_folder_that_cannot_be_written(tmp_path, capsys):
 
 @pytest.mark.parametrize('given, there, reachable, path', [
     (None, True, False, checkpoints.PUBLISHED), (None, False, True, checkpoints.PUBLISHED), (None, False, False, ''),
-    ('', True, True, ''), (checkpoints.PUBLISHED, False, False, '')])
+    ('', True, True, ''), (checkpoints.PUBLISHED, False, False, checkpoints.PUBLISHED),
+    ('./' + checkpoints.PUBLISHED, False, False, './' + checkpoints.PUBLISHED)])
 def test_starting_weights(monkeypatch, given, there, reachable, path):
     monkeypatch.setattr(checkpoints, 'exists', lambda prefix: there and prefix == checkpoints.PUBLISHED)
     monkeypatch.setattr(download, 'is_reachable', lambda url: reachable and url == checkpoints.PUBLISHED_URL)
