@@ -1,4 +1,6 @@
 """Plans a training and writes the flag file: what --mode=plan does, and `fcn.own_data` with --minutes."""
+import csv
+import io
 import os
 import shlex
 from typing import Any, Dict, List, Optional
@@ -106,14 +108,16 @@ def table_lines(plan: Plan) -> List[str]:
 
 
 def flag_line(flag: str, value: Optional[Value]) -> str:
-    """Returns a flag as a line of a flag file has it. value: None: the default."""
+    """Returns a flag as a line of a flag file has it, so that the same is read from it. value: None: the default."""
     if value is None:
         return f'(--{flag})'
     if isinstance(value, bool):
         return f'--{flag}' if value else f'--no{flag}'
     if isinstance(value, (list, tuple)):
-        value = ','.join(map(str, value))
-    return f'--{flag}={value:g}' if isinstance(value, float) else f'--{flag}={value}'
+        text = io.StringIO(newline='')
+        csv.writer(text, lineterminator='').writerow(value)
+        value = text.getvalue()
+    return f'--{flag}={value}'
 
 
 def render(plan: Plan, data_flags: Dict[str, Any], others: Dict[str, Any], seen: List[str], minutes: float) -> str:

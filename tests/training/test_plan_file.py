@@ -31,7 +31,8 @@ def parsed(path):
 
 
 def test_the_program_reads_the_values_that_were_planned(tmp_path):
-    others = {'dropout_keep_prob': 0.9, 'deterministic': True, 'test_flip': False, 'test_scales': ['1', '1.5']}
+    others = {'dropout_keep_prob': 0.9, 'deterministic': True, 'test_flip': False, 'test_scales': ['1', '1.5'],
+              'weight_decay': 0.00123456789, 'compare': ['a,b', 'say "c"'], 'image_names': []}
     text = plan_file.render(PLAN, {'dataset': 'pascal_voc', 'data_dir': 'MY DATA/ä#b'}, others,
                             plan_file.data_lines(SURVEY, Machine(2, 'AMX', None)), 10)
     assert '\x1b' not in text and all(line.startswith(('#', '--')) for line in text.splitlines() if line)
