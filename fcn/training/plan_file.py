@@ -15,6 +15,7 @@ from fcn.utils.errors import InputError, printable
 from fcn.utils.files import make_folder, write_atomic, writing
 
 NAME = 'plan.flags'
+PLACES = ('data_dir', 'data_url', 'class_names', 'train_split', 'checkpoint_path', 'image_dir')  # of what is read
 MOST_SHARES = 4  # classes whose shares are shown, the largest and the smallest
 
 
@@ -38,7 +39,11 @@ def plan_training(dataset: Dataset, folder: str, results_dir: str, minutes: floa
     """
     machine = look()
     seen = survey(dataset, machine.cores)
-    plan = make_plan(seen, machine, minutes, find_weights(given.get('checkpoint_path')), given)
+    weights = find_weights(given.get('checkpoint_path'))
+    weights = weights._replace(path=absolute('checkpoint_path', weights.path))
+    data_flags = {flag: absolute(flag, value) for flag, value in dict(data_flags, data_dir=folder).items()}
+    given = {flag: absolute(flag, value) for flag, value in given.items()}
+    plan = make_plan(seen, machine, minutes, weights, given)
     name = name_of(folder)
     folders = {flag: given.get(flag) or os.path.join(parent, name) for flag, parent in
                (('logs_dir', 'logs'), ('results_dir', 'results'))}
@@ -74,6 +79,16 @@ def find_weights(path: Optional[str]) -> Weights:
                        'downloads them')
     return Weights('', 'random weights: ImageNet weights are not there, and cannot be downloaded now (`python -m '
                    'fcn.starting_weights` where there is a network)')
+
+
+def absolute(flag: str, value: Any) -> Any:
+    """Returns a flag's value; a path of data or weights that are there as one that holds in any current folder."""
+    if flag not in PLACES or not value or not (os.path.exists(value) or checkpoints.exists(value)):
+        return value
+    if flag == 'train_split' and os.path.basename(os.path.splitext(value)[0]) == value:
+        return value  # the name of a split
+    path = os.path.abspath(value)
+    return path if printable(path) == path else value  # or no flag could hold it
 
 
 def name_of(folder: str) -> str:
@@ -133,7 +148,7 @@ def render(plan: Plan, data_flags: Dict[str, Any], others: Dict[str, Any], seen:
     lines = [f'# Planned by --mode=plan --minutes={minutes:g}; {plan.summary}.', '# Train, test and visualize with '
              '--flagfile of this file. Change what you like: a later plan puts this one aside.']
     lines += [printable(f'# {line}') for line in seen + plan.notes]
-    lines += ['', '# The data, and the folders of the run']
+    lines += ['', '# The data, and the folders of the run, which are relative to where commands are run']
     lines += [flag_line(flag, value) for flag, value in data_flags.items()]
     for choice in plan.choices:
         reason = printable(choice.reason)

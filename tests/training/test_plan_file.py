@@ -83,24 +83,40 @@ def test_named_weights_must_be_there(tmp_path):
         plan_file.find_weights(str(tmp_path / 'none.ckpt'))
 
 
+def test_paths_of_data_and_weights_are_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(str(tmp_path))
+    (tmp_path / 'data').mkdir()
+    for name in ('names.txt', 'w.ckpt.index', 'train', 'none\x1b'):
+        (tmp_path / name).write_text('')
+    for flag, value in (('data_dir', 'data'), ('class_names', 'names.txt'), ('train_split', 'names.txt'),
+                        ('train_split', './train'), ('checkpoint_path', 'w.ckpt')):
+        assert plan_file.absolute(flag, value) == os.path.abspath(value)
+    for flag, value in (('logs_dir', 'data'), ('train_split', 'train'), ('checkpoint_path', checkpoints.PUBLISHED),
+                        ('checkpoint_path', ''), ('data_dir', 'none\x1b'), ('seed', 3)):
+        assert plan_file.absolute(flag, value) == value
+
+
 def test_the_plan_is_all_that_train_and_test_need(shapes, tmp_path, monkeypatch):
     monkeypatch.chdir(str(tmp_path))
     results = str(tmp_path / 'results')
-    plan = ['--mode=plan', '--dataset=shapes', '--data_dir=' + shapes, '--checkpoint_path=', '--minutes=2',
+    data = os.path.relpath(shapes)
+    plan = ['--mode=plan', '--dataset=shapes', '--data_dir=' + data, '--checkpoint_path=', '--minutes=2',
             '--image_size=75', '--batch_size=2', '--validation_images=1', '--logs_dir=logs', '--results_dir=' + results]
     status, output, errors = run_main(*plan)
-    path = os.path.join(shapes, 'plan.flags')
+    path = os.path.join(data, 'plan.flags')
     assert status == 0, errors
     assert 'images: 6 for training, 3 for validation' in output and 'wrote ' + path in output
     again = run_main(*plan)
     assert again == (0, output, errors) and not os.path.exists(path + '.old'), 'the same plan of the same data'
-    flagfile = '--flagfile=' + path
+    flagfile = '--flagfile=' + os.path.join(shapes, 'plan.flags')
+    (tmp_path / 'elsewhere').mkdir()
+    monkeypatch.chdir(str(tmp_path / 'elsewhere'))
     try:
         output = run_well(flagfile, '--max_iterations=2', '--mode=train')
         assert 'with 6 images, step 0 to 2' in output and 'trained to step 2' in output
         assert run_main(flagfile, '--mode=test')[0] == 0
     finally:
-        os.remove(path)  # the data set is the other tests' too
+        os.remove(os.path.join(shapes, 'plan.flags'))  # the data set is the other tests' too
     assert {'metrics.json', 'index.html'} <= set(os.listdir(results))
 
 
