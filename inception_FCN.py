@@ -202,7 +202,7 @@ PATH_FLAGS = ('data_dir', 'data_url', 'train_split', 'split', 'class_names', 'lo
               'checkpoint_path', 'image_dir', 'compare', 'export_dir')  # ~ is the home folder in these
 DATA_FLAGS = ('dataset', 'data_dir', 'data_url', 'train_split', 'class_names', 'ignore_label', 'void_class',
               'skip_bad_images', 'allow_one_class', 'palette_is_labels', 'image_range')
-NOT_PLANNED = ('mode', 'minutes', 'planned_step_seconds', 'split', 'debug')
+NOT_PLANNED = ('mode', 'minutes', 'split', 'debug')
 HELP_GROUPS = {  # first flag: title
     'mode': 'What to do, with what, where', 'skip_layers': 'The network; all modes take it from a run\'s logs_dir',
     'checkpoint_path': 'Starting weights', 'trainable_scopes': 'Training', 'log_every': 'Log',
@@ -470,9 +470,13 @@ def check(context: Context) -> int:
 
 
 def plan(context: Context) -> int:
-    """Looks at the data and at the machine, and writes a flag file for a training."""
+    """Looks at the data and at the machine, and writes a flag file for a training. Raises InputError."""
     from fcn.training.plan_file import plan_training
     config = context.config
+    if FLAGS['planned_step_seconds'].present:
+        raise InputError('--planned_step_seconds is of the file of a plan, all of whose flags a new plan would take '
+                         'as given, and so change nothing. Leave --flagfile=.../plan.flags out, and give --mode=plan '
+                         'the flags of the data, such as --data_dir, and those that are to stay.')
     given = {name: config.flags[name] for name in config.flags if FLAGS[name].present and name not in NOT_PLANNED}
     of_data = {'dataset': config.data.dataset}
     of_data.update({name: given.pop(name) for name in list(given) if name in DATA_FLAGS})

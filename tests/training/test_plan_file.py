@@ -115,6 +115,8 @@ def test_the_plan_is_all_that_train_and_test_need(shapes, tmp_path, monkeypatch)
         output = run_well(flagfile, '--max_iterations=2', '--mode=train')
         assert 'with 6 images, step 0 to 2' in output and 'trained to step 2' in output
         assert run_main(flagfile, '--mode=test')[0] == 0
+        status, _, errors = run_main(flagfile, '--mode=plan', '--minutes=30')
+        assert status == 2 and 'Leave --flagfile=.../plan.flags out' in errors, 'all of its flags would be as given'
     finally:
         os.remove(os.path.join(shapes, 'plan.flags'))  # the data set is the other tests' too
     assert {'metrics.json', 'index.html'} <= set(os.listdir(results))
