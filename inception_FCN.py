@@ -187,7 +187,7 @@ flags.DEFINE_boolean('save_labels', False, "Write a label map of each of a film'
 flags.DEFINE_boolean('panels', False, 'Draw panels, pic_N.png, of all photos, not only of the first 100, which the '
                      'page shows. Validation images always have theirs.')
 flags.DEFINE_enum('overlay_format', 'png', ['png', 'jpeg'], 'Of overlays/NAME.png, or NAME.jpg, which takes a fifth of '
-                  'the time and a quarter of the disk.')
+                  'the time and of the disk.')
 flags.DEFINE_enum('export_format', 'saved_model', sorted(fcn_config.EXPORT_PLACES), 'What export writes: a SavedModel '
                   'of TensorFlow, an ONNX file (pip install tf2onnx onnxruntime) or, of one image size, a TFLite file.')
 flags.DEFINE_string('export_dir', None, 'New folder that export writes to, or new file whose name ends in .onnx or '
