@@ -67,7 +67,7 @@ def test_two_workers_equal_one_and_lose_nothing_when_one_is_killed(shapes, begun
     identity = find_worker_spec(environment(addresses, 0)).identity
     with strangers(find_worker_spec(environment(addresses, 0)).chief_address[1], worst_messages(identity), 1) as sent:
         wait_until(lambda: logged(logs_dir)[-1]['step'] >= 12, processes[0])
-    assert len(sent) > 70  # all of them, while the workers trained
+    assert len(sent) >= len(worst_messages(identity)), 'all of them came, while the workers trained'
     processes[1].kill()  # -9, in the midst of a step
     killed = time.time()
     (chief, out), (_, quiet) = ends(processes, 60)
