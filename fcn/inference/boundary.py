@@ -75,8 +75,15 @@ def compute(bands: np.ndarray, class_names: Sequence[str], ignore_label: Optiona
     return found
 
 
+def is_empty(bands: Sequence[Dict[str, Any]]) -> bool:
+    """Returns whether no band has a score, as where void lies between all objects. bands: as `compute` gives them."""
+    return all(band['mean_iou'] is None for band in bands)
+
+
 def summary_line(bands: Sequence[Dict[str, Any]]) -> str:
     """Returns the mean IoU of each band as a line of text. bands: as `compute` gives them."""
     scores = ['n/a' if band['mean_iou'] is None else f'{band["mean_iou"]:.3f}' for band in bands]
     widths = ', '.join(str(band['width']) for band in bands)
+    if is_empty(bands):
+        return f'Mean IU within {widths} pixels of an edge: n/a, since nowhere do two labelled classes meet'
     return f'Mean IU within {widths} pixels of an edge: {", ".join(scores)}'

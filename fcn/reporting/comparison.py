@@ -86,7 +86,7 @@ class Comparison:
                               [records[number]['filename'] for number in numbers], dataset)
         scores = {title: boundary.compute(bands, dataset.class_names, dataset.ignore_label)
                   for title, bands in self._bands.items()}
-        if scores:
+        if scores and not all(map(boundary.is_empty, scores.values())):
             from fcn.reporting import plots  # not above: matplotlib takes a while to load
             with replacing(os.path.join(folder, 'comparison_boundary.png')) as file:
                 plots.boundary(file, scores)

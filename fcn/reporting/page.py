@@ -13,6 +13,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence
 import numpy as np
 from PIL import Image
 
+from fcn.inference import boundary
 from fcn.reporting import cards, figures, plots, result_files
 from fcn.reporting.cards import class_label, escape, format_number, hex_colour
 from fcn.reporting.result_files import Results
@@ -76,7 +77,8 @@ def _sections(results_dir: str, results: Results, colours: Dict[str, str], ignor
                                       plots.class_iou, results.metrics)
         sections['classes'] = _class_rows(results.metrics, colours)
         tested = {'network': results.metrics, 'with the dense CRF': results.crf_metrics}
-        bands = {name: one['boundary'] for name, one in tested.items() if one and one.get('boundary')}
+        bands = {name: one['boundary'] for name, one in tested.items()
+                 if one and not boundary.is_empty(one.get('boundary') or ())}
         if bands:
             sections['boundary'] = _plot(results_dir, 'boundary.png', 'Mean IoU near annotated edges', plots.boundary,
                                          bands)

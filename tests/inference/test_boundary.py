@@ -47,6 +47,9 @@ def test_an_edge_found_two_pixels_too_far_left_costs_the_narrow_bands_most():
     assert [band['pixel_accuracy'] for band in bands] == pytest.approx(
         [1 - less / (2 * width) for width, less in zip(boundary.WIDTHS, lost)])
     assert boundary.summary_line(bands).startswith('Mean IU within 1, 2, 4, 8, 16 pixels of an edge: 0.250, ')
+    nothing = boundary.compute(np.zeros((5, 2, 2), 'int64'), ['a', 'b'], None)
+    assert boundary.is_empty(nothing) and not boundary.is_empty(bands)
+    assert boundary.summary_line(nothing).endswith('n/a, since nowhere do two labelled classes meet')
 
 
 def test_what_is_not_labelled_counts_in_no_band():
@@ -56,4 +59,4 @@ def test_what_is_not_labelled_counts_in_no_band():
     assert [band.sum() for band in bands] == [18, 36, 72, 144, 288]
     empty = boundary.compute(boundary.confusions(np.full((5, 5), 255), np.zeros((5, 5), int), 3, 255), NAMES, 255)
     assert [(band['mean_iou'], band['pixels']) for band in empty] == [(None, 0)] * 5
-    assert 'n/a, n/a' in boundary.summary_line(empty)
+    assert 'n/a, since nowhere' in boundary.summary_line(empty)

@@ -192,6 +192,11 @@ def test_scores_near_edges_have_a_plot(full):
         (full / 'crf').mkdir(exist_ok=True)
         (full / name).write_text(json.dumps(scores))
     assert 'boundary' in page_of(full).sections() and (full / 'boundary.png').stat().st_size > 1000
+    empty = [dict(band, mean_iou=None) for band in scores['boundary']]  # void lies between all objects
+    for name in ('metrics.json', 'crf/metrics.json'):
+        (full / name).write_text(json.dumps(dict(scores, boundary=empty)))
+    assert 'boundary' not in page_of(full).sections()
+    (full / 'metrics.json').write_text(json.dumps(scores))
     for damage in 7, [3], [{'width': '1', 'mean_iou': 0.5}], [{'width': 1}], [{'width': 1, 'mean_iou': 'high'}]:
         (full / 'crf' / 'metrics.json').write_text(json.dumps(dict(scores, boundary=damage)))
         with pytest.raises(InputError, match='crf/metrics.json'):
