@@ -233,7 +233,7 @@ def test_the_worst_that_a_stranger_can_send_changes_nothing(slurm):
         (first, out), (second, own) = ends([chief, start(code, 1)], 60)
     for stranger in half_open:
         stranger.close()
-    assert (first, second, out, own) == (0, 0, '', 'it went well') and len(sent) > len(worst)
+    assert (first, second, out, own) == (0, 0, '', 'it went well') and sent
 
 
 def test_worker_that_does_not_see_the_file_says_which(slurm, tmp_path):
