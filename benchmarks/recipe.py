@@ -58,7 +58,8 @@ MENDED = {
     'native_size': ['--resize=crop'],
     'head_of_scores': ['--upsampling=scores'],
     'flips_and_scales': ['--augment', '--random_scale=0.6,2'],
-    'recipe_of_today': ['--schedule=poly', '--clip_gradient_norm=1', '--class_weights=sqrt_median_frequency'],
+    'recipe_of_today': ['--schedule=poly', '--clip_gradient_norm=1', '--class_weights=sqrt_median_frequency',
+                        '--undo_class_weights=1'],
 }
 VARIANTS.update(zip(MENDED, itertools.accumulate(MENDED.values())))
 # Of these, the first quarter of the steps, or of the time, trains the new layers only.
