@@ -102,7 +102,8 @@ def test_run_resumes(run_folder_with_checkpoint, tmp_path):
         written = json.load(file)
     assert set(config) <= set(written) and set(config['flags']) <= set(written['flags'])
     changed = {name for name in config['flags'] if written['flags'][name] != config['flags'][name]}
-    assert changed <= {'logs_dir', 'max_iterations', 'validate_every', 'checkpoint_path', 'checkpoint_every'}
+    assert changed <= {'logs_dir', 'max_iterations', 'validate_every', 'checkpoint_path', 'checkpoint_every',
+                       'export_dir'}
     assert written['image_range'] is None, '16-bit images are what they were'
     assert written['started_from'] == '' and written['batches'] == [[0, 2]]
     assert written['class_names'] == config['class_names']
