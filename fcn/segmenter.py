@@ -28,7 +28,6 @@ from fcn.utils.files import expand_home
 from fcn.utils.threads import ordered_map
 
 AHEAD = 3  # images of a list that are computed, or wait to be
-FEW_SCORES = 1 << 25  # of an image, see `fcn.inference.predictor`
 SHOWN_SIDE = 1024  # longest side of the picture that a notebook shows, in pixels
 CRF = Union[bool, None, Dict[str, float], Sequence[str], dense_crf.CRFParameters]
 
@@ -139,6 +138,7 @@ class Segmenter:
             self._image_range, self._range_given = image_range, True
         self.model, self.class_names, self.palette = path, list(model.class_names), model.palette
         self._prepare = getattr(model, 'prepare', lambda image: image)  # of runs
+        self._squashes = getattr(model, 'squashes', False)
         self._open = contextlib.ExitStack()
         self._predict_whole = self._open.enter_context(model)
 
@@ -159,6 +159,7 @@ class Segmenter:
           InputError: a picture cannot be read, the Segmenter is closed, or the memory does not suffice.
         """
         tile_size = self._tile_size if tile_size is None else _tile_size(tile_size)
+        tile_size = 0 if self._squashes else tile_size
         refine = self._refine if crf is None else _refinement(crf)
         several = not pictures.is_picture(picture) and isinstance(picture, Iterable)
         given = list(picture) if several else [picture]
@@ -176,7 +177,7 @@ class Segmenter:
         return self._prepare(pictures.read_picture(picture, self._image_range))
 
     def _is_large(self, image: np.ndarray) -> bool:
-        return image.shape[0] * image.shape[1] * len(self.class_names) * self._largest_scale ** 2 > FEW_SCORES
+        return image.shape[0] * image.shape[1] * len(self.class_names) * self._largest_scale ** 2 > tiling.FEW_SCORES
 
     def _segment(self, image: np.ndarray, probabilities: bool, refine: Optional[dense_crf.Refinement], tile_size: int
                  ) -> Segmentation:

@@ -83,15 +83,26 @@ def test_as_visualize(segment, random_run, photos, tmp_path):
     assert_as_visualized(segment, random_run, photos, str(tmp_path), '--tile_size=1024')
 
 
-def test_as_visualize_of_a_squashed_run_with_flags(random_run, photos, tmp_path):
-    run = str(tmp_path / 'run')
+def squashed(random_run, folder, **flags):
+    """Copies the run as one of squashed images, with other flags. Returns its folder."""
+    run = str(folder / 'run')
     shutil.copytree(random_run, run)
     with open(os.path.join(run, 'config.json'), 'r+') as file:
         config = json.load(file)
-        config['flags']['resize'] = 'squash'
+        config['flags'].update(flags, resize='squash')
         file.seek(0)
         json.dump(config, file)
         file.truncate()
+    return run
+
+
+def test_squares_that_are_larger_than_tiles_are_predicted_whole(random_run, tmp_path):
+    with Segmenter(squashed(random_run, tmp_path, image_size=1056), tile_size=1024) as segmenter:
+        assert segmenter(blocks(5, 100, 120)).labels.shape == (1056, 1056)
+
+
+def test_as_visualize_of_a_squashed_run_with_flags(random_run, photos, tmp_path):
+    run = squashed(random_run, tmp_path)
     with Segmenter(os.path.join(run, 'model.ckpt-1'), flip=True, undo_class_weights=1) as segmenter:
         assert segmenter(os.path.join(photos, 'small.bmp')).image.shape == (96, 96, 3)
         assert_as_visualized(segmenter, run, photos, str(tmp_path / 'results'), '--test_flip', '--undo_class_weights=1')

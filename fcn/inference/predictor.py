@@ -13,14 +13,13 @@ from fcn.data import annotation_check, tensor_images
 from fcn.distributed.cluster import Cluster
 from fcn.inference import boundary, metrics, tiling
 from fcn.inference.prediction import Prediction
-from fcn.inference.tiling import MARGIN
+from fcn.inference.tiling import FEW_SCORES, MARGIN
 from fcn.network import builder, losses
 from fcn.utils.errors import InputError
 from fcn.utils.threads import SerialExecutor, ordered_map
 from TensorflowUtils import tf
 
 AHEAD = 3  # images that are computed, or wait to be taken
-FEW_SCORES = 1 << 25  # of an image: while one such is computed another may be, so that no core waits for others
 
 Refine = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -63,6 +62,7 @@ class ImagePredictor:
     Attributes:
       image: placeholder, uint8 [1, H, W, 3].
       prediction, logits: int64 [1, H, W, 1], and float32 [1, H, W, C].
+      squashes: whether images are squares of one size, which are not cut into tiles.
     """
 
     def __init__(self, config: NetworkConfig, squash_to: Optional[int] = None, scales: Sequence[float] = (1,),
@@ -71,6 +71,14 @@ class ImagePredictor:
         self.prediction, self.logits = builder.averaged_prediction(self.image, config, scales, flip, reuse)
         self.labels = tf.cast(self.prediction[0, :, :, 0], tf.uint8)
         self.probabilities = tf.nn.softmax(self.logits[0])
+        self.squashes = bool(squash_to)
+        if squash_to:
+            self._given = tf.placeholder(tf.uint8, [None, None, 3])
+            self._squashed = tensor_images.resize_nearest(self._given, squash_to)
+
+    def prepare(self, session: tf.Session, image: np.ndarray) -> np.ndarray:
+        """Returns an image, uint8 [H, W, 3], as the network takes it: squashed to a square where `squashes` is true."""
+        return session.run(self._squashed, {self._given: image}) if self.squashes else image
 
     def predict(self, session: tf.Session, image: np.ndarray, probabilities: bool) -> Dict[str, np.ndarray]:
         """Returns {'labels' uint8 [H, W], and 'probabilities' float32 [H, W, C] if asked for} of uint8 [H, W, 3]."""
@@ -112,8 +120,6 @@ class Predictor:
         self._counts = {'loss': tf.reduce_sum(pixel_losses), 'pixels': tf.reduce_sum(tf.cast(counted, tf.float32)),
                         'confusion': confusion}
         self._input = _Image(batch['number'][0], batch['image'][0], batch['annotation'][0, :, :, 0])
-        self._array = tf.placeholder(tf.uint8, [None, None, 3]) if squash_to else None
-        self._squashed = tensor_images.resize_nearest(self._array, squash_to) if squash_to else None
 
     def evaluate(self, session: tf.Session, examples: int = 0, progress: Optional[str] = None,
                  refine: Optional[Refine] = None, near_edges: bool = False) -> EvaluationResult:
@@ -198,13 +204,12 @@ class Predictor:
         """
         def read():
             for number, pixels in enumerate(images):
-                if self._squashed is not None:
-                    pixels = session.run(self._squashed, {self._array: pixels})
+                pixels = self._network.prepare(session, pixels)
                 yield _Image(number, pixels, np.full(pixels.shape[:2], self.dataset.ignore_label or 0, 'uint8'))
         return self._predict_all(session, read(), probabilities, tile_size)
 
     def _predict_all(self, session, images, probabilities, tile_size):
-        tile_size = 0 if self._squashed is not None else tile_size  # squares of one size are predicted whole
+        tile_size = 0 if self._network.squashes else tile_size
 
         def predict(image):
             wanted = probabilities is not None and probabilities(image.pixels)

@@ -6,7 +6,7 @@ from typing import Dict, Sequence
 import numpy as np
 
 from fcn import config as fcn_config
-from fcn.data import palettes, tensor_images
+from fcn.data import palettes
 from fcn.inference import trained_model
 from fcn.inference.predictor import ImagePredictor
 from fcn.readers import READERS
@@ -54,8 +54,6 @@ class RunModel:
         config = fcn_config.network_of_run(run, folder, len(self.class_names), undo_class_weights)
         squash_to = flags['image_size'] if flags['resize'] == 'squash' else None
         with tf.Graph().as_default():
-            self._given = tf.placeholder(tf.uint8, [None, None, 3])
-            self._squashed = tensor_images.resize_nearest(self._given, squash_to) if squash_to else None
             folds = config.use_batch_norm
             self._network = ImagePredictor(dataclasses.replace(config, fold_batch_norm=folds), squash_to, scales, flip)
             self._session = tf.Session(config=session_config(False, precision, folds))
@@ -69,9 +67,14 @@ class RunModel:
                 self._session.close()
                 raise
 
+    @property
+    def squashes(self) -> bool:
+        """Returns whether images are squares of one size, which are not cut into tiles."""
+        return self._network.squashes
+
     def prepare(self, image: np.ndarray) -> np.ndarray:
         """Returns an image, uint8 [H, W, 3], as the network takes it: squashed to a square where the run was."""
-        return image if self._squashed is None else self._session.run(self._squashed, {self._given: image})
+        return self._network.prepare(self._session, image)
 
     def __call__(self, image: np.ndarray, probabilities: bool = True) -> Dict[str, np.ndarray]:
         """Predicts one image, uint8 [H, W, 3]. Returns {'labels', 'probabilities'} as `Exported` does, or labels."""

@@ -3,6 +3,7 @@ from typing import Callable, Dict, List, NamedTuple
 
 import numpy as np
 
+FEW_SCORES = 1 << 25  # of an image: while one such is computed another may be, so that no core waits for others
 MARGIN = 256  # pixels that a tile sees beyond those it is used for; a multiple of STRIDE
 STRIDE = 32  # pixels between neighbours of the coarsest end point: tiles that begin on multiples see the same grid
 
