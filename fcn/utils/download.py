@@ -20,7 +20,7 @@ from typing import NamedTuple, Optional
 
 from tqdm import tqdm
 
-from fcn.utils.archives import Take, extract, still_packed, unpack
+from fcn.utils.archives import BadArchive, FindFaults, Take, extract, still_packed, unpack
 from fcn.utils.errors import InputError
 from fcn.utils.files import CHUNK, locked, remove, writing
 
@@ -75,12 +75,15 @@ def fetch(url: str, path: str, size: Optional[int] = None, md5: Optional[str] = 
 
 def fetch_and_extract(url: str, folder: str, size: Optional[int] = None, md5: Optional[str] = None,
                       sha256: Optional[str] = None, sha1: Optional[str] = None, progress: bool = True,
-                      take: Optional[Take] = None) -> str:
+                      take: Optional[Take] = None, find_faults: Optional[FindFaults] = None) -> str:
     """Fetches the archive at `url` into `folder`, unpacks it there and deletes it; returns `folder`.
 
     Does nothing when that archive was unpacked there before. An archive put into `folder` by hand, under the name it
     has in `url`, is taken instead of a download, and deleted likewise. `take` chooses and renames members, see
-    `fcn.utils.archives.extract`. Raises `InputError` as `fetch` and `extract`.
+    `fcn.utils.archives.extract`; what `find_faults` finds wrong with the unpacked files keeps them out of `folder`.
+
+    Raises `InputError` as `fetch` and `extract`. A download that is damaged, or does not hold what it should, is
+    deleted; one put there by hand stays.
     """
     try:
         name = os.path.basename(urllib.parse.unquote(urllib.parse.urlsplit(_as_url(url)).path))
@@ -92,8 +95,16 @@ def fetch_and_extract(url: str, folder: str, size: Optional[int] = None, md5: Op
     archive = os.path.join(folder, name)
     with still_packed(archive, folder, progress) as marker:
         if marker:
+            was_there = os.path.isfile(archive)
             fetch(url, archive, size, md5, sha256, sha1, progress)
-            unpack(archive, folder, marker, progress, take=take)
+            try:
+                unpack(archive, folder, marker, progress, take=take, find_faults=find_faults)
+            except BadArchive as error:
+                if was_there:
+                    raise
+                remove(archive)
+                raise InputError(f'{error.fault}. It came from {url}, and was deleted. Run again to fetch it anew, or '
+                                 'give another mirror with --data_url.') from error
             remove(archive)
     return folder
 
@@ -188,7 +199,8 @@ def _open_url(url, headers, part, timeout):
         if error.code == 416:  # the part is longer than the file
             remove(part)
         again = error.code in (408, 416, 429) or error.code >= 500
-        raise _Cut(f'HTTP status {error.code}, {error.reason}', again) from error
+        reason = str(error.reason).split('\n')[0].rstrip('.')  # urllib's own, of a circle of redirections, has lines
+        raise _Cut(f'HTTP status {error.code}, {reason}', again) from error
     except (OSError, http.client.HTTPException, ValueError) as error:
         reason = getattr(error, 'reason', error)
         hopeless = isinstance(reason, (ConnectionRefusedError, http.client.InvalidURL))

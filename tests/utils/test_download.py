@@ -17,7 +17,7 @@ import pytest
 from test_archives import BODY, FILES, HALF, content, make_zip, tar, tree, write
 
 from conftest import ROOT
-from fcn.utils import download
+from fcn.utils import archives, download
 from fcn.utils.errors import InputError
 
 MD5, SHA256, SHA1 = (hashlib.new(name, BODY).hexdigest() for name in ('md5', 'sha256', 'sha1'))
@@ -63,6 +63,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if isinstance(how, int):
             self.send_error(how)
             return
+        if isinstance(how, tuple):
+            self.send_response(302)
+            self.send_header('Location', how[0])
+            self.end_headers()
+            return
         start, whole = 0, len(server.body)
         asked = self.headers.get('Range')
         same = how == 'ignore if-range' or self.headers.get('If-Range') in (None, server.etag)
@@ -79,7 +84,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         body = server.body[start:]
         if server.etag:
             self.send_header('ETag', server.etag)
-        if how not in ('no length', 'endless'):
+        if how in ('chunked', 'chunked, cut'):
+            self.send_header('Transfer-Encoding', 'chunked')
+        elif how not in ('no length', 'endless'):
             self.send_header('Content-Length', str(len(body) + (100 if how == 'claim more' else 0)))
         self.end_headers()
         if how in ('cut', 'stall'):
@@ -90,6 +97,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif how == 'endless':
             while server.sent < 1 << 26:
                 server.sent += self.wfile.write(body)
+        elif how in ('chunked', 'chunked, cut'):
+            for chunk in body[:len(body) // 2], body[len(body) // 2:]:
+                self.wfile.write(b'%x\r\n%s\r\n' % (len(chunk), chunk))
+                if how == 'chunked, cut':
+                    return
+            self.wfile.write(b'0\r\n\r\n')
         elif how == 'slow':
             server.release.wait(20)
             self.wfile.write(body)
@@ -278,9 +291,32 @@ def test_missing_file_says_what_to_do_by_hand(server, target, status):
 
 
 def test_server_error_is_retried(server, target):
+    server.plan = [500] * 3
+    with pytest.raises(InputError, match='HTTP status 500, Internal Server Error. Check the network'):
+        download.fetch(server.url(), target, len(BODY), **FAST)
+    assert len(server.requests) == 3
     server.plan = [503, 429]
     download.fetch(server.url(), target, len(BODY), **FAST)
-    assert content(target) == BODY and len(server.requests) == 3
+    assert content(target) == BODY and len(server.requests) == 6
+
+
+def test_redirection_to_another_host_that_sends_chunks(server, target, monkeypatch):
+    """As GitHub sends its archives: from another host, and without their length."""
+    monkeypatch.setenv('no_proxy', '127.0.0.1,localhost')
+    away = (server.url('other.bin').replace('127.0.0.1', 'localhost'),)
+    server.plan = [away, 'chunked, cut', away, 'chunked']
+    download.fetch(server.url(), target, **FAST)
+    assert content(target) == BODY and only_file(target)
+    assert [request['Host'].split(':')[0] for request in server.requests] == ['127.0.0.1', 'localhost'] * 2
+    assert server.ranges() == [None, None] + ['bytes=%d-' % HALF] * 2
+
+
+@pytest.mark.parametrize('to, words', [('/file.bin', 'infinite loop'), ('file:///etc/passwd', 'not allowed')])
+def test_redirection_that_leads_to_no_file(server, target, to, words):
+    server.plan = [(to,)] * 30
+    with pytest.raises(InputError, match='HTTP status 302, .*' + words) as caught:
+        download.fetch(server.url(), target, **FAST)
+    assert '\n' not in str(caught.value) and len(server.requests) < 20 and os.listdir(os.path.dirname(target)) == []
 
 
 def test_no_network(target, monkeypatch):
@@ -437,6 +473,33 @@ def test_archive_put_there_by_hand_or_named_by_its_path_needs_no_network(tmp_pat
     assert tree(tmp_path / 'out') == dict(FILES)
     download.fetch_and_extract(archive, str(tmp_path / 'two'), progress=False)
     assert tree(tmp_path / 'two') == dict(FILES) and os.path.exists(archive), 'a mirror stays'
+
+
+def test_download_that_is_not_the_archive_wanted_is_deleted(server, tmp_path):
+    folder, body = str(tmp_path / 'out'), content(tar(tmp_path / 'x.tar', *FILES))
+    wrong = {'find_faults': lambda found: 'gone: ' + ', '.join(sorted(os.listdir(found)))}
+    for server.body, more, words in ((b'<html>Please log in</html>', {}, 'Cannot unpack .*x.tar: it is truncated'),
+                                     (body, wrong, 'x.tar does not hold what it should. gone: top')):
+        with pytest.raises(InputError, match=words + '.* came from %s, and was deleted' % server.url('x.tar')):
+            download.fetch_and_extract(server.url('x.tar'), folder, progress=False, **more)
+        assert os.listdir(folder) == []
+    write(tmp_path / 'out' / 'x.tar', b'put there by hand')
+    with pytest.raises(InputError, match='Delete it'):
+        download.fetch_and_extract(server.url('x.tar'), folder, progress=False)
+    assert os.listdir(folder) == ['x.tar'] and len(server.requests) == 2
+
+
+def test_download_outlasts_a_disk_that_fills_up_while_unpacking(server, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    folder, server.body = str(tmp_path / 'out'), content(tar(tmp_path / 'x.tar', *FILES))
+    with monkeypatch.context() as patch:
+        patch.setattr(archives.shutil, 'copyfileobj', full)
+        with pytest.raises(InputError, match='disk is full'):
+            download.fetch_and_extract(server.url('x.tar'), folder, progress=False)
+    assert os.listdir(folder) == ['x.tar']
+    download.fetch_and_extract(server.url('x.tar'), folder, progress=False)
+    assert tree(folder) == dict(FILES) and len(server.requests) == 1
 
 
 def test_progress_tells_what_is_fetched(server, target, capsys):
