@@ -1,5 +1,8 @@
 # make demo: a first segmentation, from nothing, in minutes.    make test: the whole test suite.    make bench: speed.
-# make camvid: street scenes in a quarter of an hour; downloads the data set (190 MB) and ImageNet weights (100 MB).
+# make camvid: street scenes in a quarter of an hour; downloads the data set (190 MB) and ImageNet weights (100 MB), or
+# from mirrors of the two archives, URLs or local paths, and with any other flags:
+#     make camvid INCEPTION_V3_URL=http://mirror/inception_v3_2016_08_28.tar.gz \
+#         CAMVID_FLAGS='--data_url=http://mirror/CamVid.tar.gz --max_iterations=600'
 # make quick-test: what a change breaks most often, without training, in a minute.
 # Each makes its own environment in $(VENV) from $(PYTHON), and uses it again when it exists:
 #     make test PYTHON=python3.7 VENV=.venv37
@@ -11,7 +14,7 @@ REQUIREMENTS ?= $(if $(shell command -v nvidia-smi),requirements-gpu.txt,require
 PYTEST_ARGS ?= -n 2 --dist loadfile
 # What make quick-test runs: tests that train nothing and build no large network, but for one of its variables' names.
 SLOW_FILES = $(wildcard tests/test_fuzz_*.py) $(patsubst %,tests/test_%.py,backbone faults_in_files faults_in_outputs faults_in_runs \
-    first_version inception_FCN own_data read_CityscapesData segmenter slurm)
+    first_version inception_FCN make_camvid own_data read_CityscapesData segmenter slurm)
 QUICK_TESTS = $(filter-out $(SLOW_FILES),$(wildcard tests/test_*.py)) tests/data tests/utils tests/reporting \
     tests/training tests/runs tests/inference/test_metrics.py tests/inference/test_crf.py \
     tests/distributed/test_worker_spec.py tests/nets/test_inception_v3_fcn.py::test_backbone_variables_are_slims \
@@ -41,11 +44,11 @@ demo: $(VENV)/installed
 
 camvid: $(VENV)/installed
 	@echo '== weights, data set and training; after an interruption the same command goes on'
-	$(RUN) --mode=train --flagfile=flags/camvid.flags
+	$(RUN) --mode=train --flagfile=flags/camvid.flags $(CAMVID_FLAGS)
 	@echo '== test, on all validation images'
-	$(RUN) --mode=test --flagfile=flags/camvid.flags
+	$(RUN) --mode=test --flagfile=flags/camvid.flags $(CAMVID_FLAGS)
 	@echo '== visualize'
-	$(RUN) --mode=visualize --flagfile=flags/camvid.flags
+	$(RUN) --mode=visualize --flagfile=flags/camvid.flags $(CAMVID_FLAGS)
 	@echo 'Open results/camvid/index.html in a browser; scores: results/camvid/metrics.txt.'
 
 test: $(VENV)/installed-for-tests

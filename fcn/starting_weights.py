@@ -4,6 +4,8 @@
     python -m fcn.starting_weights --checkpoint_path=weights/inception_v3_2016_08_28.tar.gz
 
 Without --checkpoint_path they are slim's published InceptionV3, which is downloaded and unpacked where it is absent.
+The environment variable INCEPTION_V3_URL gives a mirror of that archive, a URL or a local path.
+
 Run this where there is a network; training then finds them at the same place, see --checkpoint_path of
 inception_FCN.py.
 

@@ -63,6 +63,12 @@ def test_weights_that_cannot_be_fetched(tmp_path, monkeypatch, capsys):
     assert starting_weights.main([]) == EXIT_INPUT
     error = capsys.readouterr().err
     assert 'fcn.starting_weights: Cannot fetch' in error and 'These are the starting weights' in error
+    (tmp_path / 'page.tar.gz').write_bytes(b'<html>Please log in</html>')
+    monkeypatch.setattr(checkpoints, 'PUBLISHED_URL', str(tmp_path / 'page.tar.gz'))
+    assert starting_weights.main([]) == EXIT_INPUT
+    error = capsys.readouterr().err
+    assert 'page.tar.gz, and was deleted. These are the starting weights' in error and 'INCEPTION_V3_URL' in error
+    assert os.listdir(os.path.dirname(checkpoints.PUBLISHED)) == []
 
 
 def test_weights_that_cannot_be_read(checkpoint, tmp_path, capsys):

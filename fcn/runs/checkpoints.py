@@ -25,7 +25,8 @@ from TensorflowUtils import session_config, tf
 
 PUBLISHED = 'Data_zoo/inception_v3/inception_v3.ckpt'
 # slim's list of pretrained models: tensorflow/models, research/slim/README.md
-PUBLISHED_URL = 'https://storage.googleapis.com/download.tensorflow.org/models/inception_v3_2016_08_28.tar.gz'
+PUBLISHED_URL = os.environ.get('INCEPTION_V3_URL') or (
+    'https://storage.googleapis.com/download.tensorflow.org/models/inception_v3_2016_08_28.tar.gz')
 
 SCORE = 'score.json'
 
@@ -150,10 +151,12 @@ def _fetch_published():
     try:
         download.fetch_and_extract(PUBLISHED_URL, os.path.dirname(PUBLISHED))
     except InputError as error:
-        fault = str(error).split('. Check')[0]
+        fault = re.split(r'\. (?:Check|Run|Delete) ', str(error))[0].rstrip('.')
         raise InputError(f'{fault}. These are the starting weights: download that archive elsewhere and put '
-                         f'inception_v3.ckpt, which it holds, at {PUBLISHED}; or name others with --checkpoint_path; '
-                         'or start from random ones with --checkpoint_path= (and nothing more).') from None
+                         f'inception_v3.ckpt, which it holds, at {PUBLISHED}; or give a mirror of it, a URL or a '
+                         'local path, in the environment variable INCEPTION_V3_URL; or name other weights with '
+                         '--checkpoint_path; or start from random ones with --checkpoint_path= (and nothing '
+                         'more).') from None
 
 
 def _find_in_folder(folder):
