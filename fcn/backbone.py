@@ -117,7 +117,7 @@ def report_lines(prefix: str, variables: Sequence[Tuple[str, List[int]]], out: s
                      'differ')
     return lines + [
         LOADED_BY[form].format(repr(out)),
-        f'here: python inception_FCN.py --mode=train --checkpoint_path={out}']
+        f'here: {command_line.script()} --mode=train --checkpoint_path={out}']
 
 
 def _product(numbers):

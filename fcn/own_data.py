@@ -83,7 +83,8 @@ def parser() -> command_line.Parser:
         'tried.')
     add('--image_suffix', metavar='TEXT', default='', help='What ends the images\' names and not the masks\'.')
     add('--validation', type=share, default=0.2, help='Share of the validation split (default 0.2), by chance.')
-    add('--test', type=share, help='Share of a third split, test.txt, for `inception_FCN.py --mode=test --split=test`.')
+    add('--test', type=share, help='Share of a third split, test.txt, for '
+        f'`{command_line.script()} --mode=test --split=test`.')
     add('--seed', type=int, default=0, help='Of that chance.')
     add_path('--split_train', metavar='FILE', help='With --split_val: file of the training images\' names, one a line.')
     add_path('--split_val', metavar='FILE', help='The same of the validation images.')
@@ -92,7 +93,7 @@ def parser() -> command_line.Parser:
     add('--image_range', type=image_range, metavar='N', help='Largest value of 16-bit images, e.g. 4095 of 12-bit '
         'cameras, which becomes white (default 65535).')
     add('--minutes', type=minutes, metavar='X', help='Then plan a training of so many minutes on this machine, as '
-        '`inception_FCN.py --mode=plan` does: OUT/plan.flags.')
+        f'`{command_line.script()} --mode=plan` does: OUT/plan.flags.')
     add('--skip_bad_images', action='store_true', help='Leave out images that are bad or have no mask.')
     add('--debug', action='store_true', help='Stack traces.')
     return flags

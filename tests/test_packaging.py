@@ -7,7 +7,9 @@ import subprocess
 import sys
 import zipfile
 
+import numpy as np
 import pytest
+from PIL import Image
 from pip._vendor.packaging.requirements import Requirement
 
 from conftest import ROOT
@@ -46,6 +48,10 @@ def pins(python, lists=LISTS):
         with open(os.path.join(ROOT, name)) as file:
             lines += [line.strip() for line in file if not re.match(r'\s*(#|-r|$)', line)]
     return holding(lines, python)
+
+
+def test_names_of_the_installed_commands():
+    assert list(metadata()['project']['scripts']) == list(command_line.INSTALLED)
 
 
 @pytest.mark.parametrize('python', PYTHONS)
@@ -118,8 +124,19 @@ def test_installed_commands_work_from_another_folder(wheel, tmp_path):
     status, said = run(program, '--flagfile=flags/camvid.flags', '--mode=check', '--data_dir=absent')
     assert status == EXIT_INPUT and said.startswith('inception_FCN.py: There is no folder --data_dir=absent'), said
     assert run(program, '--flagfile=flags/none.flags')[0] == EXIT_FLAG
+    status, said = run(program, '--help')
+    assert status == 0 and '    fcn-googlenet --mode=plan ' in said and command_line.SCRIPT not in said
     status, said = run(own_data, '--images=absent', '--masks=absent', '--out=out')
     assert status == EXIT_INPUT and said.startswith('fcn.own_data: ') and said.count('\n') == 1, said
+    for folder in 'images', 'masks':
+        (work / folder).mkdir()
+        for number in range(2):
+            pixels = np.random.RandomState(number).randint(0, 2, (80, 80)).astype('uint8')
+            Image.fromarray(pixels).save(str(work / folder / ('%d.png' % number)))
+    (work / 'names.txt').write_text('ground\nship\n')
+    status, said = run(own_data, '--images=images', '--masks=masks', '--class_names=names.txt', '--out=out')
+    assert status == 0 and '    fcn-googlenet --mode=check --data_dir=out ' in said, said
+    assert command_line.SCRIPT not in said
     status, said = run(sys.executable, '-c', 'import fcn, sys; print(fcn.__file__, "tensorflow" in sys.modules, '
                        '"Segmenter" in dir(fcn)); from fcn import InputError, Segmenter; Segmenter("absent")')
     assert said.startswith(f'{site}{os.sep}fcn{os.sep}__init__.py False True\n') and status == 1, said

@@ -28,7 +28,7 @@ from fcn.data.image_range import find_low_range
 from fcn.data.label_survey import LabelSurvey
 from fcn.data.palettes import save_labels, voc_palette
 from fcn.data.sixteen_bits import FULL_RANGE, has_open_range, header_range
-from fcn.utils import portable
+from fcn.utils import command_line, portable
 from fcn.utils.errors import InputError, printable
 from fcn.utils.files import locked, write_atomic, writing
 from fcn.utils.threads import ordered_map
@@ -487,9 +487,10 @@ def next_lines(out: str, has_test: bool = False) -> List[str]:
     logs = '--logs_dir=' + shlex.quote('logs/' + os.path.basename(os.path.abspath(out)))
     flags = [f'check {data}', f'train {data} {logs}', f'test {data} {logs}']
     flags += [f'test --split=test {data} {logs}'] * has_test
-    lines = ['', f'wrote {printable(out)}. Next:'] + ['    python inception_FCN.py --mode=' + line for line in flags]
+    script = command_line.script()
+    lines = ['', f'wrote {printable(out)}. Next:'] + [f'    {script} --mode={line}' for line in flags]
     return lines + ['or let training be planned for this machine and some minutes, in a flag file for all commands:',
-                    f'    python inception_FCN.py --mode=plan {data} --minutes=10']
+                    f'    {script} --mode=plan {data} --minutes=10']
 
 
 def make_dataset(names: List[str]) -> Dataset:

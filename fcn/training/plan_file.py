@@ -10,7 +10,7 @@ from fcn.data.survey import DataSurvey, survey
 from fcn.runs import checkpoints, run_folder
 from fcn.training.machine import Machine, look
 from fcn.training.plan import Plan, Value, Weights, make_plan
-from fcn.utils import download
+from fcn.utils import command_line, download
 from fcn.utils.errors import InputError, printable
 from fcn.utils.files import make_folder, write_atomic, writing
 
@@ -59,7 +59,7 @@ def plan_training(dataset: Dataset, folder: str, results_dir: str, minutes: floa
     print(plan.summary)
     print(printable(f'wrote {path}. Next:'))
     for mode in ('train', 'test', 'visualize'):
-        print(printable(f'    python inception_FCN.py --flagfile={shlex.quote(path)} --mode={mode}'))
+        print(printable(f'    {command_line.script()} --flagfile={shlex.quote(path)} --mode={mode}'))
     return path
 
 

@@ -19,7 +19,18 @@ LONGEST_FLAG_FILE = 1 << 20  # characters
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # Where the project's flag files are: of an installed package, or of a clone.
 FLAG_FOLDERS = (os.path.join(PACKAGE, 'flags'), os.path.join(os.path.dirname(PACKAGE), 'flags'))
+SCRIPT = 'inception_FCN.py'
+INSTALLED = ('fcn-googlenet', 'fcn-own-data')  # by pip, see [project.scripts] in pyproject.toml
 TENSORFLOWS_ADDRESSES = 4 << 30  # bytes; a training of the smallest images took 3.5 GB on two cores
+
+
+def script() -> str:
+    """Returns what the user types to run the script: `python inception_FCN.py`, or the command that pip installed.
+
+    The latter where this process was started as one of the installed commands, or comes of an installed package.
+    """
+    started = os.path.splitext(os.path.basename(sys.argv[0]))[0]  # on Windows it ends in .exe
+    return INSTALLED[0] if started in INSTALLED or os.path.isdir(FLAG_FOLDERS[0]) else f'python {SCRIPT}'
 
 
 class Parser(argparse.ArgumentParser):
@@ -226,7 +237,7 @@ def parse(values: flags.FlagValues, argv: Sequence[str], doc: str = '',
     """
     if groups and {'--help', '-help', '-h', '-?', '--helpshort'} & set(argv[1:]):
         with contextlib.suppress(BrokenPipeError):  # of `| head`
-            print(help_text(values, doc, groups), flush=True)
+            print(help_text(values, doc.replace(f'python {SCRIPT}', script()), groups), flush=True)
         sys.stdout = None
         sys.exit(0)
     try:
@@ -245,5 +256,5 @@ def parse(values: flags.FlagValues, argv: Sequence[str], doc: str = '',
         message = str(error)
     except (ValueError, OSError, RecursionError) as error:  # what absl leaves of a bad --flagfile, and of --nodebug=1
         message = f'the flags cannot be read: {error}. A --flagfile holds one flag a line, in UTF-8.'
-    print(f'inception_FCN.py: {printable(message)} (--help lists all flags.)', file=sys.stderr)
+    print(f'{SCRIPT}: {printable(message)} (--help lists all flags.)', file=sys.stderr)
     sys.exit(EXIT_FLAG)

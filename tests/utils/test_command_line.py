@@ -1,4 +1,5 @@
 """fcn/utils/command_line.py: a command goes on when nobody reads what it says any more."""
+import glob
 import os
 import re
 import subprocess
@@ -8,6 +9,7 @@ import pytest
 from absl import flags
 
 from conftest import ROOT
+from fcn.data import conversion
 from fcn.utils import command_line
 from fcn.utils.errors import EXIT_FLAG, EXIT_INPUT
 
@@ -79,6 +81,22 @@ def test_errors_of_a_command_whose_error_stream_is_closed(tmp_path, redirection,
     if said:
         assert re.search(words, done.stdout + done.stderr), done.stdout + done.stderr
     assert (done.stderr if '2>' in redirection else done.stdout) == '' and 'Traceback' not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize('started, script', [
+    ('inception_FCN.py', 'python inception_FCN.py'), ('/clone/fcn/own_data.py', 'python inception_FCN.py'),
+    ('/usr/local/bin/fcn-googlenet', 'fcn-googlenet'), ('fcn-own-data.exe', 'fcn-googlenet')])
+def test_the_script_is_called_as_the_user_can(started, script, monkeypatch):
+    monkeypatch.setattr(sys, 'argv', [started])
+    assert command_line.script() == script
+    lines = conversion.next_lines('DATA', has_test=True)
+    assert [line.split(script)[-1][:8] for line in lines if '--mode' in line] == [' --mode='] * 5
+
+
+def test_one_place_knows_how_the_script_is_called():
+    for path in glob.glob(os.path.join(ROOT, 'fcn', '**', '*.py'), recursive=True):
+        with open(path, encoding='utf-8') as file:
+            assert not re.search(r"""['"].*python inception_FCN""", file.read().replace('"""', '')), path
 
 
 @pytest.mark.parametrize('text, fits', [('1e38', True), ('-3.4e38', True), ('1e-300', True), ('1e300', False),
