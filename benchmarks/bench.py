@@ -1,7 +1,8 @@
 """How fast the program and its network are, as one table: make bench, or python benchmarks/bench.py [--quick].
 
-With --pytorch=PYTHON, an interpreter that has PyTorch, the same network in it (`pytorch_bare.py`) runs in turn too;
-with --original=PYTHON, one that has TensorFlow 1.15, the 2017 original's graph.
+It is printed with the machine's name, and written to --out as CSV, logs/bench.csv by default. With --pytorch=PYTHON, an
+interpreter that has PyTorch, the same network in it (`pytorch_bare.py`) runs in turn too, as it is and with the lean
+head of most users; with --original=PYTHON, one that has TensorFlow 1.15, the 2017 original's graph.
 
 Each row compares the program (`inception_FCN.py`, on JPEGs and annotations of 500×375 pixels read from disk, with
 augmentation, log and summaries) with its bare graph (the same network, loss and train operation on one constant batch),
@@ -28,12 +29,19 @@ from unittest import mock
 import numpy as np
 from bare_graphs import bare, bare_graph, ceiling, original, timed
 from PIL import Image
+from recipe import write_csv
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 HEIGHT, WIDTH = 375, 500
-HEADINGS = ('what', 'program, images/s', 'bare graph, images/s', 'ratio', 'of the ceiling', 'peak GB',
-            'PyTorch, images/s', 'original, images/s')
+# Of each column: its name in the CSV file, its heading, its width. The last three are shown where asked for.
+COLUMNS = (('what', 'what', 14), ('head', 'head', 13), ('precision', 'precision', 9), ('program', 'program', 7),
+           ('bare_graph', 'bare', 6), ('ratio', 'ratio', 5), ('of_ceiling', 'ceiling', 7), ('start_s', 'start', 5),
+           ('peak_gb', 'GB', 4), ('pytorch', 'PyTorch', 7), ('pytorch_lean', 'lean', 6), ('original', 'original', 8))
+LEGEND = """\
+train, predict: 8 images of 224×224; test, photos: 1 of 500×375; images/s. bare: the graph alone;
+ceiling: its share of the rate of matrix products. start: seconds to the first step, or of a test
+without its images. lean: PyTorch whose last upsampling is F.interpolate."""
 FEW, MORE = 8, 160  # images of a short test, and how many more a long one has
 TURN = 4  # training steps of the program, and then of its bare graph; the first turn is not counted
 
@@ -89,11 +97,11 @@ def in_process(function, *arguments, python=sys.executable):
     return json.loads(text.decode().splitlines()[-1]), peak
 
 
-def in_pytorch(python, training, classes, precision, shape, repeats):
-    """Runs pytorch_bare.py. Returns what it says."""
+def in_pytorch(python, training, classes, precision, shape, repeats, lean):
+    """Runs pytorch_bare.py. Returns what it prints."""
     text = subprocess.check_output([python, os.path.join(ROOT, 'benchmarks', 'pytorch_bare.py')] + [
         'train' if training else 'predict', str(classes), precision] + [str(size) for size in shape] + [
-            '--repeats=%d' % repeats])
+            '--repeats=%d' % repeats] + ['--lean'] * lean)
     return json.loads(text.decode())
 
 
@@ -208,8 +216,8 @@ def photos_beside_one_core(data, folder, upsampling, classes, precision, repeats
     return {'photos_one_core': [seconds[1]], 'bare_one_core': seconds[0] + seconds[2]}
 
 
-def test_in_turn(data, less, folder, upsampling, classes, precision, repeats):
-    """Tests, and draws photos, by the program and its bare graph in turn.
+def test_in_turn(data, less, folder, upsampling, classes, precision, repeats, draws):
+    """Tests and, if it `draws`, draws photos, by the program and its bare graph in turn.
 
     Returns {what: seconds of each image or step, or GFLOP}.
     """
@@ -224,8 +232,9 @@ def test_in_turn(data, less, folder, upsampling, classes, precision, repeats):
     short = program(test_flags(less, folder, precision))
     found['test'] = [(program(test_flags(data, folder, precision)) - short) / MORE]
     bare_test()
-    found['photos'] = [photos(data, folder, precision)]
-    bare_test()
+    if draws:
+        found['photos'] = [photos(data, folder, precision)]
+        bare_test()
     found['bare_predict'], found['bare_predict_gflop'] = bare(False, upsampling, classes, precision, [8, 224, 224],
                                                               repeats)
     return found
@@ -234,72 +243,124 @@ def test_in_turn(data, less, folder, upsampling, classes, precision, repeats):
 # ---- the table
 
 def measure(arguments, folder):
-    """Yields rows of strings, as `HEADINGS`; what is left out at the end is empty."""
-    import TensorflowUtils
+    """Yields rows, {name of COLUMNS, or 'unit': text}; those of the machine come first and are no rows of the table."""
     runs, repeats = arguments.runs or (1 if arguments.quick else 3), 8 if arguments.quick else 16
     rate = statistics.median(in_process(ceiling, 5)[0]['seconds'])
     peak_rate = 2 * 2.048 ** 3 / rate
-    yield 'matrix products 2048×2048', '%.0f GFLOP/s' % peak_rate, '', '', '1'
+    yield {'what': 'matrix products 2048×2048', 'program': f'{peak_rate:.0f}', 'unit': 'GFLOP/s'}
     kinds = [('scores', 21)] if arguments.quick else [('scores', 21), ('scores', 151), ('features', 21), (
         'features', 151)]
     precisions = arguments.precisions or (['float32'] if arguments.quick else ['float32', 'mixed'])
     for upsampling, classes, precision in [kind + (precision,) for precision in precisions for kind in kinds]:
-        data, less = (os.path.join(folder, '%s%d' % (name, classes)) for name in ('data', 'less'))
+        data, less = (os.path.join(folder, f'{name}{classes}') for name in ('data', 'less'))
         if not os.path.isdir(data):
             draw_voc(data, 64, FEW + MORE, classes)
             draw_voc(less, 8, FEW, classes)
             if classes == 21:
                 seconds = statistics.median(in_process(pipeline, data, 20)[0]['seconds'])
-                yield 'input pipeline alone', '%.0f' % (8 / seconds)
-        here = ' (float32 here)' if precision == 'mixed' and not TensorflowUtils.lower_precision('mixed') else ''
-        name, figures = '%s, %d classes, %s%s' % (upsampling, classes, precision, here), {}
+                yield {'what': 'input pipeline alone', 'program': f'{8 / seconds:.0f}', 'unit': 'images/s'}
+        figures = {}
         for run in range(runs):
-            logs_dir = os.path.join(folder, 'logs_%s_%d_%s_%d' % (upsampling, classes, precision, run))
-            one, _ = in_process(train_in_turn, data, logs_dir, upsampling, classes, precision, repeats)
-            two, _ = in_process(test_in_turn, data, less, logs_dir, upsampling, classes, precision, repeats)
-            if len(os.sched_getaffinity(0)) > 1:
-                two.update(in_process(photos_beside_one_core, data, logs_dir, upsampling, classes, precision,
-                                      repeats)[0])
-            for key, value in dict(one, **two).items():
+            logs_dir = os.path.join(folder, f'logs_{upsampling}_{classes}_{precision}_{run}')
+            for key, value in measure_once(arguments, data, less, logs_dir, upsampling, classes, precision,
+                                           repeats).items():
                 figures.setdefault(key, []).append(statistics.median(value) if isinstance(value, list) else value)
-            began = time.time()
-            peak, _ = started(train_flags(data, logs_dir + '_start', upsampling, precision, 3))
-            figures.setdefault('peak', []).append(peak)
-            figures.setdefault('first', []).append(step_times(logs_dir + '_start')[1] - began)
-            _, seconds = started(test_flags(less, logs_dir, precision))
-            figures.setdefault('start', []).append(seconds - FEW * figures['test'][-1])
-            if arguments.pytorch and upsampling == 'scores':
-                for key, training, shape in (('train', True, [8, 224, 224]), ('test', False, [1, HEIGHT, WIDTH]),
-                                             ('predict', False, [8, 224, 224])):
-                    found = in_pytorch(arguments.pytorch, training, classes, precision, shape, repeats)
-                    figures.setdefault('pytorch_' + key, []).append(statistics.median(found['seconds']))
-            if arguments.original and (upsampling, classes, precision) == ('scores', 21, 'float32'):
-                found, _ = in_process(original, repeats, python=arguments.original)
-                figures.setdefault('original_train', []).append(statistics.median(found['seconds']))
-        middle = {key: statistics.median(value) for key, value in figures.items()}
-        work = {'bare_train': 3 * middle['bare_predict_gflop'], 'bare_predict': middle['bare_predict_gflop'],
-                'bare_test': middle['bare_test_gflop']}
+        yield from rows_of({key: statistics.median(values) for key, values in figures.items()}, peak_rate,
+                           {'head': f'{upsampling}, {classes}', 'precision': precision})
 
-        def fraction(key, middle=middle, work=work):
-            return '%.2f' % (work[key] / middle[key] / peak_rate)
 
-        def others(key, images, middle=middle):
-            return '%.2f' % (images / middle[key]) if key in middle else ''
-        yield ('train, %s, 8 of 224×224' % name, '%.2f' % (8 / middle['train']), '%.2f' % (8 / middle['bare_train']),
-               '%.2f' % middle['train_ratio'], fraction('bare_train'), '%.2f' % middle['peak'],
-               others('pytorch_train', 8), others('original_train', 8))
-        yield ('test, %s, 1 of 500×375' % name, '%.2f' % (1 / middle['test']), '%.2f' % (1 / middle['bare_test']),
-               '%.2f' % (middle['bare_test'] / middle['test']), fraction('bare_test'), '',
-               others('pytorch_test', 1))
-        for what, own, other in (('photos', 'photos', 'bare_test'),
-                                 ('photos, network on one core', 'photos_one_core', 'bare_one_core')):
-            if own in middle:
-                yield ('%s, %s, 1 of 500×375' % (what, name), '%.2f' % (1 / middle[own]), '%.2f' % (1 / middle[other]),
-                       '%.2f' % (middle[other] / middle[own]))
-        yield 'predict, %s, 8 of 224×224' % name, '', '%.2f' % (8 / middle['bare_predict']), '', fraction(
-            'bare_predict'), '', others('pytorch_predict', 8)
-        yield 'from command to first step, %s' % name, '%.1f s' % middle['first']
-        yield 'test without its images, %s' % name, '%.1f s' % middle['start']
+def measure_once(arguments, data, less, logs_dir, upsampling, classes, precision, repeats):
+    """Measures everything about one network once. Returns {what: seconds or a list of them, GB, GFLOP or a ratio}."""
+    is_default = (upsampling, classes) == ('scores', 21)
+    figures, _ = in_process(train_in_turn, data, logs_dir, upsampling, classes, precision, repeats)
+    figures.update(in_process(test_in_turn, data, less, logs_dir, upsampling, classes, precision, repeats,
+                              is_default)[0])
+    if is_default and len(os.sched_getaffinity(0)) > 1:
+        figures.update(in_process(photos_beside_one_core, data, logs_dir, upsampling, classes, precision, repeats)[0])
+    began = time.time()
+    figures['peak'], _ = started(train_flags(data, logs_dir + '_start', upsampling, precision, 3))
+    figures['first'] = step_times(logs_dir + '_start')[1] - began
+    _, seconds = started(test_flags(less, logs_dir, precision))
+    figures['start'] = seconds - FEW * statistics.median(figures['test'])
+    if arguments.pytorch and upsampling == 'scores':
+        for key, training, shape in (('train', True, [8, 224, 224]), ('test', False, [1, HEIGHT, WIDTH]),
+                                     ('predict', False, [8, 224, 224])):
+            for head, lean in (('pytorch_', False), ('pytorch_lean_', True)):
+                figures[head + key] = in_pytorch(arguments.pytorch, training, classes, precision, shape, repeats,
+                                                 lean)['seconds']
+    if arguments.original and is_default and precision == 'float32':
+        figures['original_train'] = in_process(original, repeats, python=arguments.original)[0]['seconds']
+    return figures
+
+
+def rows_of(middle, peak_rate, kind):
+    """Yields the rows of one network. middle: medians of what `measure_once` returns; peak_rate: GFLOP/s."""
+    work = {'train': 3 * middle['bare_predict_gflop'], 'predict': middle['bare_predict_gflop'],
+            'test': middle['bare_test_gflop']}
+    start = {'train': ('first', 'peak'), 'test': ('start', None)}
+    for what, images in (('train', 8), ('test', 1), ('predict', 8)):
+        bare_seconds = middle['bare_' + what]
+        row = dict(kind, what=what, bare_graph=f'{images / bare_seconds:.2f}', unit='images/s',
+                   of_ceiling=f'{work[what] / bare_seconds / peak_rate:.2f}')
+        if what in middle:
+            row.update(program=f'{images / middle[what]:.2f}',
+                       ratio=f'{middle.get(what + "_ratio", bare_seconds / middle[what]):.2f}')
+        for column, key in zip(('start_s', 'peak_gb'), start.get(what, ())):
+            if key:
+                row[column] = f'{middle[key]:.{1 if column == "start_s" else 2}f}'
+        for other in ('pytorch', 'pytorch_lean', 'original'):
+            if f'{other}_{what}' in middle:
+                row[other] = f'{images / middle[f"{other}_{what}"]:.2f}'
+        yield row
+        if what == 'test':
+            for name, own, other in (('photos', 'photos', 'bare_test'),
+                                     ('photos, 1 core', 'photos_one_core', 'bare_one_core')):
+                if own in middle:
+                    yield dict(kind, what=name, program=f'{1 / middle[own]:.2f}', unit='images/s',
+                               bare_graph=f'{1 / middle[other]:.2f}', ratio=f'{middle[other] / middle[own]:.2f}')
+
+
+def columns_of(arguments):
+    """Returns the COLUMNS that are shown."""
+    hidden = ([] if arguments.pytorch else ['pytorch', 'pytorch_lean']) + ([] if arguments.original else ['original'])
+    return [column for column in COLUMNS if column[0] not in hidden]
+
+
+def markdown_line(cells, widths):
+    """Returns a line of a Markdown table whose columns are aligned; text left, numbers right."""
+    padded = [cell.rjust(width) if cell[:1].isdigit() else cell.ljust(width) for cell, width in zip(cells, widths)]
+    return f'| {" | ".join(padded)} |'
+
+
+def markdown(rows):
+    """Returns rows of cells, the first being the headings, as a Markdown table whose columns are aligned."""
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    lines = [markdown_line(row, widths) for row in [rows[0], ['-' * width for width in widths]] + rows[1:]]
+    return '\n'.join(lines)
+
+
+def describe_machine(pytorch=None):
+    """Returns {'machine', 'cores', 'tensorflow', 'python': text}.
+
+    And 'torch', the version that the interpreter `pytorch` has; and 'remark' where mixed precision gains nothing.
+    """
+    import TensorflowUtils
+    models = [line.split(':')[1].strip() for line in TensorflowUtils.cpu_features().splitlines()
+              if line.startswith('model name')]
+    machine = {'machine': (models or [platform.machine()])[0], 'cores': str(len(os.sched_getaffinity(0))),
+               'tensorflow': TensorflowUtils.tf.__version__, 'python': platform.python_version()}
+    if pytorch:
+        version = subprocess.check_output([pytorch, '-c', 'import torch; print(torch.__version__)'])
+        machine['torch'] = version.decode().strip()
+    if not TensorflowUtils.lower_precision('mixed'):
+        machine['remark'] = 'mixed is float32 here'
+    return machine
+
+
+def machine_line(machine):
+    """Returns what `describe_machine` returns as a line of text."""
+    forms = {'machine': '{}', 'remark': '{}', 'cores': '{} core' if machine['cores'] == '1' else '{} cores'}
+    return ', '.join(forms.get(name, f'{name} {{}}').format(value) for name, value in machine.items())
 
 
 def main():
@@ -309,6 +370,7 @@ def main():
     parser.add_argument('--runs', type=int, help='of each, whose median is taken (default: 3, quick: 1)')
     parser.add_argument('--pytorch', metavar='PYTHON', help='an interpreter that has PyTorch, to compare with')
     parser.add_argument('--original', metavar='PYTHON', help='an interpreter that has TensorFlow 1.15, to compare with')
+    parser.add_argument('--out', default=os.path.join(ROOT, 'logs', 'bench.csv'), help='a CSV file')
     parser.add_argument('--call', help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.call:
@@ -316,15 +378,22 @@ def main():
         print(json.dumps({one.__name__: one for one in (
             train_in_turn, test_in_turn, photos_beside_one_core, bare, original, ceiling, pipeline)}[name](*rest)))
         return
-    import TensorflowUtils
-    with open('/proc/cpuinfo') as file:
-        model = next((line.split(':')[1].strip() for line in file if line.startswith('model name')), platform.machine())
-    print('%s, %d cores, TensorFlow %s, Python %s\n' % (model, len(os.sched_getaffinity(0)),
-                                                        TensorflowUtils.tf.__version__, platform.python_version()))
-    print('| %s |\n|%s' % (' | '.join(HEADINGS), ' --- |' * len(HEADINGS)), flush=True)
+    machine, rows = describe_machine(arguments.pytorch), []
+    print(machine_line(machine), flush=True)
+    columns = columns_of(arguments)
+    widths = [width for _, _, width in columns]
+    names = [name for name, _, _ in COLUMNS] + ['unit'] + list(machine)
+    os.makedirs(os.path.dirname(os.path.abspath(arguments.out)), exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         for row in measure(arguments, folder):
-            print('| %s |' % ' | '.join(row + ('',) * (len(HEADINGS) - len(row))), flush=True)
+            rows.append({name: dict(row, **machine).get(name, '') for name in names})
+            write_csv(rows, arguments.out)
+            if 'head' not in row:
+                print(f'{row["what"]}: {row["program"]} {row["unit"]}', flush=True)
+                continue
+            if not any(before['head'] for before in rows[:-1]):
+                print(f'{LEGEND}\n\n' + markdown([[heading.ljust(width) for _, heading, width in columns]]), flush=True)
+            print(markdown_line([row.get(name, '') for name, _, _ in columns], widths), flush=True)
 
 
 if __name__ == '__main__':
