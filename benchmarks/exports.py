@@ -125,10 +125,10 @@ def checkpoint_model(arguments, precision):
     from TensorflowUtils import tf
     run = read_run_config(arguments.logs_dir)
     fields = {name: run.flags[name] for name in NetworkConfig.__dataclass_fields__ if name in run.flags}
-    config = NetworkConfig(num_classes=len(run.class_names), **dict(
-        fields, fold_batch_norm=run.flags['use_batch_norm']))
     HELD.enter_context(tf.Graph().as_default())
-    cluster = Cluster(SingleWorker(), False, precision, folded=config.fold_batch_norm)
+    cluster = Cluster(SingleWorker(), False, precision, folded=run.flags['use_batch_norm'])
+    config = NetworkConfig(num_classes=len(run.class_names), **dict(
+        fields, fold_batch_norm=run.flags['use_batch_norm'], upsample_by_products=cluster.in_bfloat16))
     images = tf.placeholder(tf.uint8, [1, None, None, 3])
     prediction, logits = builder.averaged_prediction(images, config, (1,), False)
     outputs = {'labels': tf.cast(prediction[0, :, :, 0], tf.uint8), 'probabilities': tf.nn.softmax(logits[0])}

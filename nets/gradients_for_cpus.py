@@ -10,7 +10,8 @@ There most kernels' gradients are matrix products too, but for 5×5 kernels, ker
 with a stride. On AMD's CPUs with AVX-512 the kernels of `Mixed_7`, tall kernels and large kernels with a stride are,
 see docs/speed.md.
 
-On Intel's AMX one gradient would be wrong, see `columns_to_whole_tiles`.
+On Intel's AMX one gradient would be wrong, see `columns_to_whole_tiles`. Where convolutions compute in bfloat16, the
+upsampling of scores is slow in itself, and is a matrix product too: `upsampled_by_products`.
 """
 import contextlib
 from typing import Iterator, List, Optional, Tuple
@@ -18,6 +19,7 @@ from typing import Iterator, List, Optional, Tuple
 from TensorflowUtils import ONEDNN_FOR_AMD_AVX512, ONEDNN_FOR_AMX, ONEDNN_FOR_AVX2, tf
 
 TILE = 32  # columns
+PLACES = ((0, 0), (0, 1), (1, 0), (1, 1))  # of a square's input cells: how many before it, down and right
 
 
 @contextlib.contextmanager
@@ -139,11 +141,16 @@ def strided_kernel_gradient(inputs: tf.Tensor, upstream: tf.Tensor, kernel: List
 def _of_transposed_convolution(operation, upstream):
     """Returns the gradients of the sizes (none), of the weights [k, l, out, in], and of the input [N, h, w, in]."""
     _, weights, inputs = operation.inputs
-    strides, padding = operation.get_attr('strides'), operation.get_attr('padding').decode()
+    return (None,) + _transposed_gradients(upstream, weights, inputs, operation.get_attr('strides'),
+                                           operation.get_attr('padding').decode())
+
+
+def _transposed_gradients(upstream, weights, inputs, strides, padding):
+    """Returns the gradients of a transposed convolution's weights and of its input, the faster way."""
     height, width, stride = weights.shape.as_list()[:2] + strides[1:2]
     if padding == 'VALID' and height == width and 8 <= stride == strides[2] < height <= 2 * stride:
-        return (None,) + upsampling_gradients(upstream, weights, inputs, stride)
-    return (None, tf.nn.conv2d_backprop_filter(upstream, tf.shape(weights), inputs, strides, padding),
+        return upsampling_gradients(upstream, weights, inputs, stride)
+    return (tf.nn.conv2d_backprop_filter(upstream, tf.shape(weights), inputs, strides, padding),
             tf.nn.conv2d(upstream, weights, strides, padding))
 
 
@@ -170,6 +177,59 @@ def _before_padding(upstream):
     return upstream, tf.zeros([4, 2], tf.int32)
 
 
+def upsampled_by_products(upsampled: tf.Tensor) -> tf.Tensor:
+    """Computes what a transposed convolution does, as a matrix product.
+
+    In bfloat16 oneDNN takes long for it: upsampling 21 scores 8 times to 480×360 pixels takes 45 ms of a core with AMX,
+    in float32 and as a product 8; with 151 classes 3.7 s, as a product 0.11. In float32 the convolution is faster.
+
+    Args:
+      upsampled: output of `slim.conv2d_transpose` with padding 'VALID', a square kernel larger than its stride and up
+        to twice as large, and a bias, float32 [N, H, W, C]. It is never run; its variables are used.
+
+    Returns:
+      float32 [N, H, W, C], equal but for rounding.
+    """
+    (convolved, bias), (_, weights, inputs) = upsampled.op.inputs, upsampled.op.inputs[0].op.inputs
+    strides, padding = convolved.op.get_attr('strides'), convolved.op.get_attr('padding').decode()
+    kernel, _, outputs, depth = weights.shape.as_list()
+    stride = strides[1]
+    assert padding == 'VALID' and stride < kernel <= 2 * stride
+
+    @tf.custom_gradient
+    def product(inputs, weights):
+        height, width = tf.unstack(tf.shape(inputs)[1:3])
+        squares = tf.matmul(_cells(inputs, height, width), _quarters(weights, stride), transpose_b=True)
+        squares = tf.reshape(squares, tf.stack([-1, height + 1, width + 1, stride, stride * outputs]))
+        whole = tf.reshape(tf.transpose(squares, [0, 1, 3, 2, 4]),
+                           tf.stack([-1, stride * (height + 1), stride * (width + 1), outputs]))
+        rest = kernel - stride
+        sizes = tf.stack([-1, stride * height + rest, stride * width + rest, -1])
+
+        def gradient(upstream):
+            of_weights, of_inputs = _transposed_gradients(upstream, weights, inputs, strides, padding)
+            return of_inputs, of_weights
+        return tf.slice(whole, [0, 0, 0, 0], sizes), gradient
+    result = tf.nn.bias_add(product(inputs, weights), bias)
+    result.set_shape(upsampled.shape)
+    return result
+
+
+def _cells(inputs, height, width):
+    """Lays the input cells that each square of the output has side by side: [N·(h + 1)·(w + 1), 4·in]."""
+    padded = tf.pad(inputs, [[0, 0], [1, 1], [1, 1], [0, 0]])
+    cells = tf.concat([padded[:, 1 - down:2 - down + height, 1 - right:2 - right + width] for down, right in PLACES], 3)
+    return tf.reshape(cells, [-1, 4 * inputs.shape.as_list()[3]])
+
+
+def _quarters(weights, stride):
+    """Lays the quarters of a kernel [k, k, out, in] side by side: [stride·stride·out, 4·in]."""
+    kernel, outputs, depth = weights.shape.as_list()[1:]
+    quarters = tf.pad(weights, [[0, 2 * stride - kernel]] * 2 + [[0, 0]] * 2)
+    quarters = tf.transpose(tf.reshape(quarters, [2, stride, 2, stride, outputs, depth]), [1, 3, 4, 0, 2, 5])
+    return tf.reshape(quarters, [stride * stride * outputs, 4 * depth])
+
+
 def upsampling_gradients(upstream: tf.Tensor, weights: tf.Tensor, inputs: tf.Tensor,
                          stride: int) -> Tuple[tf.Tensor, tf.Tensor]:
     """Returns the gradients of a transposed convolution's weights and of its input, float32, of their shapes.
@@ -185,23 +245,19 @@ def upsampling_gradients(upstream: tf.Tensor, weights: tf.Tensor, inputs: tf.Ten
     """
     kernel, outputs, depth = weights.shape.as_list()[1:]
     size, (height, width) = tf.shape(upstream), tf.unstack(tf.shape(inputs)[1:3])
-    rows, columns, places = height + 1, width + 1, [(down, right) for down in (0, 1) for right in (0, 1)]
+    rows, columns = height + 1, width + 1
     cropped, crop = _before_padding(upstream)
     more = tf.stack([0, stride * rows - size[1], stride * columns - size[2], 0])
     squares = tf.pad(cropped, crop + tf.stack([tf.zeros_like(more), more], 1))
     squares = tf.transpose(tf.reshape(squares, [-1, stride, columns, stride * outputs]), [0, 2, 1, 3])
     squares = tf.reshape(squares, [-1, stride * stride * outputs])
 
-    padded = tf.pad(inputs, [[0, 0], [1, 1], [1, 1], [0, 0]])
-    cells = tf.concat([padded[:, 1 - down:1 - down + rows, 1 - right:1 - right + columns] for down, right in places], 3)
-    products = tf.matmul(tf.reshape(cells, [-1, 4 * depth]), squares, transpose_a=True)
+    products = tf.matmul(_cells(inputs, height, width), squares, transpose_a=True)
     products = tf.reshape(products, [2, 2, depth, stride, stride, outputs])  # down, right, in, row, column, out
     of_weights = tf.reshape(tf.transpose(products, [0, 3, 1, 4, 5, 2]), [2 * stride, 2 * stride, outputs, depth])
 
-    quarters = tf.pad(weights, [[0, 2 * stride - kernel]] * 2 + [[0, 0]] * 2)
-    quarters = tf.transpose(tf.reshape(quarters, [2, stride, 2, stride, outputs, depth]), [1, 3, 4, 0, 2, 5])
-    products = tf.matmul(squares, tf.reshape(quarters, [stride * stride * outputs, 4 * depth]))
+    products = tf.matmul(squares, _quarters(weights, stride))
     products = tf.reshape(products, [-1, rows, columns, 4, depth])
     of_inputs = tf.add_n([products[:, down:down + height, right:right + width, number]
-                          for number, (down, right) in enumerate(places)])
+                          for number, (down, right) in enumerate(PLACES)])
     return of_weights[:kernel, :kernel], of_inputs

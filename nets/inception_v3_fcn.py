@@ -18,7 +18,7 @@ from typing import Dict, Optional, Sequence, Tuple
 
 import numpy as np
 
-from nets.gradients_for_cpus import gradients_for_cpus
+from nets.gradients_for_cpus import gradients_for_cpus, upsampled_by_products
 from TensorflowUtils import inception_v3, slim, tf
 
 AUXILIARY = 'Upsampling/Aux_Score_Mixed_6e'  # end point
@@ -67,7 +67,8 @@ def inception_v3_fcn(inputs: tf.Tensor, num_classes: int = 21, is_training: bool
                      dropout_keep_prob: float = 0.85, skip: str = '8s', upsampling: str = 'scores',
                      reuse: Optional[bool] = None, dropout_seeds: Optional[tf.Tensor] = None,
                      freeze_batch_norm: bool = False, auxiliary: bool = False, fold_batch_norm: bool = False,
-                     scope: str = 'InceptionV3') -> Tuple[tf.Tensor, tf.Tensor, Dict[str, tf.Tensor]]:
+                     scope: str = 'InceptionV3', upsample_by_products: bool = False
+                     ) -> Tuple[tf.Tensor, tf.Tensor, Dict[str, tf.Tensor]]:
     """Builds the network.
 
     Args:
@@ -88,6 +89,8 @@ def inception_v3_fcn(inputs: tf.Tensor, num_classes: int = 21, is_training: bool
       fold_batch_norm: for prediction alone, in an arg scope with batch norm: the backbone's convolutions compute it,
         see `folded_batch_norm`.
       scope: variable scope; anything but 'InceptionV3' breaks the names that checkpoints hold.
+      upsample_by_products: for CPUs that compute in bfloat16, see `nets.gradients_for_cpus.upsampled_by_products`; of
+        'scores' alone.
 
     Returns:
       annotation_pred: int64 [N, H, W, 1], the class of the largest logit.
@@ -113,9 +116,11 @@ def inception_v3_fcn(inputs: tf.Tensor, num_classes: int = 21, is_training: bool
             net, end_points = inception_v3.inception_v3_base(inputs, scope=scope)
         if is_training and dropout_keep_prob < 1:
             net = _dropout(net, dropout_keep_prob, dropout_seeds)
-        head = _score_head if upsampling == 'scores' else _feature_head
         with tf.variable_scope('Upsampling'):
-            logits = head(inputs, net, end_points, num_classes, skip)
+            if upsampling == 'scores':
+                logits = _score_head(inputs, net, end_points, num_classes, skip, upsample_by_products)
+            else:
+                logits = _feature_head(inputs, net, end_points, num_classes, skip)
             if auxiliary and is_training:
                 end_points[AUXILIARY] = slim.conv2d(
                     end_points['Mixed_6e'], num_classes, [1, 1], activation_fn=None, normalizer_fn=None,
@@ -208,7 +213,7 @@ def _feature_head(inputs, net, end_points, num_classes, skip):
         return _fit(net, inputs, 'SYMMETRIC')
 
 
-def _score_head(inputs, net, end_points, num_classes, skip):
+def _score_head(inputs, net, end_points, num_classes, skip, by_products):
     """Builds the paper's head; returns logits, float32 [N, H, W, C].
 
     Scores of up to four end points are upsampled, each on the centres of its receptive fields, and summed.
@@ -229,13 +234,13 @@ def _score_head(inputs, net, end_points, num_classes, skip):
     if skip in ('8s', '4s'):
         net += score(end_points['Mixed_5d'], 'Score_Mixed_5d', zeros)
     if skip != '4s':
-        return _upsample(net, STRIDE['8s'], inputs, FIRST_CENTRE['8s'], 'Conv2d_Trans_8s')
+        return _upsample(net, STRIDE['8s'], inputs, FIRST_CENTRE['8s'], 'Conv2d_Trans_8s', by_products)
     net = _upsample(net, 2, end_points['Conv2d_4a_3x3'], 1, 'Conv2d_Trans_8s_to_4s')
     net += score(end_points['Conv2d_4a_3x3'], 'Score_Conv2d_4a_3x3', zeros)
-    return _upsample(net, STRIDE['4s'], inputs, FIRST_CENTRE['4s'], 'Conv2d_Trans_4s')
+    return _upsample(net, STRIDE['4s'], inputs, FIRST_CENTRE['4s'], 'Conv2d_Trans_4s', by_products)
 
 
-def _upsample(scores, factor, target, centre, scope):
+def _upsample(scores, factor, target, centre, scope, by_products=False):
     """Upsamples [N, h, w, C] to the height and width of `target`, cell i landing exactly on its cell centre + factor·i.
 
     A kernel of odd size 2·factor - 1 has a centre, so that nothing is shifted by half a cell; it starts as bilinear
@@ -250,6 +255,8 @@ def _upsample(scores, factor, target, centre, scope):
     scores = slim.conv2d_transpose(
         scores, channels, 2 * factor - 1, stride=factor, padding='VALID', activation_fn=None, normalizer_fn=None,
         weights_initializer=bilinear_initializer, scope=scope)
+    if by_products:
+        scores = upsampled_by_products(scores)
     return _fit(scores, target, 'CONSTANT', first)
 
 

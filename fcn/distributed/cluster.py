@@ -34,6 +34,7 @@ class Cluster:
       local_replicas: number of replicas in this process: its GPUs, or 1.
       replicas: number of replicas of all workers; the global batch is so many times the batch.
       first_replica: number of this worker's first replica among all.
+      in_bfloat16: whether convolutions compute in it.
 
     Raises:
       InputError: this worker cannot listen at its address.
@@ -46,6 +47,7 @@ class Cluster:
         self.local_replicas = max(len(devices), 1)
         self.replicas = self.local_replicas * workers.count
         self.first_replica = self.local_replicas * workers.index
+        self.in_bfloat16 = lower_precision(precision) == 'bfloat16'
         self._config = session_config(deterministic, precision, folded)
         self._target, self._server = '', None
         if training and not devices and not lower_precision(precision):

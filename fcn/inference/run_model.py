@@ -12,7 +12,7 @@ from fcn.inference.predictor import ImagePredictor
 from fcn.readers import READERS
 from fcn.runs import checkpoints
 from fcn.utils.errors import CheckpointReplaced, InputError
-from TensorflowUtils import session_config, tf
+from TensorflowUtils import lower_precision, session_config, tf
 
 
 class RunModel:
@@ -55,7 +55,9 @@ class RunModel:
         squash_to = flags['image_size'] if flags['resize'] == 'squash' else None
         with tf.Graph().as_default():
             folds = config.use_batch_norm
-            self._network = ImagePredictor(dataclasses.replace(config, fold_batch_norm=folds), squash_to, scales, flip)
+            config = dataclasses.replace(config, fold_batch_norm=folds,
+                                         upsample_by_products=lower_precision(precision) == 'bfloat16')
+            self._network = ImagePredictor(config, squash_to, scales, flip)
             self._session = tf.Session(config=session_config(False, precision, folds))
             try:
                 try:

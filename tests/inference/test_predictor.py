@@ -36,6 +36,18 @@ def evaluated(tmp_path_factory):
             yield session, predictor
 
 
+@pytest.mark.parametrize('in_bfloat16', [False, True])
+def test_large_upsampling_is_a_product_where_convolutions_are_in_bfloat16(evaluated, in_bfloat16):
+    """A convolution is slow there, and a product where they are in float32."""
+    dataset, cluster = evaluated[1].dataset, Cluster(SingleWorker())
+    cluster.in_bfloat16 = in_bfloat16  # as --precision=mixed sets it on such a CPU
+    with tf.Graph().as_default() as graph:
+        predictor = predictor_module.Predictor(dataset.validation, dataset, CONFIG, cluster)
+        used = tf.graph_util.extract_sub_graph(graph.as_graph_def(), [predictor._network.logits.op.name])
+    large = [node for node in used.node if node.op == 'Conv2DBackpropInput' and node.attr['strides'].list.i[1] == 8]
+    assert len(large) == (0 if in_bfloat16 else 1)
+
+
 def test_scores_of_pairs_are_those_of_images_alone(evaluated, monkeypatch):
     session, predictor = evaluated
     pairs = predictor.evaluate(session, examples=3)

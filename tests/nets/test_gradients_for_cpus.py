@@ -3,7 +3,12 @@ import numpy as np
 import pytest
 
 from nets import inception_v3_fcn as network
-from nets.gradients_for_cpus import gradients_for_cpus, kernel_gradient, strided_kernel_gradient
+from nets.gradients_for_cpus import (
+    gradients_for_cpus,
+    kernel_gradient,
+    strided_kernel_gradient,
+    upsampled_by_products,
+)
 from TensorflowUtils import slim, tf
 
 pytestmark = pytest.mark.skipif(bool(tf.config.experimental.list_physical_devices('GPU')),
@@ -51,6 +56,26 @@ def test_gradients_are_those_of_tensorflow(layer, known):
     for one, other in zip(found, expected):
         assert np.abs(other).max() > 0.1
         np.testing.assert_allclose(one, other, atol=1e-5 * np.abs(other).max())
+
+
+@pytest.mark.parametrize('known', [True, False])
+@pytest.mark.parametrize('kernel, stride', [(15, 8), (16, 8), (7, 4), (3, 2)])
+def test_upsampling_by_products_is_the_transposed_convolution(kernel, stride, known):
+    """Outputs, and gradients of input, weights and bias."""
+    image = np.random.RandomState(0).randn(2, 6, 7, 4).astype('float32')
+    with tf.Graph().as_default(), tf.Session() as session:
+        inputs = tf.placeholder(tf.float32, image.shape if known else [None, None, None, 4])
+        upsampled = slim.conv2d_transpose(inputs, 5, kernel, stride=stride, padding='VALID', activation_fn=None,
+                                          biases_initializer=tf.truncated_normal_initializer())
+        found = []
+        for outputs in upsampled, upsampled_by_products(upsampled):
+            gradients = tf.gradients(tf.reduce_sum(tf.sin(outputs)), [inputs] + tf.trainable_variables())
+            found.append([outputs] + gradients)
+        assert found[0][0].shape.as_list() == found[1][0].shape.as_list()
+        session.run(tf.global_variables_initializer())
+        for expected, one in zip(*session.run(found, {inputs: image})):
+            assert np.abs(expected).max() > 0.1
+            np.testing.assert_allclose(one, expected, atol=1e-5 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize('known', [True, False])

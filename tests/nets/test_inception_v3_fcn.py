@@ -272,6 +272,22 @@ def test_folded_batch_norm_is_shared_and_of_its_time(session):
         np.testing.assert_allclose(first, expected, atol=1e-4 * np.abs(expected).max())
 
 
+@pytest.mark.parametrize('skip', ['8s', '4s'])
+def test_upsampling_by_products(session, skip):
+    """The same logits; the large kernel's convolution, which is slow in bfloat16, is not run."""
+    images = tf.constant(np.random.RandomState(0).uniform(-1, 1, (1, 107, 139, 3)).astype('float32'))
+    plain, products = (build(images, is_training=False, skip=skip, reuse=reuse, upsample_by_products=bool(reuse))[1]
+                       for reuse in (None, True))
+    session.run(tf.global_variables_initializer())
+    give(session, {one: golden_value(one.op.name, one.shape.as_list()) for one in tf.model_variables()})
+    found, expected = session.run([products, plain])
+    np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
+    strides = [[node.attr['strides'].list.i[1] for node in tf.graph_util.extract_sub_graph(
+        tf.get_default_graph().as_graph_def(), [logits.op.name]).node if node.op == 'Conv2DBackpropInput']
+        for logits in (plain, products)]
+    assert max(strides[0]) == (4 if skip == '4s' else 8) and set(strides[1]) == {2}
+
+
 def test_weight_decay_covers_the_convolutions_only(session):
     build(tf.zeros([1, 75, 75, 3]))
     losses = tf.losses.get_regularization_losses()

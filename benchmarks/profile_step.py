@@ -1,0 +1,68 @@
+"""Where a training step's time goes, by operation: python benchmarks/profile_step.py [--precision mixed] [--steps=10].
+
+Prints GFLOP/s of the bare graph of bench.py (FCN-8s, 8 images of 224×224, 21 classes) beside the two ceilings, those of
+matrix products of 2048×2048 in float32 and in bfloat16, and a line for each type of operation: its share of the time of
+all operations, as TensorFlow's own trace has it, and how many of it there are. Operations that run side by side count
+each for itself.
+"""
+import argparse
+import collections
+import functools
+import os
+import statistics
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from bare_graphs import bare_graph, timed  # noqa: E402 (needs that path)
+
+SIDE = 2048
+FEWEST = 0.01  # share of a line
+
+
+def ceiling(dtype, repeats):
+    """Returns GFLOP/s of matrix products in a type, by its name."""
+    from TensorflowUtils import session_config, tf
+    with tf.Graph().as_default():
+        factor = tf.Variable(tf.cast(tf.random_normal([SIDE, SIDE]), dtype))
+        product = tf.matmul(factor, factor)
+        with tf.Session(config=session_config()) as session:
+            session.run(factor.initializer)
+            return 2e-9 * SIDE ** 3 / statistics.median(timed(functools.partial(session.run, product.op), repeats))
+
+
+def seconds_by_type(step_stats):
+    """Returns ({type of operation: seconds}, {type: number}) of a tf.StepStats of the CPU."""
+    seconds, numbers = collections.Counter(), collections.Counter()
+    for device in step_stats.dev_stats:
+        for node in device.node_stats:
+            kind = node.timeline_label.split(' = ')[-1].split('(')[0]
+            seconds[kind] += node.op_end_rel_micros / 1e6
+            numbers[kind] += 1
+    return seconds, numbers
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split(':')[0])
+    parser.add_argument('--precision', nargs='*', default=['float32', 'mixed'], help='float32, mixed or both')
+    parser.add_argument('--steps', type=int, default=10, help='that are timed, and traced')
+    options = parser.parse_args()
+    from TensorflowUtils import tf
+    ceilings = {dtype: ceiling(dtype, options.steps) for dtype in ('float32', 'bfloat16')}
+    for precision in options.precision:
+        with bare_graph(True, 'scores', 21, precision, [8, 224, 224]) as (step, gflop):
+            wall, total, numbers = statistics.median(timed(step, options.steps)), collections.Counter(), {}
+            for _ in range(options.steps):
+                traced = tf.RunMetadata()
+                step(options=tf.RunOptions(trace_level=tf.RunOptions.FULL_TRACE), run_metadata=traced)
+                seconds, numbers = seconds_by_type(traced.step_stats)
+                total.update(seconds)
+        print(f'{precision}: {wall:.3f} s a step, {gflop / wall:.0f} GFLOP/s; of the ceiling of ' + ', '.join(
+            f'{dtype} ({most:.0f}) {gflop / wall / most:.2f}' for dtype, most in ceilings.items()))
+        everything = sum(total.values())
+        for kind, seconds in total.most_common():
+            if seconds / everything >= FEWEST:
+                print(f'  {seconds / everything:6.1%} {numbers[kind]:5} {kind}')
+
+
+if __name__ == '__main__':
+    main()
