@@ -66,13 +66,13 @@ with signals.Signals() as received:
 
 
 @pytest.mark.parametrize('sent, ignored, status, received', [
-    ([signal.SIGHUP] * 3, False, 0, 'SIGHUP'), ([signal.SIGXCPU] * 3, False, 0, 'SIGXCPU'),
-    ([signal.SIGTERM, signal.SIGHUP], False, 0, 'SIGTERM'), ([signal.SIGHUP], True, 0, 'None'),
-    ([signal.SIGHUP, signal.SIGTERM], False, 128 + signal.SIGTERM, ''),
-    ([signal.SIGHUP, signal.SIGTERM], True, 0, 'SIGTERM')])
+    (['SIGHUP'] * 3, False, 0, 'SIGHUP'), (['SIGXCPU'] * 3, False, 0, 'SIGXCPU'),
+    (['SIGTERM', 'SIGHUP'], False, 0, 'SIGTERM'), (['SIGHUP'], True, 0, 'None'),
+    (['SIGHUP', 'SIGTERM'], False, 128 + signal.SIGTERM, ''), (['SIGHUP', 'SIGTERM'], True, 0, 'SIGTERM')])
 def test_a_closed_terminal_and_a_limit_of_time(sent, ignored, status, received):
     """They send their signal more than once; under nohup a closed terminal sends none that counts."""
-    done = subprocess.run([sys.executable, '-c', REPEATED % list(map(int, sent))], stdout=subprocess.PIPE,
+    numbers = [int(getattr(signal, name)) for name in sent]
+    done = subprocess.run([sys.executable, '-c', REPEATED % numbers], stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, universal_newlines=True, preexec_fn=lambda: signal.signal(
                               signal.SIGHUP, signal.SIG_IGN if ignored else signal.SIG_DFL))
     assert (done.returncode, done.stdout.strip()) == (status, received), done.stderr
