@@ -31,7 +31,7 @@ def bare_graph(training, upsampling, classes, precision, shape):
     config = NetworkConfig(
         num_classes=classes, skip_layers='8s', upsampling=upsampling, use_batch_norm=True, scale_input=True,
         weight_decay=0.00004, batch_norm_decay=0.99, freeze_batch_norm=False, dropout_keep_prob=0.85,
-        fold_batch_norm=not training, upsample_by_products=cluster.in_bfloat16)
+        fold_batch_norm=not training, in_bfloat16=cluster.in_bfloat16)
     random = np.random.RandomState(0)
     images, labels = random.randint(0, 256, shape + [3]), random.randint(0, classes, shape + [1])
 

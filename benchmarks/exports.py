@@ -128,7 +128,7 @@ def checkpoint_model(arguments, precision):
     HELD.enter_context(tf.Graph().as_default())
     cluster = Cluster(SingleWorker(), False, precision, folded=run.flags['use_batch_norm'])
     config = NetworkConfig(num_classes=len(run.class_names), **dict(
-        fields, fold_batch_norm=run.flags['use_batch_norm'], upsample_by_products=cluster.in_bfloat16))
+        fields, fold_batch_norm=run.flags['use_batch_norm'], in_bfloat16=cluster.in_bfloat16))
     images = tf.placeholder(tf.uint8, [1, None, None, 3])
     prediction, logits = builder.averaged_prediction(images, config, (1,), False)
     outputs = {'labels': tf.cast(prediction[0, :, :, 0], tf.uint8), 'probabilities': tf.nn.softmax(logits[0])}

@@ -103,7 +103,7 @@ class NetworkConfig:
 
     num_classes: C. auxiliary: in training, add scores of Mixed_6e. logit_adjustment: in prediction, C numbers that are
     taken from the logits, or None. fold_batch_norm: in a graph that never trains, see
-    `nets.inception_v3_fcn.folded_batch_norm`. upsample_by_products: where convolutions compute in bfloat16. The others
+    `nets.inception_v3_fcn.folded_batch_norm`. in_bfloat16: convolutions compute in it on a CPU. The others
     are flags.
     """
     num_classes: int
@@ -118,7 +118,7 @@ class NetworkConfig:
     auxiliary: bool = False
     logit_adjustment: Optional[Tuple[float, ...]] = None
     fold_batch_norm: bool = False
-    upsample_by_products: bool = False
+    in_bfloat16: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,10 +14,12 @@ is centred on pixel 9 + 4i for Conv2d_4a_3x3, 13 + 8i for Mixed_5x, 21 + 16i for
 Hence cell i of one grid always lies on cell 2i + 1 of the next finer one, whatever the input's size, and grids are
 aligned at their first cell.
 """
+import functools
 from typing import Dict, Optional, Sequence, Tuple
 
 import numpy as np
 
+from nets.bfloat16 import lowered, remember
 from nets.gradients_for_cpus import gradients_for_cpus, upsampled_by_products
 from TensorflowUtils import inception_v3, slim, tf
 
@@ -67,7 +69,7 @@ def inception_v3_fcn(inputs: tf.Tensor, num_classes: int = 21, is_training: bool
                      dropout_keep_prob: float = 0.85, skip: str = '8s', upsampling: str = 'scores',
                      reuse: Optional[bool] = None, dropout_seeds: Optional[tf.Tensor] = None,
                      freeze_batch_norm: bool = False, auxiliary: bool = False, fold_batch_norm: bool = False,
-                     scope: str = 'InceptionV3', upsample_by_products: bool = False
+                     scope: str = 'InceptionV3', in_bfloat16: bool = False
                      ) -> Tuple[tf.Tensor, tf.Tensor, Dict[str, tf.Tensor]]:
     """Builds the network.
 
@@ -89,8 +91,8 @@ def inception_v3_fcn(inputs: tf.Tensor, num_classes: int = 21, is_training: bool
       fold_batch_norm: for prediction alone, in an arg scope with batch norm: the backbone's convolutions compute it,
         see `folded_batch_norm`.
       scope: variable scope; anything but 'InceptionV3' breaks the names that checkpoints hold.
-      upsample_by_products: for CPUs that compute in bfloat16, see `nets.gradients_for_cpus.upsampled_by_products`; of
-        'scores' alone.
+      in_bfloat16: convolutions compute in it on a CPU, so that scores are upsampled by
+        `nets.gradients_for_cpus.upsampled_by_products`, and with fold_batch_norm the backbone is in it throughout.
 
     Returns:
       annotation_pred: int64 [N, H, W, 1], the class of the largest logit.
@@ -112,13 +114,17 @@ def inception_v3_fcn(inputs: tf.Tensor, num_classes: int = 21, is_training: bool
     with tf.variable_scope(scope, 'InceptionV3', [inputs], reuse=reuse) as scope, gradients_for_cpus(is_training), \
             slim.arg_scope([slim.dropout], is_training=is_training), \
             slim.arg_scope([slim.batch_norm], is_training=is_training and not freeze_batch_norm):
-        with slim.arg_scope([slim.conv2d], **({'normalizer_fn': folded_batch_norm} if fold_batch_norm else {})):
+        normalizer = {'normalizer_fn': functools.partial(folded_batch_norm, in_bfloat16=in_bfloat16)}
+        with slim.arg_scope([slim.conv2d], **(normalizer if fold_batch_norm else {})):
             net, end_points = inception_v3.inception_v3_base(inputs, scope=scope)
+        if fold_batch_norm and in_bfloat16:
+            net = tf.cast(lowered(net), tf.float32)
+            end_points = {name: tf.cast(lowered(one), tf.float32) for name, one in end_points.items()}
         if is_training and dropout_keep_prob < 1:
             net = _dropout(net, dropout_keep_prob, dropout_seeds)
         with tf.variable_scope('Upsampling'):
             if upsampling == 'scores':
-                logits = _score_head(inputs, net, end_points, num_classes, skip, upsample_by_products)
+                logits = _score_head(inputs, net, end_points, num_classes, skip, in_bfloat16)
             else:
                 logits = _feature_head(inputs, net, end_points, num_classes, skip)
             if auxiliary and is_training:
@@ -140,7 +146,7 @@ def most_likely(logits: tf.Tensor) -> tf.Tensor:
     return tf.argmax(logits, axis=3)[..., None]
 
 
-def folded_batch_norm(convolved: tf.Tensor, **parameters) -> tf.Tensor:
+def folded_batch_norm(convolved: tf.Tensor, in_bfloat16: bool = False, **parameters) -> tf.Tensor:
     """Normalizes a convolution's output by its moving averages within the convolution itself: a `normalizer_fn`.
 
     Weights times the factors of batch norm, and biases that are its offsets, are local variables. The operations of the
@@ -148,6 +154,7 @@ def folded_batch_norm(convolved: tf.Tensor, **parameters) -> tf.Tensor:
 
     Args:
       convolved: output of `tf.nn.conv2d`, float32 [N, H, W, C].
+      in_bfloat16: keep weights and biases in it, and compute in it, see `nets.bfloat16`.
       **parameters: of `slim.batch_norm`; is_training must be False.
 
     Returns:
@@ -157,16 +164,18 @@ def folded_batch_norm(convolved: tf.Tensor, **parameters) -> tf.Tensor:
     assert not normalization.get_attr('is_training')
     (inputs, weights), (_, scale, offset, mean, variance) = convolution.inputs, normalization.inputs
     factor = scale * tf.rsqrt(variance + normalization.get_attr('epsilon'))
+    dtype = tf.bfloat16 if in_bfloat16 else tf.float32
     held, before = [], tf.local_variables()  # held: the folded weights and biases
     with tf.variable_scope(tf.get_variable_scope()) as scope:
         scope.set_custom_getter(None)  # slim's would make model variables of them
         for name, value in ('folded_weights', weights * factor), ('folded_biases', offset - mean * factor):
-            held.append(tf.get_variable(name, value.shape, trainable=False, initializer=tf.zeros_initializer(),
+            held.append(tf.get_variable(name, value.shape, dtype, trainable=False, initializer=tf.zeros_initializer(),
                                         collections=[tf.GraphKeys.LOCAL_VARIABLES]))
             if not any(held[-1] is variable for variable in before):  # else it is there: the network is built once more
-                tf.add_to_collection(FOLDING, tf.assign(held[-1], value).op)
-    return tf.nn.bias_add(tf.nn.conv2d(inputs, held[0], convolution.get_attr('strides'),
-                                       convolution.get_attr('padding').decode()), held[1])
+                tf.add_to_collection(FOLDING, tf.assign(held[-1], tf.cast(value, dtype)).op)
+    folded = tf.nn.bias_add(tf.nn.conv2d(lowered(inputs) if in_bfloat16 else inputs, held[0], convolution.get_attr(
+        'strides'), convolution.get_attr('padding').decode()), held[1])
+    return remember(folded) if in_bfloat16 else folded
 
 
 def labels_at_cell_centres(annotation: tf.Tensor, scores: tf.Tensor) -> tf.Tensor:

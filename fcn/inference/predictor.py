@@ -102,7 +102,7 @@ class Predictor:
     def __init__(self, records: List[Dict[str, Any]], dataset: Any, config: NetworkConfig, cluster: Cluster,
                  squash_to: Optional[int] = None, reuse: Optional[bool] = None, scales: Sequence[float] = (1,),
                  flip: bool = False):
-        config = dataclasses.replace(config, upsample_by_products=cluster.in_bfloat16)
+        config = dataclasses.replace(config, in_bfloat16=cluster.in_bfloat16)
         self.dataset, self.total = dataset, len(records)
         self.first, self.stride = cluster.workers.index, cluster.workers.count
         self.records = records[self.first::self.stride]

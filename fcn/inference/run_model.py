@@ -56,7 +56,7 @@ class RunModel:
         with tf.Graph().as_default():
             folds = config.use_batch_norm
             config = dataclasses.replace(config, fold_batch_norm=folds,
-                                         upsample_by_products=lower_precision(precision) == 'bfloat16')
+                                         in_bfloat16=lower_precision(precision) == 'bfloat16')
             self._network = ImagePredictor(config, squash_to, scales, flip)
             self._session = tf.Session(config=session_config(False, precision, folds))
             try:

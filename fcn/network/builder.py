@@ -41,7 +41,7 @@ def build(images: tf.Tensor, config: NetworkConfig, is_training: bool, reuse: Op
             inputs, config.num_classes, is_training=is_training, skip=config.skip_layers,
             dropout_keep_prob=config.dropout_keep_prob, upsampling=config.upsampling, reuse=reuse,
             dropout_seeds=dropout_seeds, freeze_batch_norm=config.freeze_batch_norm, auxiliary=config.auxiliary,
-            fold_batch_norm=config.fold_batch_norm, upsample_by_products=config.upsample_by_products)
+            fold_batch_norm=config.fold_batch_norm, in_bfloat16=config.in_bfloat16)
     if config.logit_adjustment and not is_training:
         logits -= tf.constant(config.logit_adjustment, tf.float32)
         prediction = network.most_likely(logits)

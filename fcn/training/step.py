@@ -44,7 +44,7 @@ class Step:
         self.variables: List[tf.Variable] = []
         self._cluster, self._seed, self._with_histograms = cluster, seed, histograms
         self._network = dataclasses.replace(network_config, auxiliary=loss_config.auxiliary_loss > 0,
-                                            upsample_by_products=cluster.in_bfloat16)
+                                            in_bfloat16=cluster.in_bfloat16)
         self._loss, self._optimizer, self._scopes = loss_config, optimizer_config, trainable_scopes
         with tf.name_scope('input'):
             self._batches = [tf.data.make_one_shot_iterator(batches(cluster.first_replica + number)).get_next()

@@ -1,4 +1,5 @@
 """The network: the original's graph and numbers, shapes at many sizes, alignment of every score, reuse."""
+import collections
 import contextlib
 import functools
 import os
@@ -9,7 +10,7 @@ import pytest
 
 from conftest import ROOT, give
 from nets import inception_v3_fcn as network
-from TensorflowUtils import inception_v3, session_config, slim, tf
+from TensorflowUtils import inception_v3, lower_precision, session_config, slim, tf
 
 DATA = os.path.join(ROOT, 'tests', 'fixtures', 'golden')
 
@@ -276,7 +277,7 @@ def test_folded_batch_norm_is_shared_and_of_its_time(session):
 def test_upsampling_by_products(session, skip):
     """The same logits; the large kernel's convolution, which is slow in bfloat16, is not run."""
     images = tf.constant(np.random.RandomState(0).uniform(-1, 1, (1, 107, 139, 3)).astype('float32'))
-    plain, products = (build(images, is_training=False, skip=skip, reuse=reuse, upsample_by_products=bool(reuse))[1]
+    plain, products = (build(images, is_training=False, skip=skip, reuse=reuse, in_bfloat16=bool(reuse))[1]
                        for reuse in (None, True))
     session.run(tf.global_variables_initializer())
     give(session, {one: golden_value(one.op.name, one.shape.as_list()) for one in tf.model_variables()})
@@ -286,6 +287,28 @@ def test_upsampling_by_products(session, skip):
         tf.get_default_graph().as_graph_def(), [logits.op.name]).node if node.op == 'Conv2DBackpropInput']
         for logits in (plain, products)]
     assert max(strides[0]) == (4 if skip == '4s' else 8) and set(strides[1]) == {2}
+
+
+def test_folded_backbone_in_bfloat16(session):
+    """Nothing of the backbone is in float32 then, no weight is cast for an image, and the logits are nearly the same."""
+    images = tf.constant(np.random.RandomState(0).uniform(-1, 1, (1, 107, 139, 3)).astype('float32'))
+    lower = build(images, is_training=False, fold_batch_norm=True, in_bfloat16=True)[1]
+    plain = build(images, is_training=False, reuse=True)[1]
+    used = tf.graph_util.extract_sub_graph(tf.get_default_graph().as_graph_def(), [lower.op.name]).node
+    types = {}
+    for node in used:
+        types.setdefault(node.op, []).append(tf.as_dtype(node.attr['T'].type or tf.float32))
+    assert collections.Counter(types['Conv2D']) == {tf.bfloat16: 94, tf.float32: 3}  # three are of scores
+    assert set(types['Relu'] + types['MaxPool'] + types['AvgPool']) == {tf.bfloat16}
+    assert len(types['Cast']) == 1 + 3  # the image, and what the scores come from
+    assert {one.dtype.base_dtype for one in tf.local_variables()} == {tf.bfloat16}
+    if lower_precision('mixed') != 'bfloat16':
+        pytest.skip('this CPU has no bfloat16')
+    session.run(tf.global_variables_initializer())
+    give(session, {one: golden_value(one.op.name, one.shape.as_list()) for one in tf.model_variables()})
+    session.run(tf.get_collection(network.FOLDING))
+    found, expected = session.run([lower, plain])
+    assert 0 < np.abs(found - expected).max() < 0.1 * np.abs(expected).max()
 
 
 def test_weight_decay_covers_the_convolutions_only(session):
