@@ -135,7 +135,7 @@ def lower_precision(precision: str) -> Optional[str]:
 
     Args:
       precision: value of --precision. 'float32' gives None; 'mixed' gives the type in which a GPU, or the CPU's
-        instructions, are faster than in float32, or None where there is none.
+        instructions, are faster than in float32, or None where there is none, or oneDNN is turned off.
     """
     if precision == 'float32':
         return None
@@ -146,7 +146,8 @@ def lower_precision(precision: str) -> Optional[str]:
     # time: a training step takes 1.5 times as long. Intel's AMX and AMD's AVX-512 multiply more.
     features = cpu_features()
     fast = ' amx_bf16' in features or ' avx512_bf16' in features and 'AuthenticAMD' in features
-    return 'bfloat16' if fast and 'auto_mixed_precision_onednn_bfloat16' in toggles else None
+    has_it = 'auto_mixed_precision_onednn_bfloat16' in toggles and os.environ.get('TF_ENABLE_ONEDNN_OPTS') != '0'
+    return 'bfloat16' if fast and has_it else None
 
 
 def session_config(deterministic: bool = False, precision: str = 'float32', folded: bool = False) -> tf.ConfigProto:

@@ -1,9 +1,9 @@
 """The backbone in bfloat16 from the beginning, for prediction on CPUs.
 
---precision=mixed has TensorFlow rewrite a float32 graph, which then casts all weights to bfloat16 once more for every
-image: a third of the time of a prediction. Folded weights are kept in bfloat16 instead, see
-`nets.inception_v3_fcn.folded_batch_norm`, with all that lies between the convolutions. slim's layers are built in float32,
-since checkpoints hold that; `lowered` builds what they compute once more beside them, and only that is run.
+--precision=mixed has TensorFlow rewrite a float32 graph, which then casts all weights to bfloat16 for every image: a
+third of the time of a prediction. Folded weights are kept in bfloat16 instead, see
+`nets.inception_v3_fcn.folded_batch_norm`, with all that lies between the convolutions. slim's layers are built in
+float32, since checkpoints hold that; `lowered` builds what they compute once more, and only that is run.
 """
 from typing import Dict
 

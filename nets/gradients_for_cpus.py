@@ -10,8 +10,8 @@ There most kernels' gradients are matrix products too, but for 5×5 kernels, ker
 with a stride. On AMD's CPUs with AVX-512 the kernels of `Mixed_7`, tall kernels and large kernels with a stride are,
 see docs/speed.md.
 
-On Intel's AMX one gradient would be wrong, see `columns_to_whole_tiles`. Where convolutions compute in bfloat16, the
-upsampling of scores is slow in itself, and is a matrix product too: `upsampled_by_products`.
+On Intel's AMX one gradient would be wrong, see `columns_to_whole_tiles`. There the upsampling of scores is slow in
+itself in bfloat16, and is a matrix product too: `upsampled_by_products`.
 """
 import contextlib
 from typing import Iterator, List, Optional, Tuple
@@ -192,7 +192,7 @@ def upsampled_by_products(upsampled: tf.Tensor) -> tf.Tensor:
     """
     (convolved, bias), (_, weights, inputs) = upsampled.op.inputs, upsampled.op.inputs[0].op.inputs
     strides, padding = convolved.op.get_attr('strides'), convolved.op.get_attr('padding').decode()
-    kernel, _, outputs, depth = weights.shape.as_list()
+    kernel, _, outputs = weights.shape.as_list()[:3]
     stride = strides[1]
     assert padding == 'VALID' and stride < kernel <= 2 * stride
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from nets.bfloat16 import lowered, remember
 from nets.gradients_for_cpus import gradients_for_cpus, upsampled_by_products
-from TensorflowUtils import inception_v3, slim, tf
+from TensorflowUtils import ONEDNN_FOR_AMX, inception_v3, slim, tf
 
 AUXILIARY = 'Upsampling/Aux_Score_Mixed_6e'  # end point
 SKIPS = ('32s', '16s', '8s', '4s')
@@ -91,8 +91,8 @@ def inception_v3_fcn(inputs: tf.Tensor, num_classes: int = 21, is_training: bool
       fold_batch_norm: for prediction alone, in an arg scope with batch norm: the backbone's convolutions compute it,
         see `folded_batch_norm`.
       scope: variable scope; anything but 'InceptionV3' breaks the names that checkpoints hold.
-      in_bfloat16: convolutions compute in it on a CPU, so that scores are upsampled by
-        `nets.gradients_for_cpus.upsampled_by_products`, and with fold_batch_norm the backbone is in it throughout.
+      in_bfloat16: convolutions compute in it on a CPU: with fold_batch_norm the backbone is in it throughout, see
+        `nets.bfloat16`, and on AMX scores are upsampled by `nets.gradients_for_cpus.upsampled_by_products`.
 
     Returns:
       annotation_pred: int64 [N, H, W, 1], the class of the largest logit.
@@ -124,7 +124,7 @@ def inception_v3_fcn(inputs: tf.Tensor, num_classes: int = 21, is_training: bool
             net = _dropout(net, dropout_keep_prob, dropout_seeds)
         with tf.variable_scope('Upsampling'):
             if upsampling == 'scores':
-                logits = _score_head(inputs, net, end_points, num_classes, skip, in_bfloat16)
+                logits = _score_head(inputs, net, end_points, num_classes, skip, in_bfloat16 and ONEDNN_FOR_AMX)
             else:
                 logits = _feature_head(inputs, net, end_points, num_classes, skip)
             if auxiliary and is_training:

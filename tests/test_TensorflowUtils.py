@@ -35,6 +35,8 @@ def test_mixed_precision_is_what_the_machine_is_fast_in(monkeypatch, gpus, featu
     if HAS_BFLOAT16:
         assert (rewriting.auto_mixed_precision_onednn_bfloat16 == ON) == (expected == 'bfloat16')
     assert TensorflowUtils.session_config().graph_options.rewrite_options.auto_mixed_precision != ON
+    monkeypatch.setenv('TF_ENABLE_ONEDNN_OPTS', '0')
+    assert TensorflowUtils.lower_precision('mixed') == ('float16' if gpus else None)
 
 
 def test_what_mixed_precision_comes_to_is_said(monkeypatch):

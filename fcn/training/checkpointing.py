@@ -42,7 +42,8 @@ class Checkpoints(NoCheckpoints):
         if keeps_best:
             self._best_saver = tf.train.Saver(tf.model_variables() + [global_step], max_to_keep=0)
         self._saver = tf.train.Saver(max_to_keep=0)
-        checks = finite_checks(tf.global_variables())
+        with tf.name_scope('checks_before_saving'):
+            checks = finite_checks(tf.global_variables())
         self._all_finite = tf.group(*checks.values())
         self._model_finite = tf.group(*(checks[variable.op.name] for variable in tf.model_variables()
                                        if variable.op.name in checks))

@@ -37,9 +37,10 @@ def evaluated(tmp_path_factory):
 
 
 @pytest.mark.parametrize('in_bfloat16', [False, True])
-def test_large_upsampling_is_a_product_where_convolutions_are_in_bfloat16(evaluated, in_bfloat16):
+def test_large_upsampling_is_a_product_where_convolutions_are_in_bfloat16(evaluated, in_bfloat16, monkeypatch):
     """A convolution is slow there, and a product where they are in float32."""
     dataset, cluster = evaluated[1].dataset, Cluster(SingleWorker())
+    monkeypatch.setattr('nets.inception_v3_fcn.ONEDNN_FOR_AMX', True)
     cluster.in_bfloat16 = in_bfloat16  # as --precision=mixed sets it on such a CPU
     with tf.Graph().as_default() as graph:
         predictor = predictor_module.Predictor(dataset.validation, dataset, CONFIG, cluster)

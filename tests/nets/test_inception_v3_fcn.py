@@ -274,8 +274,9 @@ def test_folded_batch_norm_is_shared_and_of_its_time(session):
 
 
 @pytest.mark.parametrize('skip', ['8s', '4s'])
-def test_upsampling_by_products(session, skip):
-    """The same logits; the large kernel's convolution, which is slow in bfloat16, is not run."""
+def test_upsampling_by_products(session, skip, monkeypatch):
+    """The same logits; the large kernel's convolution, which is slow in bfloat16 on AMX, is not run."""
+    monkeypatch.setattr(network, 'ONEDNN_FOR_AMX', True)
     images = tf.constant(np.random.RandomState(0).uniform(-1, 1, (1, 107, 139, 3)).astype('float32'))
     plain, products = (build(images, is_training=False, skip=skip, reuse=reuse, in_bfloat16=bool(reuse))[1]
                        for reuse in (None, True))
@@ -290,7 +291,7 @@ def test_upsampling_by_products(session, skip):
 
 
 def test_folded_backbone_in_bfloat16(session):
-    """Nothing of the backbone is in float32 then, no weight is cast for an image, and the logits are nearly the same."""
+    """Nothing of the backbone is in float32, no weight is cast for an image, and the logits are nearly the same."""
     images = tf.constant(np.random.RandomState(0).uniform(-1, 1, (1, 107, 139, 3)).astype('float32'))
     lower = build(images, is_training=False, fold_batch_norm=True, in_bfloat16=True)[1]
     plain = build(images, is_training=False, reuse=True)[1]
