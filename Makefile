@@ -1,6 +1,6 @@
 # make demo: a first segmentation, from nothing, in minutes.    make test: the whole test suite.    make bench: speed.
 # make camvid: street scenes in a quarter of an hour; downloads the data set (190 MB) and ImageNet weights (100 MB), or
-# from mirrors of the two archives, URLs or local paths, and with any other flags:
+# from mirrors of the two archives, URLs or local paths, and with any other flags but those of folders:
 #     make camvid INCEPTION_V3_URL=http://mirror/inception_v3_2016_08_28.tar.gz \
 #         CAMVID_FLAGS='--data_url=http://mirror/CamVid.tar.gz --max_iterations=600'
 # make quick-test: what a change breaks most often, without training, in a minute.
