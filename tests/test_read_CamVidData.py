@@ -114,6 +114,19 @@ def test_what_was_checked_once_is_not_checked_again(served, tmp_path):
     assert stems(camvid.read_dataset(data_dir)[1]) == NAMES['val']
 
 
+def test_what_a_version_before_left_unchecked_is_checked(served, copy, network_calls):
+    mark, image = copy / '.camvid_unchecked', copy / 'CamVid/val' / (NAMES['val'][0] + '.png')
+    good = image.read_bytes()
+    mark.write_bytes(b'')
+    image.write_bytes(b'cut')
+    for _ in range(2):
+        with raises('damaged (another SHA-256): CamVid/val/' + image.name, 'Delete %s/CamVid' % copy):
+            camvid.read_dataset(str(copy))
+    image.write_bytes(good)
+    assert stems(camvid.read_dataset(str(copy))[1]) == NAMES['val'] and not mark.exists()
+    assert network_calls == []
+
+
 @pytest.mark.parametrize('changes, words', [
     ({'CamVid/val/0016E5_07959.png': b'cut'}, 'damaged (another SHA-256): CamVid/val/0016E5_07959.png'),
     ({'CamVid/testannot/0001TP_008550.png': None}, 'missing: CamVid/testannot/0001TP_008550.png'),
