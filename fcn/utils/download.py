@@ -110,9 +110,9 @@ def fetch_and_extract(url: str, folder: str, size: Optional[int] = None, md5: Op
 
 
 def is_reachable(url: str, timeout: float = 5.0) -> bool:
-    """Asks a server for the headers of a file. Returns whether it has it, within `timeout` seconds a try."""
+    """Returns whether a URL or a local path gives a file, by its headers, within `timeout` seconds a try."""
     try:
-        request = urllib.request.Request(url, method='HEAD')
+        request = urllib.request.Request(_as_url(url), method='HEAD')
         with urllib.request.urlopen(request, timeout=timeout):
             return True
     except (OSError, ValueError, http.client.HTTPException):

@@ -522,3 +522,5 @@ def test_whether_a_server_has_a_file(tmp_path):
         server.shutdown()
     assert not download.is_reachable(url + 'there', timeout=1), 'nobody listens'
     assert not download.is_reachable('http://[') and not download.is_reachable('no address')
+    assert download.is_reachable(str(tmp_path / 'there')) and not download.is_reachable(str(tmp_path / 'absent'))
+    assert not download.is_reachable(str(tmp_path)), 'a folder'
