@@ -67,8 +67,23 @@ def test_weights_that_cannot_be_fetched(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(checkpoints, 'PUBLISHED_URL', str(tmp_path / 'page.tar.gz'))
     assert starting_weights.main([]) == EXIT_INPUT
     error = capsys.readouterr().err
-    assert 'page.tar.gz, and was deleted. These are the starting weights' in error and 'INCEPTION_V3_URL' in error
-    assert os.listdir(os.path.dirname(checkpoints.PUBLISHED)) == []
+    copy = os.path.join(os.path.dirname(checkpoints.PUBLISHED), 'page.tar.gz')
+    assert f'; the copy at {copy} was deleted. These are the starting weights' in error and 'INCEPTION_V3_URL' in error
+    assert os.listdir(os.path.dirname(checkpoints.PUBLISHED)) == [] and (tmp_path / 'page.tar.gz').exists()
+    os.rename(str(tmp_path / 'page.tar.gz'), copy)
+    assert starting_weights.main([]) == EXIT_INPUT
+    assert 'Delete it and run again to fetch it anew. These are the starting weights' in capsys.readouterr().err
+    assert os.path.exists(copy), 'it was put there by hand'
+
+
+@pytest.mark.parametrize('url, words', [('http://127.0.0.1:9/', 'names no file'), ('http://[/x.tar.gz', 'is none'),
+                                        ('/absent/x.tar.gz', 'No such file')])
+def test_the_mirror_is_named_by_its_variable_alone(tmp_path, monkeypatch, capsys, url, words):
+    monkeypatch.chdir(str(tmp_path))
+    monkeypatch.setattr(checkpoints, 'PUBLISHED_URL', url)
+    assert starting_weights.main([]) == EXIT_INPUT
+    error = capsys.readouterr().err
+    assert url in error and words in error and 'INCEPTION_V3_URL' in error and '--data_url' not in error
 
 
 def test_weights_that_cannot_be_read(checkpoint, tmp_path, capsys):

@@ -151,8 +151,8 @@ def _fetch_published():
     try:
         download.fetch_and_extract(PUBLISHED_URL, os.path.dirname(PUBLISHED))
     except InputError as error:
-        fault = re.split(r'\. (?:Check|Run|Delete) ', str(error))[0].rstrip('.')
-        raise InputError(f'{fault}. These are the starting weights: download that archive elsewhere and put '
+        said = error.fault + '.' if isinstance(error, download.NotFetched) else error
+        raise InputError(f'{said} These are the starting weights: download that archive elsewhere and put '
                          f'inception_v3.ckpt, which it holds, at {PUBLISHED}; or give a mirror of it, a URL or a '
                          'local path, in the environment variable INCEPTION_V3_URL; or name other weights with '
                          '--checkpoint_path; or start from random ones with --checkpoint_path= (and nothing '

@@ -24,7 +24,15 @@ from fcn.utils.archives import BadArchive, FindFaults, Take, extract, still_pack
 from fcn.utils.errors import InputError
 from fcn.utils.files import CHUNK, locked, remove, writing
 
-__all__ = ['extract', 'fetch', 'fetch_and_extract', 'is_reachable']
+__all__ = ['NotFetched', 'extract', 'fetch', 'fetch_and_extract', 'is_reachable']
+
+
+class NotFetched(InputError):
+    """A URL gives no file, or another one. fault: the message without what to do, which is said of a data set."""
+
+    def __init__(self, fault: str, what_to_do: str):
+        super().__init__(f'{fault}. {what_to_do}.')
+        self.fault = fault
 
 
 class _Cut(Exception):
@@ -56,14 +64,12 @@ def fetch(url: str, path: str, size: Optional[int] = None, md5: Optional[str] = 
       pause: seconds before the first of these, doubled each time.
 
     Raises:
-      InputError: no network, no such file, a full disk, or not the file expected (which is then deleted).
+      NotFetched: no network, no such file, or not the file expected (which is then deleted).
+      InputError: a full disk, or a folder that cannot be written.
     """
-    def is_fetched():
-        return os.path.isfile(path) and size in (None, os.path.getsize(path))
-
-    if not is_fetched():
+    if not _is_fetched(path, size):
         with locked(path, progress):
-            if not is_fetched():  # another process may have fetched it while this one waited
+            if not _is_fetched(path, size):  # another process may have fetched it while this one waited
                 part = path + '.part'
                 _download(url, path, part, size, bool(md5 or sha256 or sha1), progress, timeout, retries, pause)
                 _verify(url, part, size, {'md5': md5, 'sha256': sha256, 'sha1': sha1})
@@ -83,19 +89,19 @@ def fetch_and_extract(url: str, folder: str, size: Optional[int] = None, md5: Op
     `fcn.utils.archives.extract`; what `find_faults` finds wrong with the unpacked files keeps them out of `folder`.
 
     Raises `InputError` as `fetch` and `extract`. A download that is damaged, or does not hold what it should, is
-    deleted; one put there by hand stays.
+    deleted (`NotFetched`); one put there by hand stays (`BadArchive`).
     """
     try:
         name = os.path.basename(urllib.parse.unquote(urllib.parse.urlsplit(_as_url(url)).path))
     except ValueError as error:
-        raise InputError(f'The URL {url} is none: {error}. Give the URL of the archive itself with '
-                         '--data_url.') from None
+        raise NotFetched(f'The URL {url} is none: {error}',
+                         'Give the URL of the archive itself with --data_url') from None
     if name in ('', '.', '..') or '\0' in name:
-        raise InputError(f'The URL {url} names no file. Give the URL of the archive itself with --data_url.')
+        raise NotFetched(f'The URL {url} names no file', 'Give the URL of the archive itself with --data_url')
     archive = os.path.join(folder, name)
     with still_packed(archive, folder, progress) as marker:
         if marker:
-            was_there = os.path.isfile(archive)
+            was_there = _is_fetched(archive, size)
             fetch(url, archive, size, md5, sha256, sha1, progress)
             try:
                 unpack(archive, folder, marker, progress, take=take, find_faults=find_faults)
@@ -103,8 +109,8 @@ def fetch_and_extract(url: str, folder: str, size: Optional[int] = None, md5: Op
                 if was_there:
                     raise
                 remove(archive)
-                raise InputError(f'{error.fault}. It came from {url}, and was deleted. Run again to fetch it anew, or '
-                                 'give another mirror with --data_url.') from error
+                raise NotFetched(f'{error.fault}. It came from {url}; the copy at {archive} was deleted',
+                                 'Run again to fetch it anew, or give another mirror with --data_url') from error
             remove(archive)
     return folder
 
@@ -123,13 +129,17 @@ def _as_url(url):
     return url if '://' in url else 'file://' + urllib.parse.quote(os.path.abspath(url))
 
 
+def _is_fetched(path, size):
+    return os.path.isfile(path) and size in (None, os.path.getsize(path))
+
+
 def _size_of(path):
     """Returns a file's bytes, 0 where there is none."""
     return os.path.getsize(path) if os.path.isfile(path) else 0
 
 
 def _download(url, path, part, size, checked, progress, timeout, retries, pause):
-    """Tries until the file `part` is whole; whether it is the right file remains to be verified. Raises InputError."""
+    """Tries until the file `part` is whole; whether it is the right file remains to be verified. Raises NotFetched."""
     if progress:
         print(f'Fetching {url} to {path}', flush=True)
     failures, furthest = 0, 0
@@ -144,10 +154,10 @@ def _download(url, path, part, size, checked, progress, timeout, retries, pause)
             reason, again = cut.args
             if not again or failures > retries:
                 note = f' (the {have} bytes got so far are kept)' if have else ''
-                raise InputError(
-                    f'Cannot fetch {url}, needed at {path}: {reason}. Check the network and run again{note}; or '
-                    f'download that URL on another machine and put the file at {path}; or give a mirror, a URL or a '
-                    'local path, with --data_url.') from cut
+                raise NotFetched(
+                    f'Cannot fetch {url}, needed at {path}: {reason}',
+                    f'Check the network and run again{note}; or download that URL on another machine and put the file '
+                    f'at {path}; or give a mirror, a URL or a local path, with --data_url') from cut
             if progress:
                 print(f'{reason}: trying again', flush=True)
             time.sleep(pause * 2 ** (failures - 1))
@@ -165,7 +175,8 @@ def _try_once(url, part, size, checked, progress, timeout):
 
     Raises:
       _Cut: it got less than all.
-      InputError: it is another file, or `part` cannot be written.
+      NotFetched: it is another file.
+      InputError: `part` cannot be written.
     """
     have = _size_of(part)
     if have and have == size:
@@ -180,8 +191,8 @@ def _try_once(url, part, size, checked, progress, timeout):
     with _open_url(url, headers, part, timeout) as response:
         answer = _read_headers(response, 'Range' in headers, have, known, part)
         if size is not None and answer.total not in (None, size):
-            raise InputError(f'{url} has {answer.total} bytes, not the {size} expected: it is another file, or a web '
-                             'page about it. Check the URL, or give another mirror with --data_url.')
+            raise NotFetched(f'{url} has {answer.total} bytes, not the {size} expected: it is another file, or a web '
+                             'page about it', 'Check the URL, or give another mirror with --data_url')
         if answer.total is None and not (size or checked or getattr(response, 'chunked', False)):
             raise _Cut('the server does not say how long the file is, so a cut would not be noticed', False)
         have = _write_body(response, answer, part, size, progress)
@@ -260,7 +271,7 @@ def _write_body(response, answer, part, size, progress):
 
 
 def _verify(url, part, size, wanted):
-    """Deletes `part` and raises InputError unless it has the size and the `wanted` {name: digest} (None: any)."""
+    """Deletes `part` and raises NotFetched unless it has the size and the `wanted` {name: digest} (None: any)."""
     digests = {name: hashlib.new(name) for name in wanted if wanted[name]}
     with open(part, 'rb') as file:
         for data in iter(lambda: file.read(CHUNK) if digests else b'', b''):
@@ -273,5 +284,5 @@ def _verify(url, part, size, wanted):
     if faults:
         remove(part)
         remove(part + '.etag')
-        raise InputError(f"What came from {url} is not the file expected: {'; '.join(faults)}. The download was "
-                         'deleted. Run again, or give another mirror with --data_url.')
+        raise NotFetched(f"What came from {url} is not the file expected: {'; '.join(faults)}. The download was "
+                         'deleted', 'Run again, or give another mirror with --data_url')

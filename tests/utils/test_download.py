@@ -480,13 +480,21 @@ def test_download_that_is_not_the_archive_wanted_is_deleted(server, tmp_path):
     wrong = {'find_faults': lambda found: 'gone: ' + ', '.join(sorted(os.listdir(found)))}
     for server.body, more, words in ((b'<html>Please log in</html>', {}, 'Cannot unpack .*x.tar: it is truncated'),
                                      (body, wrong, 'x.tar does not hold what it should. gone: top')):
-        with pytest.raises(InputError, match=words + '.* came from %s, and was deleted' % server.url('x.tar')):
+        with pytest.raises(InputError, match=words + '.* came from %s; the copy at %s was deleted' % (
+                server.url('x.tar'), os.path.join(folder, 'x.tar'))):
             download.fetch_and_extract(server.url('x.tar'), folder, progress=False, **more)
         assert os.listdir(folder) == []
     write(tmp_path / 'out' / 'x.tar', b'put there by hand')
     with pytest.raises(InputError, match='Delete it'):
         download.fetch_and_extract(server.url('x.tar'), folder, progress=False)
     assert os.listdir(folder) == ['x.tar'] and len(server.requests) == 2
+
+
+def test_archive_put_there_by_hand_that_has_another_size_is_fetched_anew(server, tmp_path):
+    server.body, archive = b'no archive', write(tmp_path / 'out' / 'x.tar', b'put there by hand')
+    with pytest.raises(InputError, match='the copy at %s was deleted' % archive):
+        download.fetch_and_extract(server.url('x.tar'), str(tmp_path / 'out'), len(server.body), progress=False)
+    assert os.listdir(str(tmp_path / 'out')) == [] and len(server.requests) == 1
 
 
 def test_download_outlasts_a_disk_that_fills_up_while_unpacking(server, tmp_path, monkeypatch):
