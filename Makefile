@@ -70,7 +70,7 @@ smoke:
 	.venv-$(TENSORFLOW)/bin/python -m pip install --quiet --disable-pip-version-check tensorflow==$(TENSORFLOW) .
 	.venv-$(TENSORFLOW)/bin/python tests/smoke.py
 
-# One table, and logs/bench.csv; BENCH_ARGS="--quick --runs=1": one head, once, in some minutes.
+# One table, and logs/bench.csv; BENCH_ARGS=--quick: one head, once, in some minutes.
 bench: $(VENV)/installed
 	$(VENV)/bin/python benchmarks/bench.py $(BENCH_ARGS)
 
