@@ -339,16 +339,35 @@ def markdown(rows):
     return '\n'.join(lines)
 
 
+def gpus():
+    """Returns the names of the GPUs that TensorFlow has; of TensorFlow 1.15 their numbers, GPU:0 and so on."""
+    from TensorflowUtils import tf
+    # TensorFlow 1.15 cannot tell their names unless it takes their memory
+    details = getattr(tf.config.experimental, 'get_device_details', lambda device: {})
+    return [details(device).get('device_name', device.name.replace('/physical_device:', ''))
+            for device in tf.config.experimental.list_physical_devices('GPU')]
+
+
+def refuse_gpus(parser):
+    """Ends the program with one line where this program would run on a GPU while PyTorch, here, never does."""
+    if gpus():
+        parser.exit(2, f'{parser.prog}: PyTorch runs on the CPU here, but TensorFlow on {", ".join(gpus())}: set '
+                       'CUDA_VISIBLE_DEVICES=-1 to compare both on the CPU, or leave PyTorch out\n')
+
+
 def describe_machine(pytorch=None):
     """Returns {'machine', 'cores', 'tensorflow', 'python': text}.
 
-    And 'torch', the version that the interpreter `pytorch` has; and 'remark' where mixed precision gains nothing.
+    And 'gpus' where there are any; 'torch', the version that the interpreter `pytorch` has; and 'remark' where mixed
+    precision gains nothing.
     """
     import TensorflowUtils
     models = [line.split(':')[1].strip() for line in TensorflowUtils.cpu_features().splitlines()
               if line.startswith('model name')]
     machine = {'machine': (models or [platform.machine()])[0], 'cores': str(len(os.sched_getaffinity(0))),
                'tensorflow': TensorflowUtils.tf.__version__, 'python': platform.python_version()}
+    if gpus():
+        machine['gpus'] = ', '.join(gpus())
     if pytorch:
         version = subprocess.check_output([pytorch, '-c', 'import torch; print(torch.__version__)'])
         machine['torch'] = version.decode().strip()
@@ -359,7 +378,8 @@ def describe_machine(pytorch=None):
 
 def machine_line(machine):
     """Returns what `describe_machine` returns as a line of text."""
-    forms = {'machine': '{}', 'remark': '{}', 'cores': '{} core' if machine['cores'] == '1' else '{} cores'}
+    forms = dict.fromkeys(('machine', 'gpus', 'remark'), '{}')
+    forms['cores'] = '{} core' if machine['cores'] == '1' else '{} cores'
     return ', '.join(forms.get(name, f'{name} {{}}').format(value) for name, value in machine.items())
 
 
@@ -378,6 +398,8 @@ def main():
         print(json.dumps({one.__name__: one for one in (
             train_in_turn, test_in_turn, photos_beside_one_core, bare, original, ceiling, pipeline)}[name](*rest)))
         return
+    if arguments.pytorch:
+        refuse_gpus(parser)
     machine, rows = describe_machine(arguments.pytorch), []
     print(machine_line(machine), flush=True)
     columns = columns_of(arguments)

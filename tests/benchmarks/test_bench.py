@@ -6,6 +6,8 @@ import sys
 import bench
 import pytest
 
+from TensorflowUtils import tf
+
 SECONDS = {'train': 0.5, 'bare_train': 0.45, 'train_ratio': 0.91, 'test': 0.1, 'bare_test': 0.09, 'photos': 0.125,
            'photos_one_core': 0.25, 'bare_one_core': 0.2, 'bare_predict': 0.16, 'first': 7.04, 'start': 6.96}
 FIGURES = dict(SECONDS, peak=1.812, bare_predict_gflop=40.0, bare_test_gflop=9.0)
@@ -52,6 +54,29 @@ def test_the_table_fits_a_screen_and_is_written(monkeypatch, capsys, tmp_path, o
     assert len(rows) == 1 + len(table) - 2
     assert rows[1]['pytorch'] == '8.00' and rows[1]['torch'] == '2.13'  # the rate and the version
     assert rows[0]['program'] == '463' and rows[0]['machine'] == 'Some CPU' and rows[-1]['head'] == 'features, 151'
+
+
+def have_gpus(monkeypatch, *names):
+    devices = [argparse.Namespace(name=f'/physical_device:GPU:{number}', device_type='GPU')
+               for number, _ in enumerate(names)]
+    named = {device.name: {'device_name': name} for device, name in zip(devices, names) if name}
+    monkeypatch.setattr(tf.config.experimental, 'list_physical_devices', lambda kind=None: devices)
+    monkeypatch.setattr(tf.config.experimental, 'get_device_details', lambda device: named.get(device.name, {}),
+                        raising=False)
+
+
+def test_gpus_are_named_and_not_compared_with_pytorch_on_cpus(monkeypatch, capsys):
+    have_gpus(monkeypatch)
+    assert 'gpus' not in bench.describe_machine()
+    have_gpus(monkeypatch, 'Some GPU', None)
+    machine = bench.describe_machine()
+    assert machine['gpus'] == 'Some GPU, GPU:1' and ', Some GPU, GPU:1' in bench.machine_line(machine)
+    monkeypatch.setattr(bench, 'measure', lambda *_: pytest.fail('measured'))
+    monkeypatch.setattr(sys, 'argv', ['bench.py', '--pytorch=PYTHON'])
+    with pytest.raises(SystemExit) as end:
+        bench.main()
+    error = capsys.readouterr().err
+    assert end.value.code == 2 and error.count('\n') == 1 and 'TensorFlow on Some GPU' in error
 
 
 def test_what_was_not_asked_for_has_no_column():
