@@ -18,20 +18,48 @@ def timed(run, repeats, settled=SETTLED):
     return seconds[settled:]
 
 
+def network_config(training, upsampling, classes, in_bfloat16):
+    """Returns the `NetworkConfig` of FCN-8s as the program has it by default."""
+    from fcn.config import NetworkConfig
+    return NetworkConfig(
+        num_classes=classes, skip_layers='8s', upsampling=upsampling, use_batch_norm=True, scale_input=True,
+        weight_decay=0.00004, batch_norm_decay=0.99, freeze_batch_norm=False, dropout_keep_prob=0.85,
+        fold_batch_norm=not training, in_bfloat16=in_bfloat16)
+
+
+def forward_gflop(upsampling, classes, shape):
+    """Returns the GFLOP of a prediction's convolutions and products, by TensorFlow's count of its graph.
+
+    It is that of the float32 graph for all precisions: in bfloat16, scores are upsampled by a matrix product that is
+    padded with zeros, which are no work of the network. Training steps count as three times as much.
+
+    Args:
+      upsampling: 'scores' or 'features'.
+      classes: their number.
+      shape: [images, height, width].
+    """
+    from fcn.network import builder
+    from TensorflowUtils import tf
+    with tf.Graph().as_default() as graph:
+        prediction, _, _ = builder.build(tf.placeholder(tf.uint8, shape + [3]), network_config(
+            False, upsampling, classes, False), False)
+    with tf.Graph().as_default() as used:  # and not what batch norm was folded from
+        tf.import_graph_def(tf.graph_util.extract_sub_graph(graph.as_graph_def(), [prediction.op.name]), name='')
+    options = tf.profiler.ProfileOptionBuilder(tf.profiler.ProfileOptionBuilder.float_operation())
+    counted = tf.profiler.profile(used, cmd='op', options=options.with_empty_output().select(['float_ops']).build())
+    return counted.total_float_ops / 1e9
+
+
 @contextlib.contextmanager
 def bare_graph(training, upsampling, classes, precision, shape):
-    """Yields (a function that runs one step of a bare graph, GFLOP of a step's convolutions and products)."""
-    from fcn.config import NetworkConfig
+    """Yields a function that runs one step of a bare graph."""
     from fcn.distributed.cluster import Cluster
     from fcn.distributed.workers import SingleWorker
     from fcn.network import builder, losses, optimizer
     from nets import inception_v3_fcn as network
     from TensorflowUtils import tf
     cluster, built = Cluster(SingleWorker(), precision=precision, training=training, folded=not training), {}
-    config = NetworkConfig(
-        num_classes=classes, skip_layers='8s', upsampling=upsampling, use_batch_norm=True, scale_input=True,
-        weight_decay=0.00004, batch_norm_decay=0.99, freeze_batch_norm=False, dropout_keep_prob=0.85,
-        fold_batch_norm=not training, in_bfloat16=cluster.in_bfloat16)
+    config = network_config(training, upsampling, classes, cluster.in_bfloat16)
     random = np.random.RandomState(0)
     images, labels = random.randint(0, 256, shape + [3]), random.randint(0, classes, shape + [1])
 
@@ -45,23 +73,18 @@ def bare_graph(training, upsampling, classes, precision, shape):
                 loss, tf.constant(1e-5), tf.train.get_or_create_global_step(), tf.trainable_variables())[0]
         else:
             built['step'] = prediction.op
-    with tf.Graph().as_default() as graph:
+    with tf.Graph().as_default():
         cluster.on_replicas(build)
-        with tf.Graph().as_default() as used:  # and not what batch norm was folded from
-            tf.import_graph_def(tf.graph_util.extract_sub_graph(graph.as_graph_def(), [built['step'].name]), name='')
-        options = tf.profiler.ProfileOptionBuilder(tf.profiler.ProfileOptionBuilder.float_operation())
-        counted = tf.profiler.profile(used, cmd='op', options=options.with_empty_output().select(
-            ['float_ops']).build())
         with cluster.session() as session:
             session.run(tf.global_variables_initializer())
             session.run(tf.get_collection(network.FOLDING))
-            yield functools.partial(session.run, built['step']), counted.total_float_ops / 1e9
+            yield functools.partial(session.run, built['step'])
 
 
 def bare(training, upsampling, classes, precision, shape, repeats):
-    """Runs a bare graph. Returns (seconds of each step, GFLOP of a step)."""
-    with bare_graph(training, upsampling, classes, precision, shape) as (step, gflop):
-        return timed(step, repeats), gflop
+    """Runs a bare graph. Returns the seconds of each step."""
+    with bare_graph(training, upsampling, classes, precision, shape) as step:
+        return timed(step, repeats)
 
 
 def original(repeats):

@@ -6,10 +6,11 @@ head of most users; with --original=PYTHON, one that has TensorFlow 1.15, the 20
 
 Each row compares the program (`inception_FCN.py`, on JPEGs and annotations of 500×375 pixels read from disk, with
 augmentation, log and summaries) with its bare graph (the same network, loss and train operation on one constant batch),
-in turn in one process; figures are medians. The fraction of the ceiling is the share of
-the machine's own matrix-multiply rate that the bare graph's convolutions and matrix products reach, by TensorFlow's
-count of their operations; a training step counts as three forward passes. Photos are drawn with the network on all
-cores, and once more with it on one, which shows whether drawing is hidden where a core is free.
+in turn in one process; figures are medians. The fraction of the ceiling is the share of the machine's own
+matrix-multiply rate that the bare graph's convolutions and matrix products reach, by TensorFlow's count of their
+operations in the float32 graph; a training step counts as three forward passes. Photos are drawn with the network on
+all cores, and once more with it on one, which shows whether drawing is hidden where a core is free. PyTorch runs on the
+CPU alone, so that --pytorch is refused where TensorFlow has a GPU.
 """
 import argparse
 import contextlib
@@ -27,7 +28,7 @@ import time
 from unittest import mock
 
 import numpy as np
-from bare_graphs import bare, bare_graph, ceiling, original, timed
+from bare_graphs import bare, bare_graph, ceiling, forward_gflop, original, timed
 from PIL import Image
 from recipe import write_csv
 
@@ -171,7 +172,7 @@ def train_in_turn(data, folder, upsampling, classes, precision, repeats):
     """
     from fcn.training import log as training_log
     found, began, timing = {'train': [], 'bare_train': []}, [], training_log.TrainingLog.timing
-    with bare_graph(True, upsampling, classes, precision, [8, 224, 224]) as (step, _):
+    with bare_graph(True, upsampling, classes, precision, [8, 224, 224]) as step:
         def in_turn(log, images):
             began.append(time.time())
             if len(began) == TURN + 1:
@@ -211,8 +212,8 @@ def photos_beside_one_core(data, folder, upsampling, classes, precision, repeats
     # Before the first session, whose number of threads is that of all sessions of a process.
     with mock.patch.object(cluster, 'session_config', session_config), mock.patch.object(
             predictor, 'ordered_map', lambda function, items, *_: map(function, items)):
-        seconds = [bare(False, upsampling, classes, precision, [1, HEIGHT, WIDTH], repeats)[0], photos(
-            data, folder, precision), bare(False, upsampling, classes, precision, [1, HEIGHT, WIDTH], repeats)[0]]
+        seconds = [bare(False, upsampling, classes, precision, [1, HEIGHT, WIDTH], repeats), photos(
+            data, folder, precision), bare(False, upsampling, classes, precision, [1, HEIGHT, WIDTH], repeats)]
     return {'photos_one_core': [seconds[1]], 'bare_one_core': seconds[0] + seconds[2]}
 
 
@@ -223,11 +224,12 @@ def test_in_turn(data, less, folder, upsampling, classes, precision, repeats, dr
     """
     import inception_FCN
     inception_FCN.freeze_weights()
-    found = {'bare_test': []}
+    found = {f'bare_{what}_gflop': forward_gflop(upsampling, classes, shape)
+             for what, shape in (('test', [1, HEIGHT, WIDTH]), ('predict', [8, 224, 224]))}
+    found['bare_test'] = []
 
     def bare_test():
-        seconds, found['bare_test_gflop'] = bare(False, upsampling, classes, precision, [1, HEIGHT, WIDTH], repeats)
-        found['bare_test'] += seconds
+        found['bare_test'] += bare(False, upsampling, classes, precision, [1, HEIGHT, WIDTH], repeats)
     bare_test()
     short = program(test_flags(less, folder, precision))
     found['test'] = [(program(test_flags(data, folder, precision)) - short) / MORE]
@@ -235,8 +237,7 @@ def test_in_turn(data, less, folder, upsampling, classes, precision, repeats, dr
     if draws:
         found['photos'] = [photos(data, folder, precision)]
         bare_test()
-    found['bare_predict'], found['bare_predict_gflop'] = bare(False, upsampling, classes, precision, [8, 224, 224],
-                                                              repeats)
+    found['bare_predict'] = bare(False, upsampling, classes, precision, [8, 224, 224], repeats)
     return found
 
 

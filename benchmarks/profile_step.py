@@ -3,7 +3,7 @@
 Prints GFLOP/s of the bare graph of bench.py (FCN-8s, 8 images of 224×224, 21 classes) beside the two ceilings, those of
 matrix products of 2048×2048 in float32 and in bfloat16, and a line for each type of operation: its share of the time of
 all operations, as TensorFlow's own trace has it, and how many of it there are. Operations that run side by side count
-each for itself.
+each for itself. As in bench.py, a step's GFLOP are three forward passes, by TensorFlow's count of the float32 graph.
 """
 import argparse
 import collections
@@ -13,7 +13,7 @@ import statistics
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from bare_graphs import bare_graph, timed  # noqa: E402 (needs that path)
+from bare_graphs import bare_graph, forward_gflop, timed  # noqa: E402 (needs that path)
 
 SIDE = 2048
 FEWEST = 0.01  # share of a line
@@ -43,13 +43,15 @@ def seconds_by_type(step_stats):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split(':')[0])
-    parser.add_argument('--precision', nargs='*', default=['float32', 'mixed'], help='float32, mixed or both')
+    parser.add_argument('--precision', nargs='+', choices=['float32', 'mixed'], default=['float32', 'mixed'],
+                        help='default: both')
     parser.add_argument('--steps', type=int, default=10, help='that are timed, and traced')
     options = parser.parse_args()
     from TensorflowUtils import tf
     ceilings = {dtype: ceiling(dtype, options.steps) for dtype in ('float32', 'bfloat16')}
+    gflop = 3 * forward_gflop('scores', 21, [8, 224, 224])
     for precision in options.precision:
-        with bare_graph(True, 'scores', 21, precision, [8, 224, 224]) as (step, gflop):
+        with bare_graph(True, 'scores', 21, precision, [8, 224, 224]) as step:
             wall, total, numbers = statistics.median(timed(step, options.steps)), collections.Counter(), {}
             for _ in range(options.steps):
                 traced = tf.RunMetadata()

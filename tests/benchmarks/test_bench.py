@@ -3,9 +3,11 @@ import argparse
 import csv
 import sys
 
+import bare_graphs
 import bench
 import pytest
 
+from fcn.network import builder
 from TensorflowUtils import tf
 
 SECONDS = {'train': 0.5, 'bare_train': 0.45, 'train_ratio': 0.91, 'test': 0.1, 'bare_test': 0.09, 'photos': 0.125,
@@ -77,6 +79,17 @@ def test_gpus_are_named_and_not_compared_with_pytorch_on_cpus(monkeypatch, capsy
         bench.main()
     error = capsys.readouterr().err
     assert end.value.code == 2 and error.count('\n') == 1 and 'TensorFlow on Some GPU' in error
+
+
+def test_work_is_that_of_predictions_in_float32(monkeypatch):
+    """Neither what the prediction does not need is counted, nor the padded products of bfloat16."""
+    def build(images, config, is_training):
+        kernel = tf.zeros([3, 3, 3, config.num_classes * (2 if config.in_bfloat16 else 1)])
+        predictions = [tf.nn.conv2d(tf.cast(images, tf.float32), kernel, [1, 1, 1, 1], 'SAME') for _ in range(2)]
+        assert config.fold_batch_norm and not is_training
+        return predictions[1], None, None
+    monkeypatch.setattr(builder, 'build', build)
+    assert bare_graphs.forward_gflop('scores', 5, [2, 40, 30]) == 2 * (2 * 40 * 30) * (3 * 3 * 3) * 5 / 1e9
 
 
 def test_what_was_not_asked_for_has_no_column():
