@@ -94,7 +94,10 @@ def color_jitter(image, brightness, contrast, saturation):
 
 
 def endless(loader):
-    """Yields batches, one epoch after the other."""
+    """Yields batches, one epoch after the other; ends the program with one line where there is none."""
+    if not len(loader):
+        sys.exit(f'{len(loader.dataset)} training images make no batch of {loader.batch_size}; give a --batch_size of '
+                 'so many at most')
     while True:
         yield from loader
 
