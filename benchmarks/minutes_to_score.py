@@ -9,6 +9,7 @@ The time to a score is that of the first validation that reaches it, of all vali
 logit adjustment. Validations take time, which is counted on both sides alike; second lines give the times without it.
 Prints medians over the seeds, and writes a row a run to --out after each. 'tested' is the last step's score with logit
 adjustment, which is not in the time. --more=FLAGS changes the recipe of both, as far as the PyTorch side knows it.
+With a GPU, this program trains on it and PyTorch does not: --sides ours alone is measured there.
 """
 import argparse
 import json
@@ -22,19 +23,21 @@ import tempfile
 import time
 from typing import List, NamedTuple, Optional, Sequence
 
+import absl.flags
 import bench
 from recipe import read_progress, write_csv
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SIDES = {'ours': 'this program', 'pytorch': 'PyTorch'}
 SCORES = (0.65, 0.7, 0.72)
-# Flags that pytorch_training.py follows, those that change no training, and the values that it takes for granted.
+# Flags that pytorch_training.py follows, and those that change no training. LIMITED: values that it takes for granted.
 FOLLOWED = ('augment', 'batch_norm_decay', 'batch_size', 'class_weights', 'clip_gradient_norm', 'color_jitter',
             'dropout_keep_prob', 'image_size', 'learning_rate', 'log_every', 'max_iterations', 'new_layers_rate',
             'precision', 'random_scale', 'schedule', 'seed', 'skip_layers', 'undo_class_weights', 'validate_every',
             'warm_up', 'weight_decay')
-WITHOUT_EFFECT = ('cache_megabytes', 'checkpoint_every', 'checkpoint_path', 'class_names', 'data_dir', 'dataset',
-                  'flagfile', 'keep_checkpoints', 'logs_dir', 'mode', 'results_dir', 'validation_images')
+WITHOUT_EFFECT = ('cache_megabytes', 'checkpoint_every', 'flagfile', 'keep_checkpoints')
+OWN = ('checkpoint_path', 'class_names', 'data_dir', 'dataset', 'logs_dir', 'mode', 'results_dir', 'seed',
+       'validation_images')  # that this script sets, and --more does not
 LIMITED = {'augment': (True,), 'skip_layers': ('8s', '4s')}
 
 
@@ -140,19 +143,33 @@ def recipe_flags(arguments, seed):
 
 
 def parsed(flags):
-    """Returns the program's flags, parsed: absl's FlagValues."""
+    """Returns the program's flags, parsed: absl's FlagValues. Raises absl's flags.Error, of what is no flag too."""
     import inception_FCN
     inception_FCN.FLAGS.unparse_flags()
     for name in inception_FCN.FLAGS:
         inception_FCN.FLAGS[name].unparse()
-    inception_FCN.FLAGS(['inception_FCN.py'] + list(flags))
+    _, *others = inception_FCN.FLAGS(['inception_FCN.py'] + list(flags))
+    if others:
+        raise absl.flags.Error(f'{others[0]} is no flag')
     return inception_FCN.FLAGS
+
+
+def parsed_recipe(arguments, parser):
+    """Returns the flags of all runs, as `parsed`; ends the program with one line, status 2, where --more is bad."""
+    try:
+        more = parsed(shlex.split(arguments.more))
+        own = [f'--{name}' for name in OWN if more[name].present]
+        if own:
+            raise ValueError(f'this script itself sets {", ".join(own)}')
+        return parsed(recipe_flags(arguments, 0))
+    except (absl.flags.Error, ValueError, OSError, RecursionError) as error:
+        parser.exit(2, f'{parser.prog}: --more: {" ".join(str(error).split())}\n')
 
 
 def not_followed(values) -> List[str]:
     """Lists the flags that pytorch_training.py cannot follow. values: absl's FlagValues."""
     changed = [name for name in values if values[name].value != values[name].default and name not in (
-        FOLLOWED + WITHOUT_EFFECT)]
+        FOLLOWED + WITHOUT_EFFECT + OWN)]
     return changed + [name for name, allowed in LIMITED.items() if values[name].value not in allowed]
 
 
@@ -217,12 +234,20 @@ def fetch(values):
         sys.exit(str(error))
 
 
+def write_backbone(checkpoint, path):
+    """Writes the backbone of a checkpoint to a safetensors file; ends with one line where that fails."""
+    done = subprocess.run([sys.executable, '-m', 'fcn.backbone', f'--checkpoint={checkpoint}', f'--out={path}'],
+                          stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, universal_newlines=True, cwd=ROOT)
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or [f'fcn.backbone: status {done.returncode}'])[-1]
+        sys.exit(f'--weights={checkpoint} gives no backbone for PyTorch: {last}')
+
+
 def measure(arguments, folder):
     """Yields a row a run, see `row_of`."""
     weights = os.path.join(folder, 'backbone.safetensors')
     if 'pytorch' in arguments.sides:
-        subprocess.run([sys.executable, '-m', 'fcn.backbone', f'--checkpoint={arguments.weights}', f'--out={weights}'],
-                       check=True, stdout=subprocess.DEVNULL, cwd=ROOT)
+        write_backbone(arguments.weights, weights)
     for seed in range(arguments.seeds):
         flags = recipe_flags(arguments, seed)
         for side in arguments.sides:
@@ -259,11 +284,13 @@ def main():
         arguments.pytorch = os.path.abspath(arguments.pytorch)
     if any(os.path.exists(arguments.weights + ending) for ending in ('', '.index')):
         arguments.weights = os.path.abspath(arguments.weights)
-    values = parsed(recipe_flags(arguments, 0))
+    values = parsed_recipe(arguments, parser)
     if not values.validate_every:
         parser.error('--validate_every=0 makes no validation that could reach a score')
     if 'pytorch' in arguments.sides and not_followed(values):
         parser.error(f'the PyTorch side does not follow --{", --".join(not_followed(values))}; give --sides ours')
+    if 'pytorch' in arguments.sides:
+        bench.refuse_gpus(parser)
     fetch(values)
     machine, rows = bench.describe_machine(arguments.pytorch if 'pytorch' in arguments.sides else None), []
     print(bench.machine_line(machine), flush=True)

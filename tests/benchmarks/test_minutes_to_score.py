@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import subprocess
 import sys
 
 import minutes_to_score
@@ -64,6 +65,39 @@ def test_flags_that_pytorch_cannot_follow_are_found(more, refused):
         values = minutes_to_score.parsed(['--flagfile=flags/fine_tune.flags', '--seed=2'] + more)
         assert (values.max_iterations, values.seed) == (1250, 2)
         assert sorted(minutes_to_score.not_followed(values)) == refused
+
+
+@pytest.mark.parametrize('more, complaint', [
+    ('--validation_images=20 --checkpoint_path=', 'this script itself sets --checkpoint_path, --validation_images'),
+    ('--seed=5', 'this script itself sets --seed'), ('--bad=1', "Unknown command line flag 'bad'"),
+    ('--batch_size=many', 'batch_size=many'), ('20', '20 is no flag'), ('--schedule="poly', 'No closing quotation')])
+def test_bad_flags_for_more_end_in_one_line(monkeypatch, capsys, more, complaint):
+    monkeypatch.setattr(sys, 'argv', ['minutes_to_score.py', '--dataset=shapes', '--more=' + more])
+    with flagsaver.flagsaver(), pytest.raises(SystemExit) as end:
+        minutes_to_score.main()
+    error = capsys.readouterr().err
+    assert end.value.code == 2 and error.count('\n') == 1 and complaint in error
+
+
+def test_pytorch_on_cpus_is_not_compared_with_a_gpu(monkeypatch, capsys):
+    monkeypatch.setattr(minutes_to_score.bench, 'gpus', lambda: ['Some GPU'])
+    monkeypatch.setattr(minutes_to_score, 'fetch', lambda values: sys.exit('fetching'))
+    monkeypatch.setattr(sys, 'argv', ['minutes_to_score.py', '--dataset=shapes', '--pytorch=PYTHON'])
+    with flagsaver.flagsaver(), pytest.raises(SystemExit) as end:
+        minutes_to_score.main()
+    assert end.value.code == 2 and 'TensorFlow on Some GPU' in capsys.readouterr().err
+    monkeypatch.setattr(sys, 'argv', sys.argv + ['--sides', 'ours'])
+    with flagsaver.flagsaver(), pytest.raises(SystemExit, match='fetching'):
+        minutes_to_score.main()
+
+
+def test_weights_that_give_no_backbone_end_in_one_line(monkeypatch):
+    program = 'import sys; print("a warning\\nfcn.backbone: no layers", file=sys.stderr); sys.exit(2)'
+    run = subprocess.run
+    monkeypatch.setattr(subprocess, 'run', lambda command, **options: run([sys.executable, '-c', program], **options))
+    with pytest.raises(SystemExit) as end:
+        minutes_to_score.write_backbone('weights.ckpt', 'backbone.safetensors')
+    assert str(end.value) == '--weights=weights.ckpt gives no backbone for PyTorch: fcn.backbone: no layers'
 
 
 def test_pytorch_is_told_what_it_asks_for(shapes, tmp_path):
