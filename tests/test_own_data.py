@@ -1046,7 +1046,7 @@ class FullDisk:
         self.ending = ending
         for module in conversion, files:
             monkeypatch.setattr(module, 'open', self, raising=False)
-        monkeypatch.setattr(os, 'link', self.refuse)  # images are copied, as to another disk
+        monkeypatch.setattr(os, 'link', self.refuse, raising=False)  # images are copied, as to another disk
 
     def __call__(self, path, mode='r', **arguments):
         if 'r' in mode or not path.endswith(self.ending):

@@ -6,7 +6,7 @@ import pytest
 from sitecustomize import HIDDEN, TAKEN
 
 USED = re.compile('|'.join(r'\b%s\.%s\b' % (module, name) for module, names in TAKEN.items() for name in names)
-                  + r'|\b(%s)\.' % '|'.join(HIDDEN))
+                  + r'|\b(%s)\.|samefile|`ulimit -v` leaves' % '|'.join(HIDDEN))  # of links, and of `resource`
 
 
 def pytest_collection_modifyitems(items):
