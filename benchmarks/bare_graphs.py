@@ -1,6 +1,7 @@
 """Times networks alone, on one constant batch, and matrix products: what bench.py compares the program with."""
 import contextlib
 import functools
+import statistics
 import time
 
 import numpy as np
@@ -106,11 +107,17 @@ def original(repeats):
         return {'seconds': timed(functools.partial(session.run, step), repeats)}
 
 
-def ceiling(repeats):
-    """Returns the seconds of 2048×2048×2048 matrix products."""
+def ceiling(repeats, dtype='float32'):
+    """Returns the seconds of 2048×2048×2048 matrix products in a type, by its name."""
     from TensorflowUtils import session_config, tf
-    factor = tf.Variable(tf.random_normal([2048, 2048]))
-    product = tf.matmul(factor, factor)
-    with tf.Session(config=session_config()) as session:
-        session.run(factor.initializer)
-        return {'seconds': timed(functools.partial(session.run, product.op), repeats)}
+    with tf.Graph().as_default():
+        factor = tf.Variable(tf.cast(tf.random_normal([2048, 2048]), dtype))
+        product = tf.matmul(factor, factor)
+        with tf.Session(config=session_config()) as session:
+            session.run(factor.initializer)
+            return {'seconds': timed(functools.partial(session.run, product.op), repeats)}
+
+
+def ceiling_gflops(seconds):
+    """Returns the GFLOP/s of what `ceiling` returns the seconds of, by their median."""
+    return 2 * 2.048 ** 3 / statistics.median(seconds)

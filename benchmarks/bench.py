@@ -28,7 +28,7 @@ import time
 from unittest import mock
 
 import numpy as np
-from bare_graphs import bare, bare_graph, ceiling, forward_gflop, original, timed
+from bare_graphs import bare, bare_graph, ceiling, ceiling_gflops, forward_gflop, original, timed
 from PIL import Image
 from recipe import write_csv
 
@@ -246,8 +246,7 @@ def test_in_turn(data, less, folder, upsampling, classes, precision, repeats, dr
 def measure(arguments, folder):
     """Yields rows, {name of COLUMNS, or 'unit': text}; those of the machine come first and are no rows of the table."""
     runs, repeats = arguments.runs or (1 if arguments.quick else 3), 8 if arguments.quick else 16
-    rate = statistics.median(in_process(ceiling, 5)[0]['seconds'])
-    peak_rate = 2 * 2.048 ** 3 / rate
+    peak_rate = ceiling_gflops(in_process(ceiling, 5)[0]['seconds'])
     yield {'what': 'matrix products 2048×2048', 'program': f'{peak_rate:.0f}', 'unit': 'GFLOP/s'}
     kinds = [('scores', 21)] if arguments.quick else [('scores', 21), ('scores', 151), ('features', 21), (
         'features', 151)]

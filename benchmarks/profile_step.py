@@ -7,27 +7,14 @@ each for itself. As in bench.py, a step's GFLOP are three forward passes, by Ten
 """
 import argparse
 import collections
-import functools
 import os
 import statistics
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from bare_graphs import bare_graph, forward_gflop, timed  # noqa: E402 (needs that path)
+from bare_graphs import bare_graph, ceiling, ceiling_gflops, forward_gflop, timed  # noqa: E402 (needs that path)
 
-SIDE = 2048
 FEWEST = 0.01  # share of a line
-
-
-def ceiling(dtype, repeats):
-    """Returns GFLOP/s of matrix products in a type, by its name."""
-    from TensorflowUtils import session_config, tf
-    with tf.Graph().as_default():
-        factor = tf.Variable(tf.cast(tf.random_normal([SIDE, SIDE]), dtype))
-        product = tf.matmul(factor, factor)
-        with tf.Session(config=session_config()) as session:
-            session.run(factor.initializer)
-            return 2e-9 * SIDE ** 3 / statistics.median(timed(functools.partial(session.run, product.op), repeats))
 
 
 def seconds_by_type(step_stats):
@@ -48,7 +35,7 @@ def main():
     parser.add_argument('--steps', type=int, default=10, help='that are timed, and traced')
     options = parser.parse_args()
     from TensorflowUtils import tf
-    ceilings = {dtype: ceiling(dtype, options.steps) for dtype in ('float32', 'bfloat16')}
+    ceilings = {dtype: ceiling_gflops(ceiling(options.steps, dtype)['seconds']) for dtype in ('float32', 'bfloat16')}
     gflop = 3 * forward_gflop('scores', 21, [8, 224, 224])
     for precision in options.precision:
         with bare_graph(True, 'scores', 21, precision, [8, 224, 224]) as step:

@@ -103,8 +103,8 @@ class NetworkConfig:
 
     num_classes: C. auxiliary: in training, add scores of Mixed_6e. logit_adjustment: in prediction, C numbers that are
     taken from the logits, or None. fold_batch_norm: in a graph that never trains, see
-    `nets.inception_v3_fcn.folded_batch_norm`. in_bfloat16: convolutions compute in it on a CPU. The others
-    are flags.
+    `nets.inception_v3_fcn.folded_batch_norm`. in_bfloat16: convolutions compute in it on a CPU. The others are
+    flags.
     """
     num_classes: int
     skip_layers: str

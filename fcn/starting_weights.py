@@ -5,7 +5,6 @@
 
 Without --checkpoint_path they are slim's published InceptionV3, which is downloaded and unpacked where it is absent.
 The environment variable INCEPTION_V3_URL gives a mirror of that archive, a URL or a local path.
-
 Run this where there is a network; training then finds them at the same place, see --checkpoint_path of
 inception_FCN.py.
 
