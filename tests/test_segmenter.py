@@ -13,9 +13,10 @@ from conftest import CLASSES_OF_RUN
 from fcn import InputError, Segmenter
 from fcn.config import network_of_run, read_run_config
 from fcn.data import datasets, palettes
-from fcn.inference import crf, onnx_model, saved_model
+from fcn.inference import crf, onnx_model, run_model, saved_model
 from fcn.reporting.overlays import overlay
 from fuzzing_commands import run_main
+from TensorflowUtils import tf
 
 LARGE = (90, 1100)  # cut into two tiles of 1024
 
@@ -62,6 +63,17 @@ def exported(random_run, tmp_path_factory):
             places[kind] = place
         return places[kind]
     return export
+
+
+def test_mixed_precision_keeps_the_backbone_in_bfloat16_where_a_cpu_is_fast_in_it(random_run, monkeypatch):
+    for lower in (None, 'bfloat16'):
+        monkeypatch.setattr(run_model, 'lower_precision', lambda _, lower=lower: lower)
+        with run_model.RunModel(random_run, 'mixed') as model:
+            graph = model._session.graph.as_graph_def()
+            used = tf.graph_util.extract_sub_graph(graph, [model._network.logits.op.name])
+        kinds = {tf.as_dtype(node.attr['T'].type) for node in used.node
+                 if node.op == 'Conv2D' and '/Upsampling/' not in node.name}
+        assert kinds == {tf.bfloat16 if lower else tf.float32}
 
 
 def assert_as_visualized(segmenter, run, photos, results, *flags):
