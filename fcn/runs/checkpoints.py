@@ -295,7 +295,7 @@ def _as_checkpoint(prefix: str) -> Iterator[str]:
 
 
 def warm_start(prefix: str, variables: Sequence[tf.Variable], exclude_scopes: Sequence[str] = ()
-               ) -> Tuple[WarmStartReport, Callable[[tf.Session], None]]:
+               ) -> Tuple[WarmStartReport, Callable[[tf.Session], List[tf.Variable]]]:
     """Finds what of a checkpoint fits the variables.
 
     Args:
@@ -304,7 +304,7 @@ def warm_start(prefix: str, variables: Sequence[tf.Variable], exclude_scopes: Se
       exclude_scopes: scopes whose variables are not restored.
 
     Returns:
-      (`WarmStartReport`, function that restores what fits into a session).
+      (`WarmStartReport`, function that restores what fits into a session, and returns the list of these variables).
 
     Raises:
       InputError: nothing fits, or the checkpoint is damaged.
@@ -335,6 +335,7 @@ def warm_start(prefix: str, variables: Sequence[tf.Variable], exclude_scopes: Se
     def restore_fitting(session):
         with _as_checkpoint(prefix) as checkpoint:
             saver.restore(session, checkpoint)
+        return fitting
     return report, restore_fitting
 
 
@@ -372,7 +373,7 @@ def restore(session: tf.Session, prefix: str, variables: Sequence[tf.Variable],
     """Restores variables from a checkpoint of this program.
 
     Args:
-      session: with all variables initialized.
+      session: of the default graph.
       prefix: of the checkpoint.
       variables: each must be there with its shape.
       optional: the optimizer's variables: restored if all are there, else none is. A slot that begins anew beside an
@@ -420,10 +421,10 @@ def _check_is_there(prefix):
                                  'newer one.') from None
 
 
-def resume(session: tf.Session, prefix: str) -> None:
+def resume(session: tf.Session, prefix: str) -> List[tf.Variable]:
     """Goes on from a checkpoint of the run: restores the default graph's variables and step, and prints that.
 
-    Raises InputError as `restore` does.
+    Returns the variables that have their values; the others must be initialized. Raises InputError as `restore` does.
     """
     shapes, step = open_reader(prefix).get_variable_to_shape_map(), tf.train.get_global_step()
     # Auxiliary scores may join a run later.
@@ -431,13 +432,16 @@ def resume(session: tf.Session, prefix: str) -> None:
                        if variable.op.name in shapes or AUXILIARY not in variable.op.name]
     others = [variable for variable in tf.global_variables()
               if variable is not step and variable not in set(tf.model_variables())]
+    restored = model_variables + [step]
     if restore(session, prefix, model_variables, others):
+        restored += others
         optimizer = f", and the optimizer's {len(others)}"
     else:
         optimizer = ('; the optimizer begins anew, since it has other variables now: other scopes are trained, or '
                      'other flags given')
     session.run(step.assign(step_of(prefix)))
     print(f'resumed from {prefix}: {len(model_variables)} variables{optimizer}')
+    return restored
 
 
 def save(saver: tf.train.Saver, session: tf.Session, logs_dir: str, step: int, keep: int) -> str:
@@ -484,10 +488,12 @@ def _move_into_place(staging, logs_dir, prefix):
     sync(logs_dir)
 
 
-def start_from(session: tf.Session, prefix: str, exclude_scopes: Sequence[str], ignore_missing: bool) -> None:
+def start_from(session: tf.Session, prefix: str, exclude_scopes: Sequence[str], ignore_missing: bool
+               ) -> List[tf.Variable]:
     """Warm-starts the default graph's model variables, and prints the report.
 
-    Raises InputError when nothing fits, or when something is missing and `ignore_missing` is False.
+    Returns the variables that have their values; the others must be initialized. Raises InputError when nothing fits,
+    or when something is missing and `ignore_missing` is False.
     """
     variables = tf.model_variables()
     report, restore_fitting = warm_start(prefix, variables, exclude_scopes)
@@ -496,4 +502,4 @@ def start_from(session: tf.Session, prefix: str, exclude_scopes: Sequence[str], 
     if missing and not ignore_missing:
         raise InputError(f'{prefix} lacks {len(missing)} variables of the network, and --noignore_missing_vars asks '
                          f'for all; the first is {missing[0]}. Add their scopes to --checkpoint_exclude_scopes.')
-    restore_fitting(session)
+    return restore_fitting(session)

@@ -134,13 +134,15 @@ class Trainer:
 
     def restore_or_initialize(self) -> None:
         """Gives all variables their values, and says which come from where. Raises InputError."""
-        training = self.config.training
-        self._session.run(tf.global_variables_initializer())
+        training, restored = self.config.training, []
         if self.start.resumed:
-            checkpoints.resume(self._session, self.start.resumed)
+            restored = checkpoints.resume(self._session, self.start.resumed)
         elif self.start.weights:
-            checkpoints.start_from(self._session, self.start.weights, training.checkpoint_exclude_scopes,
-                                   training.ignore_missing_vars)
+            restored = checkpoints.start_from(self._session, self.start.weights, training.checkpoint_exclude_scopes,
+                                              training.ignore_missing_vars)
+        # Random weights take a while to draw, and would be overwritten.
+        others = set(tf.global_variables()) - set(restored)
+        self._session.run(tf.variables_initializer(sorted(others, key=lambda variable: variable.op.name)))
         self._graph.finalize()
 
     def fit(self) -> None:
