@@ -181,7 +181,7 @@ def augmentation(survey: DataSurvey, pretrained: bool) -> List[Choice]:
     if pretrained:
         return [Choice('augment', True, 'flips: it is assumed that mirror images are as good; --noaugment where not, '
                        'as with text'),
-                Choice('random_scale', ['0.6', '2'], 'as flags/fine_tune.flags; 0.5 to 2.5 was no better '
+                Choice('random_scale', ['0.6', '2'], 'as flags/fine_tune.flags; 0.8 to 1.5 was no better '
                        '(docs/results.md, From ImageNet weights)'),
                 Choice('color_jitter', 0.3, 'as flags/fine_tune.flags; 0.5 was no better')]
     if survey.is_alike:
@@ -193,8 +193,8 @@ def augmentation(survey: DataSurvey, pretrained: bool) -> List[Choice]:
 def learning_rate(pretrained: bool) -> List[Choice]:
     """Chooses the learning rate, its course, and the longest gradient."""
     if pretrained:
-        rates = [Choice('learning_rate', 0.0006, 'better than 0.0003 or 0.001 (docs/results.md, From ImageNet '
-                        'weights)'),
+        rates = [Choice('learning_rate', 0.0006, 'better than 0.0003 or 0.001 on images held back '
+                        '(docs/results.md, From ImageNet weights)'),
                  Choice('new_layers_rate', 3.0, 'with that learning rate')]
     else:
         rates = [Choice('learning_rate', 0.001, 'as flags/small_data.flags')]
