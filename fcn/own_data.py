@@ -18,6 +18,7 @@ from typing import List, Optional
 
 import read_PascalVocData
 from fcn.data import datasets
+from fcn.data.coco_files import CROWDS
 from fcn.data.conversion import ConversionConfig, convert, make_dataset
 from fcn.data.sixteen_bits import FULL_RANGE
 from fcn.utils import command_line
@@ -71,6 +72,8 @@ def parser() -> command_line.Parser:
         'of --annotations covers.')
     add('--line_width', type=line_width, default=10, metavar='N', help='Of the lines of --annotations, in pixels '
         '(default 10).')
+    add('--crowds', choices=CROWDS, default='void', help='What COCO\'s crowds (iscrowd) become: void, or their class, '
+        'as other shapes.')
     add_path('--out', required=True, metavar='FOLDER', help='New folder, for the data set.')
     add_path('--colours', metavar='FILE', help='For colour masks: "R G B name" or "#rrggbb name" a line; void is no '
              'class.')

@@ -3,6 +3,8 @@
 Source of the format: https://cocodataset.org/#format-data; of the compressed run lengths: `rleFrString` in
 `common/maskApi.c` of https://github.com/cocodataset/cocoapi
 """
+import os
+import re
 from typing import Any, Dict, Hashable, List, NamedTuple
 
 import numpy as np
@@ -24,7 +26,9 @@ from fcn.data.shapes import (
 )
 
 LISTS = ('images', 'annotations', 'categories')
+CROWDS = ('void', 'class')  # what crowds become: void, or their class as other annotations do
 MOST_DIGITS = 7  # characters of a run length, 5 bits each
+MOST_DIGITS_OF_ID = 19
 
 
 class _Fault(NamedTuple):
@@ -44,8 +48,8 @@ class CocoFile(NamedTuple):
     categories: Dict[Hashable, str]
 
 
-def read(path: str, skipped: Skipped) -> CocoFile:
-    """Reads a file; counts what is left out in `skipped`. Raises OSError or ValueError."""
+def read(path: str, skipped: Skipped, crowds: str = 'void') -> CocoFile:
+    """Reads a file; counts what is left out in `skipped`. crowds: of CROWDS. Raises OSError or ValueError."""
     lists: Dict[str, Any] = {}
     for entry in read_entries(path):
         if entry.key not in LISTS:
@@ -57,19 +61,52 @@ def read(path: str, skipped: Skipped) -> CocoFile:
         if entry.number is None or not isinstance(entry.value, dict):
             raise ValueError(f'{where} is no object' if entry.number is not None else f'{entry.key} is no list')
         if entry.key == 'annotations':
-            _add_annotation(lists['annotations'], path, where, entry.value, skipped)
+            _add_annotation(lists['annotations'], path, where, entry.value, skipped, crowds)
         else:
             _add_named(lists[entry.key], where, entry.value, 'file_name' if entry.key == 'images' else 'name')
     for key in LISTS:
         if key not in lists:
             raise ValueError(f'it has no list of {key}, so that it is no file of COCO')
-    categories = {number: value['name'] for number, value in lists['categories'].items()}
-    images = [_gather(path, number, value, lists['annotations'].pop(number, []), categories, skipped)
+    annotations = _by_listed(lists['annotations'], lists['images'])
+    categories = _without_groups(lists['categories'], annotations, path, skipped)
+    images = [_gather(path, number, value, annotations.pop(number, []), categories)
               for number, value in lists['images'].items()]
-    for found in lists['annotations'].values():
+    for found in annotations.values():
         for item in found:
             skipped.add('annotations of images that the file does not list', path, item.entry)
     return CocoFile(images, categories)
+
+
+def _listed(number, listed):
+    """Returns an id as it is listed: some tools write the text of a number in one place."""
+    if number in listed:
+        return number
+    return next((one for one in (str(number), _whole(number)) if one in listed), number)
+
+
+def _whole(text):
+    """Returns the number that a text is, or None."""
+    return int(text) if isinstance(text, str) and text.isdecimal() and len(text) < MOST_DIGITS_OF_ID else None
+
+
+def _by_listed(annotations, images):
+    """Returns {image's id as it is listed: list}."""
+    found = {}
+    for number, items in annotations.items():
+        found.setdefault(_listed(number, images), []).extend(items)
+    return found
+
+
+def _without_groups(categories, annotations, path, skipped):
+    """Returns {id: name} without a category that is only the group of all others, which Roboflow lists first."""
+    used = {item.label for items in annotations.values() for item in items if isinstance(item, Shape)}
+    names = {number: value['name'] for number, value in categories.items()}
+    for number, value in categories.items():
+        others = {one['supercategory'] for other, one in categories.items() if other != number}
+        if others == {value['name']} and value['supercategory'] == 'none' and _listed(number, used) not in used:
+            skipped.add('categories that are the group of all others', path, f'id {number} ({value["name"]})')
+            return {other: name for other, name in names.items() if other != number}
+    return names
 
 
 def _identity(value, key, where):
@@ -88,21 +125,23 @@ def _add_named(found, where, value, key):
     if number in found and found[number][key] != value[key]:
         raise ValueError(f'{where} has the id {number} of another one: {found[number][key]} and {value[key]}')
     found[number] = {name: value.get(name) for name in (key, 'width', 'height')}
+    group = value.get('supercategory')
+    found[number]['supercategory'] = group if isinstance(group, str) else None
 
 
-def _add_annotation(found, path, where, value, skipped):
+def _add_annotation(found, path, where, value, skipped, crowds):
     """Adds a Shape, whose label is a category's id, or a _Fault, to {image's id: list}."""
     where = f'{where} (id {str(value.get("id"))[:30]})'
     image = _identity(value, 'image_id', where)
     try:
-        shape = _read_shape(path, where, value, skipped)
+        shape = _read_shape(path, where, value, skipped, crowds)
     except BadShape as error:
         shape = _Fault(where, str(error))
     if shape:
         found.setdefault(image, []).append(shape)
 
 
-def _read_shape(path, where, value, skipped):
+def _read_shape(path, where, value, skipped, crowds):
     """Returns a Shape, or None of one that is left out. Raises BadShape."""
     segmentation = value.get('segmentation')
     if not segmentation:
@@ -111,12 +150,17 @@ def _read_shape(path, where, value, skipped):
     label = value.get('category_id')
     if isinstance(label, bool) or not isinstance(label, (int, str)):
         raise BadShape('it has no category_id')
-    label = None if value.get('iscrowd') == 1 else label
+    if value.get('iscrowd') == 1 and crowds == 'void':
+        label = None
+        skipped.add('crowds (iscrowd), which become void; --crowds=class draws them as their class, which is right for '
+                    'tools that call every mask a crowd, as CVAT', path, where)
     if isinstance(segmentation, dict):
         width, height, runs = read_runs(segmentation)
         return Shape(where, label, COLUMN_RUNS, [runs], (0, 0, width, height))
     if not isinstance(segmentation, list):
         raise BadShape('its segmentation is neither polygons nor run lengths')
+    if all(isinstance(item, (int, float)) for item in segmentation):
+        segmentation = [segmentation]  # VGG Image Annotator writes one part so
     parts = to_polygons([to_points(part, flat=True) for part in segmentation])
     if len(parts) < len(segmentation):
         skipped.add('parts of polygons with fewer than three points', path, where)
@@ -167,7 +211,7 @@ def decompress(text: str) -> np.ndarray:
     return runs
 
 
-def _gather(path, number, value, found, categories, skipped):
+def _gather(path, number, value, found, categories):
     """Returns the Annotated of an image, its largest shapes first. found: what `_add_annotation` gathered of it."""
     entry, fault, size, shapes = f'image {number} ({value["file_name"]})', None, None, []
     try:
@@ -176,13 +220,22 @@ def _gather(path, number, value, found, categories, skipped):
         fault = f'{path}, {entry}: {error}. Mend it there.'
     for item in found:
         problem = item.text if isinstance(item, _Fault) else None
-        if not problem and item.label is not None and item.label not in categories:
+        label = None if problem or item.label is None else _listed(item.label, categories)
+        if label is not None and label not in categories:
             problem = f'its category_id {item.label} is not listed under categories'
-        if not problem and item.kind == COLUMN_RUNS and item.box[2:] != (size or item.box[2:]):
-            problem = f'its run lengths are of {item.box[2]}×{item.box[3]} pixels, the image of {size[0]}×{size[1]}'
+        if not problem and item.kind == COLUMN_RUNS:
+            size = size or item.box[2:]  # which is the image's own
+            if item.box[2:] != size:
+                problem = f'its run lengths are of {item.box[2]}×{item.box[3]} pixels, the image of {size[0]}×{size[1]}'
         if problem:
             fault = fault or f'{path}, {item.entry} of {entry}: {problem}. Mend or delete it there.'
         else:
-            shapes.append(item if item.label is None else item._replace(label=categories[item.label]))
+            shapes.append(item if label is None else item._replace(label=categories[label]))
     shapes.sort(key=area_of, reverse=True)
-    return Annotated(path, entry, [value['file_name']], size, shapes, fault)
+    return Annotated(path, entry, _names(path, value['file_name']), size, shapes, fault)
+
+
+def _names(path, name):
+    """Returns names by which an image may be found: CVAT has it in a folder called as the file of annotations is."""
+    subset = re.match(r'instances_(.+)\.json$', os.path.basename(path))
+    return [f'../images/{subset.group(1)}/{name}', name] if subset else [name]

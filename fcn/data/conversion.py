@@ -11,7 +11,7 @@ import os
 import shlex
 import shutil
 from dataclasses import dataclass
-from typing import IO, Callable, Dict, List, Optional, Set, Tuple
+from typing import IO, Callable, Dict, List, Optional, Sequence, Set, Tuple
 
 import numpy as np
 from PIL import Image
@@ -48,6 +48,7 @@ class ConversionConfig:
       annotations: file or folder of labelme, COCO or CVAT, in place of masks; one of the two is None.
       unlabelled: 'background' or 'void', what pixels become that no shape of the annotations covers.
       line_width: of the annotations' lines, in pixels.
+      crowds: 'void' or 'class', what becomes of COCO's crowds.
       colours: path of a colour table, or None. class_names: path of a text file, or None.
       unknown: 'error' or 'void', what becomes of colours that are not in the table.
       palette_is_labels: take the indices of palette masks as labels though their palettes differ.
@@ -64,6 +65,7 @@ class ConversionConfig:
     annotations: Optional[str] = None
     unlabelled: str = 'background'
     line_width: int = 10
+    crowds: str = 'void'
     colours: Optional[str] = None
     class_names: Optional[str] = None
     unknown: str = 'error'
@@ -93,6 +95,7 @@ class Outcome:
       values: None, or of a mask whose values are to be labels (pixels of each value; those of them on a slope, see
         `fcn.data.colour_masks.count_slopes`), int64 [256]; of problems, too.
       open_range: whether `fcn.data.sixteen_bits.has_open_range` holds of the image.
+      lost: shapes of annotations of which no pixel is left, in words.
     """
     problem: Optional[str] = None
     counts: Optional[np.ndarray] = None
@@ -101,6 +104,7 @@ class Outcome:
     palette: Optional[np.ndarray] = None
     values: Optional[Tuple[np.ndarray, np.ndarray]] = None
     open_range: bool = False
+    lost: Sequence[str] = ()
 
 
 class ColourMask(Exception):
@@ -139,7 +143,7 @@ def read_classes(config: ConversionConfig) -> Tuple[ConversionConfig, Optional[L
     names = read_class_names(config.class_names) if config.class_names else None
     export = cvat_files.find_mask_export(config.annotations) if config.annotations else None
     if config.annotations and not export:
-        drawn = shape_files.with_classes(shape_files.read(config.annotations), names, config.unlabelled,
+        drawn = shape_files.with_classes(shape_files.read(config.annotations, config.crowds), names, config.unlabelled,
                                          config.unknown, config.line_width)
         return config, drawn.names, None, drawn
     if export:
@@ -164,6 +168,10 @@ def with_export(config: ConversionConfig, export: cvat_files.MaskExport) -> Conv
     if export.split_train and not (config.split_train or config.split_by_chance or config.test):
         print(printable(f'the splits are {export.split_train} and {export.split_val}; --split_by_chance mixes them'))
         changes.update(split_train=export.split_train, split_val=export.split_val)
+    elif len(export.lists) > 1 and not (export.split_train or config.split_train or config.split_by_chance):
+        names = ', '.join(map(os.path.basename, export.lists))
+        print(printable(f'note: the lists {names} are not one of training and one of validation images by their names, '
+                        'and are not used; --split_train and --split_val take lists'))
     return dataclasses.replace(config, **changes)
 
 
@@ -216,9 +224,11 @@ def choose_pairs(config: ConversionConfig, drawn: Optional[shape_files.Annotatio
         print(printable(f'note: links make {len(repeated)} images the same file as another one, such as '
                         f'{repeated[0][0]} and {repeated[0][1]}: of such images in both splits, scores are too good'))
     if config.split_train:
-        splits = image_pairs.split_by_files(pairs, config.split_train, config.split_val)
+        splits = image_pairs.split_by_files(pairs, config.split_train, config.split_val, without_mask,
+                                            config.skip_bad_images)
         listed = [pair for pair in pairs if any(pair.key in splits[split] for split in SPLITS)]
-        unlisted = sorted({pair.key for pair in pairs} - {pair.key for pair in listed}) + without_mask
+        unlisted = sorted({pair.key for pair in pairs} - {pair.key for pair in listed}) + sorted(
+            set(without_mask) - splits['train'] - splits['val'])
         if unlisted:
             print(printable(f'left out: {len(unlisted)} images that neither split file names, such as {unlisted[0]}'))
         return listed, splits
@@ -287,10 +297,12 @@ def convert_pairs(pairs: List[Pair], root: str, table: Optional[Table], names: O
         [record(pair.image, pair.mask) for pair in pairs if not pair.draw], len(dataset.class_names), dataset.palette)
 
     def convert_pair(pair):
-        values = None
+        values, unknown, lost = None, {}, ()
         try:
-            labels, unknown = (pair.draw(), {}) if pair.draw else colour_masks.read_mask(pair.mask, table,
-                                                                                         config.unknown)
+            if pair.draw:
+                labels, lost = pair.draw()
+            else:
+                labels, unknown = colour_masks.read_mask(pair.mask, table, config.unknown)
             if labels is None:
                 raise ColourMask(pair.mask)
             if table is None and not pair.draw:
@@ -304,7 +316,7 @@ def convert_pairs(pairs: List[Pair], root: str, table: Optional[Table], names: O
         store(os.path.join(root, 'SegmentationClass', pair.name + '.png'),
               encode(lambda file: save_labels(file, labels, palette)))
         return Outcome(counts=counts, unknown=unknown, turned=turned, palette=of_mask, values=values,
-                       open_range=open_range)
+                       open_range=open_range, lost=lost)
 
     bar = tqdm(ordered_map(convert_pair, pairs, portable.num_cores()), total=len(pairs), desc='converting',
                unit=' files', leave=False, disable=None)
@@ -472,6 +484,10 @@ def summary_lines(pairs: List[Pair], splits: Splits, outcomes: Dict[str, Outcome
         unknown.pop(None, None)
         often = ', '.join(f'{colour_masks.describe(colour)} ({count})' for colour, count in unknown.most_common(5))
         lines.append(f'of these, {total} pixels of colours that the table lacks; most often {often}')
+    lost = [text for outcome in outcomes.values() for text in outcome.lost]
+    if lost:
+        lines.append(printable(f'note: {len(lost)} shapes leave no pixel: they lie outside their image, are smaller '
+                               f'than a pixel, or others cover them, such as {lost[0]}'))
     for what, others in (('image', 'masks'), ('mask', 'images')):
         turned = [printable(getattr(pair, what)) for pair in pairs
                   if pair.key in outcomes and outcomes[pair.key].turned == what]

@@ -3,15 +3,17 @@
 Source of the formats: https://docs.cvat.ai/docs/dataset_management/formats/
 """
 import dataclasses
+import glob
 import os
 import re
 import xml.etree.ElementTree as ET
-from typing import Dict, List, NamedTuple, Optional
+from typing import List, NamedTuple, Optional
 
 import numpy as np
 
 from fcn.data.class_lists import is_background_name
 from fcn.data.colour_masks import VOID, Table
+from fcn.data.image_pairs import split_of
 from fcn.data.json_entries import MOST_BYTES, check_file
 from fcn.data.shapes import (
     FARTHEST,
@@ -145,7 +147,11 @@ class _Target:
         except BadShape as error:
             fault = f'{self._path}, image {name[:200]}: {error}. Export it again.'
         shapes = [shape for _, shape in sorted(self._shapes, key=lambda item: item[0])]
-        self.images.append(Annotated(self._path, f'image {name[:200]}', [name], size, shapes, fault))
+        # Beside the file lies the folder `images`, in a project's export with a folder for each subset.
+        names = [name, f'images/{name}']
+        if self._image.get('subset'):
+            names.insert(0, f'images/{self._image["subset"]}/{name}')
+        self.images.append(Annotated(self._path, f'image {name[:200]}', names, size, shapes, fault))
 
 
 def _number(attributes, name, default: Optional[float] = None):
@@ -222,10 +228,15 @@ _READERS = {'polygon': _polygon, 'polyline': _polyline, 'box': _box, 'ellipse': 
 # ---- masks in the layout of PASCAL VOC
 
 class MaskExport(NamedTuple):
-    """Where an export of masks has its parts. split_train, split_val: None where it has not both of the lists."""
+    """Where an export of masks has its parts.
+
+    lists: paths of all lists of images. split_train, split_val: those of them that are called so, in any of the names
+    that CVAT gives; None where it has not one of each.
+    """
     masks: str
     images: str
     colours: str
+    lists: List[str]
     split_train: Optional[str]
     split_val: Optional[str]
 
@@ -235,13 +246,12 @@ def find_mask_export(folder: str) -> Optional[MaskExport]:
     masks, colours = os.path.join(folder, MASK_FOLDER), os.path.join(folder, LABEL_MAP)
     if not os.path.isfile(colours) or not os.path.isdir(masks):
         return None
-    lists: Dict[str, Optional[str]] = {}
-    for split in ('train', 'val'):
-        path = os.path.join(folder, 'ImageSets', 'Segmentation', split + '.txt')
-        lists[split] = path if os.path.isfile(path) else None
-    both = all(lists.values())
-    return MaskExport(masks, os.path.join(folder, IMAGE_FOLDER), colours, lists['train'] if both else None,
-                      lists['val'] if both else None)
+    lists = sorted(glob.glob(os.path.join(glob.escape(folder), 'ImageSets', 'Segmentation', '*.txt')))
+    found = {split: [path for path in lists if split_of(os.path.splitext(os.path.basename(path))[0]) == split]
+             for split in ('train', 'val')}
+    both = all(len(paths) == 1 for paths in found.values())
+    return MaskExport(masks, os.path.join(folder, IMAGE_FOLDER), colours, lists, found['train'][0] if both else None,
+                      found['val'][0] if both else None)
 
 
 def without_background(table: Table) -> Table:

@@ -77,7 +77,7 @@ class Dataset:
 class Reader:
     """The interface of a data set's module, `read_<Name>Data.py`. It is written down here; nothing derives from it.
 
-    Another data set is one more such module, and a name for it in the main script. `check_reader` checks a module.
+    Another data set is one more such module, and a name for it in `fcn/readers.py`. `check_reader` checks a module.
 
     Attributes:
       DATA_DIR: default folder, in Data_zoo/.

@@ -5,7 +5,7 @@ import os
 import re
 import sys
 from dataclasses import dataclass
-from typing import Callable, Dict, List, Optional, Set, Tuple
+from typing import Callable, Dict, List, Optional, Sequence, Set, Tuple
 
 import numpy as np
 
@@ -36,14 +36,14 @@ class Pair:
       key: the image's path in its folder, without extension.
       name: of both in the data set.
       image, mask: paths; the latter of the file of annotations where the mask is drawn.
-      draw: None, or a function that returns the mask's labels, uint8 [H, W], and may raise
-        fcn.data.image_files.BadFile: there is no file of it.
+      draw: None, or a function that returns the mask's labels, uint8 [H, W], and a list of texts, the shapes of which
+        no pixel is left, and may raise fcn.data.image_files.BadFile: there is no file of it.
     """
     key: str
     name: str
     image: str
     mask: str
-    draw: Optional[Callable[[], np.ndarray]] = None
+    draw: Optional[Callable[[], Tuple[np.ndarray, List[str]]]] = None
 
 
 def find_pairs(image_dir: str, mask_dir: str, mask_suffix: Optional[str] = None,
@@ -144,8 +144,8 @@ def _add(left_out, reason, paths):
         left_out[reason] = paths
 
 
-def _split_of(folder):
-    """Returns what a folder such as train, Val or test2017 holds, a value of SPLIT_FOLDERS, or ''."""
+def split_of(folder):
+    """Returns what a folder or list such as train, Val or test2017 holds, a value of SPLIT_FOLDERS, or ''."""
     return SPLIT_FOLDERS.get(re.sub(r'[\W_]*(19|20)\d\d$', '', folder.lower()), '')
 
 
@@ -185,7 +185,7 @@ def find_split_folders(pairs: List[Pair]) -> Optional[Dict[str, str]]:
     """
     folders = [pair.key.split(os.sep)[:-1] for pair in pairs]
     for depth in range(max(map(len, folders), default=0)):
-        found = {os.sep.join(parts[:depth + 1]): _split_of(parts[depth]) if depth < len(parts) else ''
+        found = {os.sep.join(parts[:depth + 1]): split_of(parts[depth]) if depth < len(parts) else ''
                  for parts in folders}
         if 'train' in found.values() and {'val', 'test'} & set(found.values()):
             return found
@@ -202,11 +202,18 @@ def split_by_folders(keys: List[str], folders: Dict[str, str]) -> Dict[str, List
     return found
 
 
-def split_by_files(pairs: List[Pair], train_file: str, val_file: str) -> Dict[str, Set[str]]:
-    """Returns what `split_by_chance` does, as two files list the images. Raises InputError with all absent names."""
+def split_by_files(pairs: List[Pair], train_file: str, val_file: str, without_mask: Sequence[str] = (),
+                   skip: bool = False) -> Dict[str, Set[str]]:
+    """Returns what `split_by_chance` does, as two files list the images. Raises InputError with all absent names.
+
+    without_mask: keys of images without a mask, which are no fault where `skip` is true, and are returned too.
+    """
     known = {pair.name: pair.key for pair in pairs}
     known.update((pair.key.replace(os.sep, '/'), pair.key) for pair in pairs)
-    splits, wrong, where = {}, [], []
+    unmasked = set(without_mask) - set(known.values())
+    for key in unmasked:
+        known.setdefault(key.replace(os.sep, '/'), key)
+    splits, wrong, where, advice = {}, [], [], ''
     for split, path in zip(SPLITS, (train_file, val_file)):
         try:
             lines = split_files.read_lines(path)
@@ -220,11 +227,16 @@ def split_by_files(pairs: List[Pair], train_file: str, val_file: str) -> Dict[st
             print(f'note: {left_out} lines of {printable(path)} end in -1, and are left out')
         if not found:
             raise InputError(f'--split_{split}={path} names no image: all its lines end in -1.')
-        absent = [line for line in found if line.key is None]
+        lacking = [line for line in found if line.key in unmasked]
+        if lacking and skip:
+            print(printable(f'left out: {len(lacking)} images of {path} that have no mask, such as {lacking[0].text}'))
+        elif lacking:
+            advice = '; --skip_bad_images leaves out those that are images without a mask'
+        absent = [line for line in found if line.key is None or line.key in unmasked and not skip]
         wrong += [f'{path}: {line.text}' for line in absent]
         where += [f'{split_files.list_numbers(absent)} of {path}'] if absent else []
         splits[split] = {line.key for line in found}
-    raise_faults(f'names of the split files are of no image that has a mask ({"; ".join(where)})', wrong)
+    raise_faults(f'names of the split files are of no image that has a mask ({"; ".join(where)}){advice}', wrong)
     raise_faults('images are in both split files', sorted(splits['train'] & splits['val']))
     return splits
 

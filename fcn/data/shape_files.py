@@ -48,8 +48,11 @@ class Annotations:
     drawing: Optional[Drawing] = None
 
 
-def read(path: str) -> Annotations:
-    """Reads the annotations at a path, and prints what they are. Raises InputError."""
+def read(path: str, crowds: str = 'void') -> Annotations:
+    """Reads the annotations at a path, and prints what they are. Raises InputError.
+
+    crowds: what COCO's crowds become, of `fcn.data.coco_files.CROWDS`.
+    """
     files = _find_files(path)
     kinds = collections.defaultdict(list)
     for file in tqdm(files, desc='looking at annotations', unit=' files', leave=False, delay=2, disable=None):
@@ -65,13 +68,23 @@ def read(path: str) -> Annotations:
     skipped = Skipped()
     for file in others:
         skipped.add('files that are no annotations of these formats', file)
-    images, names = _read_files(kind, files, skipped)
+    images, names = _read_files(kind, files, skipped, crowds)
     if not any(one.shapes or one.fault for one in images):
         raise InputError(f'--annotations={path}, {kind}, has no shape that can be drawn'
                          f'{"".join("; left out: " + line for line in skipped.lines()[:5])}.')
+    _refuse_shares(path, images)
     print(printable(f'--annotations={path} is {kind}: {len(images)} images, {sum(len(one.shapes) for one in images)} '
                     'shapes'))
     return Annotations(kind, path, files, images, names, skipped)
+
+
+def _refuse_shares(path, images):
+    """Raises InputError where no shape reaches beyond the first pixel: coordinates are shares of the image's sides."""
+    shapes = [shape for one in images for shape in one.shapes]
+    if shapes and not any(shape.box for shape in shapes) and all(
+            part.min() >= 0 and part.max() <= 1 for shape in shapes for part in shape.parts):
+        raise InputError(f'All coordinates of --annotations={path} lie between 0 and 1: they are shares of the images\''
+                         ' sides; multiply x by the width and y by the height, to have pixels.')
 
 
 def _find_files(path):
@@ -107,7 +120,7 @@ def _unreadable(path, error):
     return InputError(f'{path} cannot be read as annotations: {error}. {ADVICE}, whole and as the tool wrote it.')
 
 
-def _read_files(kind, files, skipped) -> Tuple[List[Annotated], List[str]]:
+def _read_files(kind, files, skipped, crowds) -> Tuple[List[Annotated], List[str]]:
     """Returns (all Annotated, names of classes in order)."""
     images, names, categories = [], [], {}
     for path in tqdm(files, desc='reading annotations', unit=' files', leave=False, delay=2, disable=None):
@@ -115,7 +128,7 @@ def _read_files(kind, files, skipped) -> Tuple[List[Annotated], List[str]]:
             if kind == LABELME:
                 images.append(labelme_files.read(path, skipped))
             elif kind == COCO:
-                found = coco_files.read(path, skipped)
+                found = coco_files.read(path, skipped, crowds)
                 images += found.images
                 _add_categories(categories, found.categories, path)
             else:
@@ -219,10 +232,12 @@ class _Pictures:
     """The pictures of a folder, by their paths in it, with extension and without, and by their names alone."""
 
     def __init__(self, folder, paths):
-        self._real, self._by_name = {}, collections.defaultdict(set)
+        self._real, self._by_name = collections.defaultdict(set), collections.defaultdict(set)
         for path in paths:
             inner = composed(os.path.relpath(path, folder).replace(os.sep, '/'))
-            self._real[os.path.realpath(path)] = path
+            real = os.path.realpath(path)
+            for name in (real, os.path.splitext(real)[0]):
+                self._real[name].add(path)
             for name in (inner, os.path.splitext(inner)[0]):
                 self._by_name[name].add(path)
                 self._by_name['*/' + name.split('/')[-1]].add(path)
@@ -232,9 +247,9 @@ class _Pictures:
         several = []
         for name in annotated.names:
             name = name.replace('\\', '/')
-            beside = self._real.get(_real_path(os.path.join(os.path.dirname(annotated.file), name)))
-            if beside:
-                return [beside]
+            beside = self._real.get(_real_path(os.path.join(os.path.dirname(annotated.file), name)), ())
+            if len(beside) == 1:
+                return list(beside)
             parts = [part for part in composed(name).split('/') if part not in ('', '.', '..')]
             tries = ['/'.join(parts[start:]) for start in range(len(parts))]
             for one in tries + ['*/' + name for name in parts if len(parts) == 1]:
@@ -243,6 +258,11 @@ class _Pictures:
                     return list(found)
                 several = several or sorted(found)
         return several
+
+    def is_called_after_another(self, annotated: Annotated, picture: str) -> bool:
+        """Checks whether the last name of `annotated`, its file's own, is that of another picture beside `picture`."""
+        others = self.find(annotated._replace(names=annotated.names[-1:]))
+        return picture not in others and os.path.dirname(picture) in map(os.path.dirname, others)
 
 
 def _real_path(path):
@@ -276,6 +296,11 @@ def find_pairs(annotations: Annotations, folder: str) -> Tuple[List[Pair], List[
             faults.append(f'{found[0]}: {place(matched[found[0]])} and {place(one)}')
         else:
             matched[found[0]] = one
+    if not matched and any(found for _, found in lost):
+        one, found = next(item for item in lost if item[1])
+        raise InputError(printable(f'No name of --annotations={annotations.path} is that of one image alone in '
+                                   f'--images={folder}, such as {one.names[0]}: {", ".join(found[:3])}. Convert one '
+                                   'folder of images at a time.'))
     if not matched:
         example = printable(place(annotations.images[0]) + ': ' + ' or '.join(annotations.images[0].names))
         raise InputError(f'No image of --images={folder} ({len(paths)} pictures'
@@ -286,6 +311,8 @@ def find_pairs(annotations: Annotations, folder: str) -> Tuple[List[Pair], List[
     keys = {path: os.path.relpath(os.path.splitext(path)[0], folder) for path in paths}
     twice = [key for key, count in collections.Counter(keys[path] for path in matched).items() if count > 1]
     raise_faults(f'names of --annotations={annotations.path} are of two images each; rename one', twice)
+    renamed = [(one, path) for path, one in matched.items() if annotations.kind == LABELME
+               and pictures.is_called_after_another(one, path)]
     alone = sorted(keys[path] for path in paths if path not in matched)
     if annotations.drawing.uncovered == VOID:
         matched = _without_empty(matched, annotations.skipped)
@@ -295,7 +322,9 @@ def find_pairs(annotations: Annotations, folder: str) -> Tuple[List[Pair], List[
     named = name_pairs([(keys[path], path, matched[path].file) for path in sorted(matched, key=keys.get)])
     pairs = [dataclasses.replace(pair, draw=functools.partial(draw_labels, matched[pair.image], pair.image,
                                                               annotations.drawing)) for pair in named]
-    return pairs, alone, '', _left_out_lines(annotations, folder, left_out, lost)
+    lines = [printable(f'note: {len(renamed)} files of labelme name another picture than that which has their own '
+                       f'name, and it is taken, such as {one.file}: {path}') for one, path in renamed[:1]]
+    return pairs, alone, '', lines + _left_out_lines(annotations, folder, left_out, lost)
 
 
 def _without_empty(matched, skipped):

@@ -180,26 +180,29 @@ def place(annotated: Annotated, shape: Optional[Shape] = None) -> str:
     return ', '.join(filter(None, [annotated.file, annotated.entry, shape.entry if shape else '']))
 
 
-def draw_labels(annotated: Annotated, image: str, drawing: Drawing) -> np.ndarray:
-    """Returns the label map of an image, uint8 [H, W]. Raises BadFile.
+def draw_labels(annotated: Annotated, image: str, drawing: Drawing) -> Tuple[np.ndarray, List[str]]:
+    """Draws the label map of the image at the path `image`.
 
-    image: path of the image.
+    Returns (labels uint8 [H, W]; the shapes of which no pixel is left, in words). Raises BadFile.
     """
     if annotated.fault:
         raise BadFile('unreadable annotation', annotated.file, annotated.fault)
-    size = find_size(annotated, image)
-    canvas = Image.new('L', size, drawing.uncovered)
-    for shape in annotated.shapes:
-        value = VOID if shape.label is None else drawing.values[shape.label]
+    canvas = Image.new('I', find_size(annotated, image))  # the number of each pixel's shape, 0: none
+    for number, shape in enumerate(annotated.shapes, 1):
         try:
-            _draw(canvas, shape, value, drawing.line_width)
+            _draw(canvas, shape, number, drawing.line_width)
         except BadShape as error:
             raise BadFile('unreadable annotation', annotated.file, f'{place(annotated, shape)}: {error}.') from None
-    return np.array(canvas)
+    values = [drawing.uncovered] + [VOID if shape.label is None else drawing.values[shape.label]
+                                    for shape in annotated.shapes]
+    numbers = np.asarray(canvas)
+    pixels = np.bincount(numbers.ravel(), minlength=len(values))
+    lost = [place(annotated, shape) for shape, count in zip(annotated.shapes, pixels[1:]) if not count]
+    return np.array(values, 'uint8')[numbers], lost
 
 
 def _draw(canvas, shape, value, line_width):
-    """Draws a shape on a picture of the mode L. Raises BadShape."""
+    """Draws a shape on a picture of the mode I. Raises BadShape."""
     if shape.kind in (RUNS, COLUMN_RUNS):
         _draw_runs(canvas, shape, value)
         return

@@ -100,7 +100,7 @@ def draw(path, folder):
     outcome = 'labels'
     for pair in pairs:
         try:
-            labels = pair.draw()
+            labels, _ = pair.draw()
         except BadFile as error:
             assert path in str(error)
             outcome = 'image left out'

@@ -160,6 +160,17 @@ def test_masks_that_cvat_exports(folder):
         np.testing.assert_array_equal(labels, labels_of(scene(int(name[1]))))
     assert folder.names == NAMES
     assert sorted(one['filename'] for one in read_PascalVocData.read_folder(folder.out)[1]) == ['p1', 'p2']
+    folder.out += '1'
+    lists = folder.path + '/export/ImageSets/Segmentation/'
+    os.rename(lists + 'train.txt', lists + 'Train.txt')
+    os.rename(lists + 'val.txt', lists + 'Validation.txt')
+    said = folder.converted('export')
+    assert 'the splits are %sTrain.txt and %sValidation.txt' % (lists, lists) in said
+    assert sorted(one['filename'] for one in read_PascalVocData.read_folder(folder.out)[1]) == ['p1', 'p2']
+    os.rename(lists + 'Validation.txt', lists + 'Evening.txt')
+    folder.out += '1'
+    assert 'note: the lists Evening.txt, Train.txt are not one of training' in folder.converted('export')
+    os.rename(lists + 'Evening.txt', lists + 'val.txt')
     folder.out += '2'
     said = folder.converted('export', '--unlabelled=void')
     assert 'are void' in said
@@ -167,8 +178,16 @@ def test_masks_that_cvat_exports(folder):
         np.testing.assert_array_equal(labels, np.array([255, 0, 1])[labels_of(scene(int(name[1])))])
     assert folder.names == NAMES[1:]
     folder.out += '3'
-    assert 'the splits are' not in folder.converted('export', '--test=0.3', '--seed=4')
+    said = folder.converted('export', '--test=0.3', '--seed=4')
+    assert 'the splits are' not in said and 'the lists' not in said
     assert os.path.isfile(folder.out + '/ImageSets/Segmentation/test.txt')
+    os.remove(folder.path + '/export/SegmentationClass/p3.png')  # a frame without annotations
+    folder.out += '4'
+    said = folder.refused('export')
+    assert 'line 2 of %sTrain.txt); --skip_bad_images leaves out those that are images without' % lists in said
+    said = folder.converted('export', '--skip_bad_images')
+    assert 'left out: 1 images of %sTrain.txt that have no mask, such as p3' % lists in said
+    assert 'neither split file' not in said and sorted(folder.labels()) == ['p0', 'p1', 'p2']
 
 
 # ---- classes
@@ -282,6 +301,80 @@ def test_images_that_are_annotated_twice(folder):
     folder.write('labelme/copy.json', labelme('p1.png', []))
     said = folder.refused('labelme')
     assert 'photos/p1.png: ' in said and 'copy.json' in said and '1 images are annotated twice in ' in said
+
+
+def test_names_that_several_images_have(folder):
+    for split in 'ab':
+        save_photo(folder.path, 'photos/%s/x.png' % split)
+    folder.write('cvat.xml', cvat([('x', (WIDTH, HEIGHT), [('polygon', {'label': 'car', 'points': '1,1;9,9;9,1'})])]))
+    said = folder.refused('cvat.xml')
+    assert 'is that of one image alone in --images=' in said and 'photos/a/x.png' in said and 'photos/b/x.png' in said
+
+
+def square_at(offset, tag='polygon'):
+    return tag, {'label': 'car', 'points': cvat_points(np.add(SQUARE, offset))}
+
+
+@pytest.mark.parametrize('kind', ['project', 'tasks', 'coco'])
+def test_exports_of_cvat_whose_frames_share_names(folder, kind):
+    """Each is found in the folder that its export has for it; the second has more frames."""
+    parts = {'Train': 2, 'Validation': 3}
+    frames = [(part, 'frame_%06d' % number, 30 * index) for index, part in enumerate(parts)
+              for number in range(parts[part])]
+    places = {'project': 'export/images/%s/%s.PNG', 'tasks': 'export/%s/images/%s.PNG',
+              'coco': 'export/images/%s/%s.PNG'}
+    for part, frame, _ in frames:
+        save_photo(folder.path, places[kind] % (part, frame))
+    of_part = {part: [(frame, (WIDTH, HEIGHT), [square_at(offset)]) for other, frame, offset in frames if other == part]
+               for part in parts}
+    if kind == 'project':
+        text = cvat(of_part['Train'] + of_part['Validation'])
+        for number, (part, _, _) in enumerate(frames):
+            text = text.replace('<image id="%d"' % number, '<image id="%d" subset="%s"' % (number, part))
+        folder.write('export/annotations.xml', text)
+    for part in parts if kind != 'project' else ():
+        if kind == 'tasks':
+            folder.write('export/%s/annotations.xml' % part, cvat(of_part[part]))
+        else:
+            folder.write('export/annotations/instances_%s.json' % part, coco(
+                [frame + '.PNG' for frame, _, _ in of_part[part]],
+                [(number, 3, coco_polygon(np.add(SQUARE, 30 * (part != 'Train')))) for number in range(parts[part])]))
+    folder.converted('export', '--images=%s/export' % folder.path)
+    found = folder.labels()
+    assert len(found) == 5
+    for name, labels in found.items():
+        offset = 30 * ('Validation' in name)
+        assert (labels == 1).sum() == 2500 and labels[10 + offset, 10 + offset] == 1
+
+
+def test_shapes_that_leave_no_pixel(folder):
+    """Outside, smaller than a pixel, and below a later one."""
+    for number, photo in enumerate(folder.photos):
+        folder.write('labelme/p%d.json' % number, labelme(photo, [
+            labelme_shape('tree', SQUARE), labelme_shape('car', SQUARE),
+            labelme_shape('car', np.add(SQUARE, 5000))] if number == 2 else [labelme_shape('car', SQUARE)]))
+    said = folder.converted('labelme')
+    assert 'note: 2 shapes leave no pixel' in said and 'such as %s/labelme/p2.json, shape 1' % folder.path in said
+    write_coco(folder)
+    folder.out += '2'
+    assert 'leave no pixel' not in folder.converted('coco.json')
+
+
+def test_coordinates_that_are_shares(folder):
+    add_square(folder, 'car')
+    folder.write('coco.json', coco(folder.photos, [(0, 3, coco_polygon([[.1, .1], [.9, .2], [1, 1]]))]))
+    assert 'lie between 0 and 1' in folder.refused('coco.json')
+
+
+def test_labelmes_file_that_names_the_picture_of_another(folder):
+    for number in range(4):
+        folder.write('labelme/p%d.json' % number, labelme('p%d.png' % (number ^ 1), [labelme_shape('car', SQUARE)]))
+    said = folder.converted('labelme')
+    assert 'note: 4 files of labelme name another picture than that which has their own name' in said
+    assert 'labelme/p0.json: %s/photos/p1.png' % folder.path in said
+    folder.out += '2'
+    add_square(folder, 'car')
+    assert 'another picture' not in folder.converted('labelme')
 
 
 def test_no_image_is_there(folder):
@@ -431,7 +524,7 @@ RUNS_OF_ALL = HEIGHT * WIDTH
     ({'segmentation': {'size': [HEIGHT, WIDTH]}}, 'neither a list nor a text'),
     ({'segmentation': {'size': [90000, 90000], 'counts': [90000 ** 2]}}, 'are of 90000×90000 pixels, the image of'),
     ({'segmentation': {'size': 3, 'counts': []}}, 'give no size'), ({'segmentation': 'x'}, 'neither polygons nor'),
-    ({'segmentation': [[1, 2, 3]]}, 'no pairs of numbers'), ({'segmentation': [1, 2, 3, 4]}, 'no list')])
+    ({'segmentation': [[1, 2, 3]]}, 'no pairs of numbers'), ({'segmentation': [[1, 2, 3, 4], 5]}, 'no list')])
 def test_bad_annotations_of_coco_are_named(folder, changes, words):
     found = [(number, 3, coco_polygon(SQUARE)) for number in range(4)]
     folder.write('coco.json', coco(folder.photos, found + [(2, 3, coco_polygon(SQUARE), changes)]))
@@ -454,8 +547,47 @@ def test_what_coco_holds_besides(folder):
     assert [labels[place] for place in [(15, 15), (25, 25), (110, 110), (5, 5), (7, 205)]] == [1, 2, 2, 0, 255]
     assert (labels == 255).sum() == 10 * HEIGHT and (labels == 2).sum() == 500
     for words in ('1 annotations without segmentation', '1 annotations of images that the file does not list',
-                  '1 parts of polygons with fewer than three points'):
+                  '1 parts of polygons with fewer than three points', '1 crowds (iscrowd), which become void'):
         assert words in said
+    folder.out += '2'
+    assert 'crowds' not in folder.converted('coco.json', '--crowds=class')
+    labels = folder.labels()['p0']
+    assert labels[7, 205] == 1 and (labels != 255).all()
+
+
+def test_coco_as_other_tools_write_it(folder):
+    """Ids as text in one place, a part without its list, and a category that is the group of all others."""
+    found = [(str(number), '3', coco_polygon(SQUARE)[0]) for number in range(4)]
+    value = coco(folder.photos, found, [(0, 'Street'), (3, 'car'), (7, 'tree')])
+    for category in value['categories']:
+        category['supercategory'] = 'Street' if category['id'] else 'none'
+    folder.write('coco.json', value)
+    said = folder.converted('coco.json')
+    assert '1 categories that are the group of all others, such as' in said and 'id 0 (Street)' in said
+    labels = folder.labels()['p2']
+    assert folder.names == ['background', 'car', 'tree'] and labels[30, 30] == 1 and (labels == 1).sum() == 2500
+    value['annotations'][0]['category_id'] = 0  # now it is a class
+    folder.write('coco.json', value)
+    folder.out += '2'
+    folder.converted('coco.json')
+    labels = folder.labels()
+    assert folder.names == ['background', 'Street', 'car', 'tree']
+    assert [labels[name][30, 30] for name in ('p0', 'p1')] == [1, 2]
+
+
+def test_run_lengths_of_another_size_than_an_image_that_gives_none(folder):
+    """They are not drawn in its corner."""
+    value = coco(folder.photos, [(number, 3, coco_polygon(SQUARE)) for number in range(4)]
+                 + [(1, 3, {'size': [30, 40], 'counts': [600, 600]})])
+    for image in value['images']:
+        del image['width'], image['height']
+    folder.write('coco.json', value)
+    said = folder.refused('coco.json')
+    assert 'photos/p1.png is 400×300 pixels, but ' in said and 'says 40×30' in said
+    value['annotations'][-1]['segmentation'] = {'size': [HEIGHT, WIDTH], 'counts': [HEIGHT, RUNS_OF_ALL - HEIGHT]}
+    folder.write('coco.json', value)
+    folder.converted('coco.json')
+    assert folder.labels()['p1'][:, :2].max(0).tolist() == [0, 1]
 
 
 def write_splits(folder, categories):
