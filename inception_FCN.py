@@ -3,15 +3,16 @@
     python inception_FCN.py --mode=train --dataset=shapes --checkpoint_path= --max_iterations=300
     python inception_FCN.py --mode=test
     python inception_FCN.py --mode=visualize --image_dir=PHOTOS
-    python inception_FCN.py --mode=plan --data_dir=DATA --minutes=10
+    python inception_FCN.py --mode=plan --data_dir=DATA --class_names=DATA/labels.txt --minutes=10
     tensorboard --logdir=logs/all
 
 The README walks through the data sets and the two training steps. A finished or an interrupted run goes on from
 `--logs_dir` with the same command; test and visualize find there what was trained, and its flags.
 
 Exit status: 0 done; 1 unknown flag or value; 2 bad input, one paragraph says which; 3 the loss stopped being finite;
-69 another worker of the job was lost, or did not come; 70 a defect of the program; 75 training was stopped by SIGTERM,
-SIGINT or SIGUSR1 after writing a checkpoint: the same command goes on; 130 interrupted elsewhere.
+69 another worker of the job was lost, or did not come; 70 a defect of the program; 75 training was stopped by a signal
+(SIGTERM, SIGINT, SIGUSR1, SIGHUP, SIGXCPU) after writing a checkpoint: the same command goes on; 130 interrupted
+elsewhere.
 """
 import contextlib
 import dataclasses
@@ -67,7 +68,7 @@ flags.register_validator('ignore_label', lambda texts: texts in (None, ['none'])
 flags.DEFINE_string('logs_dir', 'logs/all', 'Folder of checkpoints, progress.jsonl and TensorBoard events.')
 flags.DEFINE_string('train_dir', None, 'Folder or checkpoint that test and visualize take the model from. '
                     'Default: --logs_dir.')
-flags.DEFINE_string('results_dir', 'results', 'Folder that test and visualize write to.')
+flags.DEFINE_string('results_dir', 'results', 'Folder that test, visualize and check write to.')
 
 flags.DEFINE_boolean('skip_bad_images', False, 'Read the whole data set first and leave out the images whose files are '
                      'bad, or whose annotations are. Otherwise they are an error.')
@@ -519,8 +520,11 @@ def results_locked(config: Config) -> ContextManager:
     return locked(folder, progress=True, lock=os.path.join(folder, '.results.lock'))
 
 
-def check_trained(config: Config, mode: Mode) -> None:
-    """Raises InputError where there is no trained model, before a data set is read or even downloaded for nothing."""
+def check_trained(config: Config, mode: Mode, run: RunConfig) -> None:
+    """Raises InputError where there is no trained model, before a data set is read or even downloaded for nothing.
+
+    run: of `configure`.
+    """
     if mode.run is visualize and config.prediction.compare:
         for folder in config.prediction.compare:
             if not run_folder.list_checkpoints(folder):
@@ -532,6 +536,9 @@ def check_trained(config: Config, mode: Mode) -> None:
             raise run_folder.no_checkpoint(place)  # at once; else TensorFlow looks
         from fcn.inference.trained_model import find_checkpoint
         find_checkpoint(config, named_checkpoint(config))
+    if config.flags['upsampling'] == 'features' and not run.exists and not FLAGS['skip_layers'].present:
+        print(f'note: --skip_layers={config.flags["skip_layers"]} is taken; nothing in a checkpoint of the '
+              "'features' head says whether it is of FCN-32s, 16s or 8s, and another one's scores are bad")
 
 
 def network_to_predict(context: Context) -> fcn_config.NetworkConfig:
@@ -733,6 +740,9 @@ def configure(mode: Mode) -> Tuple[Config, RunConfig]:
         except (flags.Error, TypeError, AttributeError) as error:
             raise ValueError(error) from None
     folder = fcn_config.make_folders(values).run_dir
+    if mode.run is visualize and values['compare'] and not given & {'logs_dir', 'train_dir'}:
+        folder = values['compare'][0]  # whose data set it is; each network is its run's
+        given -= set(fcn_config.NETWORK_FLAGS)
     run = RunConfig()
     # A run that was killed before its first checkpoint binds nobody.
     if (mode.of_run or 'logs_dir' in given) and run_folder.list_checkpoints(folder):
@@ -768,7 +778,7 @@ def run(argv: List[str]) -> int:
         if not workers.chief and not mode.shared:
             return 0
         if mode.of_run and not mode.trains and workers.chief:
-            check_trained(config, mode)
+            check_trained(config, mode, of_run)
         if mode.trains and workers.chief:
             stack.enter_context(run_folder.locked(config.folders.logs_dir))
         problems, skips = [], config.data.skip_bad_images
@@ -796,6 +806,7 @@ def main_of_a_process(argv: List[str]) -> int:
     """Runs the program in a process of its own. Returns the exit status."""
     if FLAGS.mode != 'train':
         freeze_weights()
+        signals.ignore_warning()  # of a job's time limit, after which training alone has something to save
     try:
         return main(argv)
     finally:

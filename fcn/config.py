@@ -18,7 +18,8 @@ from fcn.utils.errors import InputError
 from fcn.utils.files import write_atomic
 
 # What a run that goes on, or is tested, does with the flags in its config.json.
-IMMUTABLE_FLAGS = ('dataset', 'void_class', 'skip_layers', 'upsampling', 'use_batch_norm', 'scale_input')
+NETWORK_FLAGS = ('skip_layers', 'upsampling', 'use_batch_norm', 'scale_input')
+IMMUTABLE_FLAGS = ('dataset', 'void_class') + NETWORK_FLAGS
 # Taken from there, unless the command line gives them.
 DEFAULT_FLAGS = ('data_dir', 'train_split', 'image_size', 'resize', 'allow_one_class', 'palette_is_labels',
                  'image_range')

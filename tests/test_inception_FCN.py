@@ -77,6 +77,14 @@ def test_step_one_trains_the_new_layers_from_a_slim_checkpoint(two_steps, slim_c
     assert all((before[name] != after[name]).any() for name in moving)
 
 
+def test_weights_to_start_from_are_no_trained_model(slim_checkpoint, tmp_path):
+    """Flags of a plan name them in all modes."""
+    status, _, errors = run_main('--mode=test', '--logs_dir=%s' % tmp_path, '--data_dir=%s/none' % tmp_path,
+                                 '--checkpoint_path=' + slim_checkpoint, '--undo_class_weights=1')
+    assert status == EXIT_INPUT
+    assert 'no checkpoint in %s, and --checkpoint_path=%s has no new layers' % (tmp_path, slim_checkpoint) in errors
+
+
 def test_step_two_resumes_and_trains_all(two_steps):
     logs_dir, _, output = two_steps
     assert 'resumed from %s/model.ckpt-2' % logs_dir in output and 'training 200 of 200 variables' in output
@@ -513,8 +521,8 @@ def test_comparison_of_runs(two_steps, shapes, tmp_path):
     run_well('--mode=train', '--data_dir=' + shapes, '--max_iterations=1', '--skip_layers=32s', '--checkpoint_path=',
              STEP_ONE, '--resize=squash', '--logs_dir=' + other, *SMALL)
     flags = ('--mode=visualize', '--num_images=2', '--results_dir=%s' % tmp_path)
-    output = run_well('--compare=%s,%s' % (other, one), '--logs_dir=' + one, *flags)
-    assert 'comparison.png: 2 images, 2 runs' in output
+    output = run_well('--compare=%s,%s' % (other, one), '--skip_layers=16s', *flags)  # networks are the runs' own
+    assert 'comparison.png: 2 images, 2 runs' in output and 'as %s was trained: ' % other in output
     assert re.search(r'FCN-32s, .*: Mean IU within 1, 2, 4, 8, 16 pixels of an edge: \d.*\nFCN-8s, .*: Mean IU', output)
     assert (tmp_path / 'comparison_boundary.png').stat().st_size > 1000
 
@@ -601,8 +609,10 @@ def test_original_flagfile_builds_the_original_graph(shapes, tmp_path):
         os.remove(os.path.join(logs_dir, name))
     for name in glob.glob(logs_dir + '/model.ckpt-1.*'):
         shutil.move(name, str(tmp_path))
-    run_well('--flagfile=' + flagfile, '--mode=test', '--data_dir=' + shapes, '--class_names=%s' % names,
-             '--logs_dir=' + logs_dir, '--checkpoint_path=%s/model.ckpt-1' % tmp_path, '--results_dir=' + results)
+    said = run_well('--flagfile=' + flagfile, '--mode=test', '--data_dir=' + shapes, '--class_names=%s' % names,
+                    '--logs_dir=' + logs_dir, '--checkpoint_path=%s/model.ckpt-1' % tmp_path,
+                    '--results_dir=' + results)
+    assert 'note: --skip_layers=8s is taken; nothing in a checkpoint' in said
     with open(os.path.join(results, 'metrics.json')) as file:
         result = json.load(file)
     assert [one['name'] for one in result['classes']][-1] == 'ambiguous'
@@ -672,6 +682,8 @@ def test_bad_input_is_refused(flags, words, shapes, tmp_path):
     (['--mode=export'], 'no checkpoint in {0}/none.'),
     (['--mode=test', '--train_dir={0}/none/best'], 'no checkpoint in {0}/none/best.'),
     (['--mode=test', '--checkpoint_path={0}/x.ckpt'], 'no checkpoint --checkpoint_path={0}/x.ckpt.'),
+    (['--mode=test', '--checkpoint_path=Data_zoo/inception_v3/inception_v3.ckpt'],
+     'no checkpoint in {0}/none, and --checkpoint_path=Data_zoo/inception_v3/inception_v3.ckpt has no new layers'),
     (['--mode=visualize', '--image_dir={0}/photos'], 'no checkpoint in {0}/none.'),
     (['--mode=visualize', '--compare={0}/none,{0}'], '--compare: {0}/none is no folder of a run')])
 def test_no_data_is_fetched_where_nothing_was_trained(dataset, flags, words, tmp_path, network_calls):

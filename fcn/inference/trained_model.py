@@ -27,9 +27,9 @@ def find_checkpoint(config: Config, checkpoint_path: Optional[str]) -> str:
     place = config.folders.checkpoint_place
     prefix = checkpoints.named(place) or checkpoints.newest_intact(place)
     if prefix is None and checkpoint_path:
-        prefix = checkpoints.find(checkpoint_path)
+        prefix = checkpoints.find_whole_model(checkpoint_path)
     if prefix is None:
-        raise run_folder.no_checkpoint(place)
+        raise run_folder.no_checkpoint(place, checkpoint_path)
     return prefix
 
 

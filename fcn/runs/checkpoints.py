@@ -123,7 +123,7 @@ def find(path: str) -> str:
       InputError: there is none, it is none, there are several, or it can be neither downloaded nor unpacked; or a file
         of weights is not of InceptionV3.
     """
-    if os.path.normpath(path) == os.path.normpath(PUBLISHED) and not exists(path):
+    if _is_to_be_fetched(path):
         _fetch_published()
     if path.endswith(('.tar.gz', '.tgz', '.tar')):
         if not os.path.isfile(path):
@@ -144,6 +144,23 @@ def find(path: str) -> str:
     if weight_files.is_weight_file(prefix):
         weight_files.read(prefix)  # what cannot be taken is said before a network is built
     return prefix
+
+
+def find_whole_model(path: str) -> Optional[str]:
+    """Returns what `find` does; None of weights without the new layers, which are not downloaded for that.
+
+    Raises InputError as `find` and `open_reader` do.
+    """
+    if _is_to_be_fetched(path):
+        return None
+    prefix = find(path)
+    names = open_reader(prefix).get_variable_to_shape_map()
+    return prefix if any(name.startswith('InceptionV3/Upsampling/') for name in names) else None
+
+
+def _is_to_be_fetched(path):
+    """Returns whether a path is the place of the published weights, and they are not there yet."""
+    return os.path.normpath(path) == os.path.normpath(PUBLISHED) and not exists(path)
 
 
 def _fetch_published():
@@ -399,8 +416,9 @@ def restore(session: tf.Session, prefix: str, variables: Sequence[tf.Variable],
         name, shape = wrong[0].op.name, wrong[0].shape.as_list()
         raise InputError(f'The checkpoint {prefix} is of another network: {len(wrong)} of {len(variables)} variables '
                          f"differ; first, {name} is {shape} in the network and {shapes.get(name, 'absent')} in the "
-                         'checkpoint. Give the flags it was trained with (--upsampling, --use_batch_norm, '
-                         '--void_class, the data set).')
+                         'checkpoint. Give the flags it was trained with (--skip_layers, --upsampling, '
+                         '--use_batch_norm, --void_class, the data set), or name its run with --logs_dir or '
+                         '--train_dir, which has them.')
     restores_optional = all(map(fits, optional))
     saver = tf.train.Saver(list(variables) + (list(optional) if restores_optional else []))
     try:

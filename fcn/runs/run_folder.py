@@ -3,7 +3,7 @@ import contextlib
 import glob
 import os
 import re
-from typing import IO, Dict, Iterator, List
+from typing import IO, Dict, Iterator, List, Optional
 
 from fcn.utils import portable
 from fcn.utils.errors import InputError
@@ -27,10 +27,14 @@ def step_of(prefix: str) -> int:
     return int(match.group(1)) if match else 0
 
 
-def no_checkpoint(place: str) -> InputError:
-    """Returns the error that a command raises which finds no checkpoint in a folder, or of a prefix."""
-    return InputError(f'There is no checkpoint in {place}. Train first, or name the folder that was trained to with '
-                      '--logs_dir or --train_dir, or a whole model with --checkpoint_path.')
+def no_checkpoint(place: str, weights: Optional[str] = None) -> InputError:
+    """Returns the error that a command raises which finds no checkpoint in a folder, or of a prefix.
+
+    weights: path of what a training starts from, which --checkpoint_path names in vain; or None.
+    """
+    found = f', and --checkpoint_path={weights} has no new layers, as a training starts from' if weights else ''
+    return InputError(f'There is no checkpoint in {place}{found}. Train first, or name the folder that was trained to '
+                      'with --logs_dir or --train_dir, or a whole model with --checkpoint_path.')
 
 
 def check_name(path: str) -> None:

@@ -27,6 +27,21 @@ signals.expect_warning()
     assert ignored.returncode == 0 and ignored.stdout == b'warned'
 
 
+@pytest.mark.parametrize('mode, status', [('test', 7), ('train', -signal.SIGUSR1)])
+def test_a_warning_ends_no_command_that_has_nothing_to_save(mode, status):
+    """Where it comes before the command is ready, a training ends by it, which shows that it is sent."""
+    code = """
+import os, signal, sys, inception_FCN
+def main(argv):
+    os.kill(os.getpid(), signal.SIGUSR1)
+    return 7
+inception_FCN.main = main
+inception_FCN.FLAGS(['inception_FCN.py', '--mode=%s'])
+sys.exit(inception_FCN.main_of_a_process([]))
+"""
+    assert subprocess.run([sys.executable, '-c', code % mode], cwd=ROOT).returncode == status
+
+
 SWALLOWED = '''
 import os, signal, sys
 sys.path.insert(0, %r)
