@@ -44,18 +44,19 @@ def checkpoint_of(folder, config):
 
 
 def predictions(prefix, config, sizes=SIZES):
-    """Predicts random blocks of each size by a checkpoint."""
-    random = np.random.RandomState(0)
+    """Predicts random blocks of each size by a checkpoint. Returns the list of Predictions."""
+    random, found = np.random.RandomState(0), []
     with saved_model.restored_graph(prefix, config) as (session, images, outputs):
         for number, size in enumerate(sizes):
             image = blocks(size, random)
             result = session.run(outputs, {images: image[None]})
-            yield Prediction(number, image, None, result['labels'][0], result['probabilities'][0])
+            found.append(Prediction(number, image, None, result['labels'][0], result['probabilities'][0]))
+    return found
 
 
-def assert_alike(exported, prefix, config, probabilities=True, sizes=SIZES):
-    """Checks what a model predicts against the checkpoint's predictions."""
-    for predicted in predictions(prefix, config, sizes):
+def assert_alike(exported, of_checkpoint, probabilities=True):
+    """Checks what a model predicts against the checkpoint's predictions, the list of Predictions."""
+    for predicted in of_checkpoint:
         result = exported(predicted.image)
         assert set(result) == ({'labels', 'probabilities'} if probabilities else {'labels'})
         assert result['labels'].dtype == np.uint8 and result['labels'].shape == predicted.labels.shape

@@ -27,13 +27,14 @@ def exported(tmp_path_factory):
 
 def test_checkpoint_saved_model_and_onnx_predict_alike(exported, tmp_path):
     folder, prefix, config = exported
+    of_checkpoint = predictions(prefix, config)
     with onnx_model.OnnxModel(folder) as model:
-        assert_alike(model, prefix, config)
-        found = saved_model.compare(model, predictions(prefix, config))
+        assert_alike(model, of_checkpoint)
+        found = saved_model.compare(model, of_checkpoint)
     assert found[0] == 3 and found[1] < 9 and 0 < found[2] < 1e-4  # classes that are as likely may swap
     saved_model.export(str(tmp_path / 'saved'), prefix, DATASET, config)
     with saved_model.Exported(str(tmp_path / 'saved')) as model:
-        assert_alike(model, prefix, config)
+        assert_alike(model, of_checkpoint)
 
 
 def test_what_the_file_says_of_itself(exported):
@@ -70,8 +71,9 @@ def test_labels_only_without_batch_norm_by_the_originals_head(tmp_path):
     onnx_model.export(path, prefix, DATASET, config, labels_only=True)
     assert os.listdir(str(tmp_path / 'new')) == ['labels.onnx']
     with onnx_model.OnnxModel(path) as model:
-        assert_alike(model, prefix, config, probabilities=False)
-        assert saved_model.compare(model, predictions(prefix, config))[::2] == (3, None)
+        of_checkpoint = predictions(prefix, config)
+        assert_alike(model, of_checkpoint, probabilities=False)
+        assert saved_model.compare(model, of_checkpoint)[::2] == (3, None)
     with pytest.raises(InputError, match='labels.onnx is there already'):
         onnx_model.export(path, prefix, DATASET, config)
 

@@ -26,7 +26,7 @@ def test_a_file_predicts_as_its_checkpoint(tmp_path):
     assert os.listdir(str(tmp_path / 'new')) == ['a.tflite']
     with tflite_model.TfliteModel(path) as model:
         assert (model.class_names, model.size) == (NAMES, SIZE) and (model.palette == voc_palette()[:5]).all()
-        assert_alike(model, prefix, config, sizes=[SIZE])
+        assert_alike(model, predictions(prefix, config, [SIZE]))
         fitted = tflite_model.predictions_at(SIZE, predictions(prefix, config), prefix, config)
         images, _, largest = saved_model.compare(model, fitted)
         assert images == 3 and 0 < largest < 1e-4
