@@ -59,7 +59,8 @@ flags.DEFINE_string('train_split', None, 'Training split of pascal_voc: train, o
                     "of SBD's benchmark_RELEASE beside VOC2012. Default: trainaug where SegmentationClassAug is there.")
 flags.DEFINE_string('split', 'val', 'Images that test, visualize and check take: val, train, test, or a file of names. '
                     'check compares them with the training images.')
-flags.DEFINE_string('class_names', None, 'Text file, a class name a line, line number = label from 0 (pascal_voc).')
+flags.DEFINE_string('class_names', None, 'Text file, a class name a line, line number = label from 0 (pascal_voc). '
+                    'Default: labels.txt in --data_dir, or VOC\'s classes.')
 flags.DEFINE_list('ignore_label', None, 'Labels that neither loss nor scores count, beside 255; none: all classes '
                   'count. Default: the classes that --class_names calls void, unlabelled, ignore, 255 or -1.')
 flags.register_validator('ignore_label', lambda texts: texts in (None, ['none']) or texts and all(
@@ -68,7 +69,7 @@ flags.register_validator('ignore_label', lambda texts: texts in (None, ['none'])
 flags.DEFINE_string('logs_dir', 'logs/all', 'Folder of checkpoints, progress.jsonl and TensorBoard events.')
 flags.DEFINE_string('train_dir', None, 'Folder or checkpoint that test and visualize take the model from. '
                     'Default: --logs_dir.')
-flags.DEFINE_string('results_dir', 'results', 'Folder that test, visualize and check write to.')
+flags.DEFINE_string('results_dir', 'results', 'Folder that test, visualize, check and export write to.')
 
 flags.DEFINE_boolean('skip_bad_images', False, 'Read the whole data set first and leave out the images whose files are '
                      'bad, or whose annotations are. Otherwise they are an error.')
@@ -192,7 +193,7 @@ flags.DEFINE_enum('overlay_format', 'png', ['png', 'jpeg'], 'Of overlays/NAME.pn
 flags.DEFINE_enum('export_format', 'saved_model', sorted(fcn_config.EXPORT_PLACES), 'What export writes: a SavedModel '
                   'of TensorFlow, an ONNX file (pip install tf2onnx onnxruntime) or, of one image size, a TFLite file.')
 flags.DEFINE_string('export_dir', None, 'New folder that export writes to, or new file whose name ends in .onnx or '
-                    '.tflite. Default: ' + ', '.join(sorted(fcn_config.EXPORT_PLACES.values())) + '.')
+                    '.tflite. Default, in --results_dir: ' + ', '.join(sorted(fcn_config.EXPORT_PLACES.values())) + '.')
 flags.DEFINE_list('export_size', None, 'Height and width, in pixels, of the images that a TFLite file takes.')
 flags.register_validator('export_size', lambda texts: texts is None or len(texts) == 2 and all(
     text.isdecimal() and text.isascii() and 1 <= int(text) <= 16384 for text in texts),
@@ -481,6 +482,8 @@ def plan(context: Context) -> int:
     given = {name: config.flags[name] for name in config.flags if FLAGS[name].present and name not in NOT_PLANNED}
     of_data = {'dataset': config.data.dataset}
     of_data.update({name: given.pop(name) for name in list(given) if name in DATA_FLAGS})
+    if config.data.class_names:
+        of_data['class_names'] = config.data.class_names  # also where nobody named it
     plan_training(context.dataset, config.data.data_dir or READERS[config.data.dataset].DATA_DIR,
                   config.folders.results_dir, FLAGS.minutes, of_data, given)
     return 0
@@ -748,6 +751,11 @@ def configure(mode: Mode) -> Tuple[Config, RunConfig]:
     if (mode.of_run or 'logs_dir' in given) and run_folder.list_checkpoints(folder):
         run = fcn_config.read_run_config(folder)
     values = fcn_config.restore_flags(values, given, run, folder, parse, mode.trains)
+    if values['dataset'] == 'pascal_voc' and values['data_dir'] and not values['class_names'] and not run.exists:
+        listed = os.path.join(values['data_dir'], 'labels.txt')  # as fcn.own_data writes it
+        if os.path.isfile(listed):
+            values['class_names'] = listed
+            print(printable(f'note: the classes are those of {listed}; --class_names names another list'))
     return fcn_config.make_config(values), run
 
 

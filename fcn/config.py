@@ -31,8 +31,8 @@ TRAINING_FLAGS = ('data_dir', 'train_split', 'batch_size', 'precision', 'trainab
                   'auxiliary_loss', 'weight_decay', 'batch_norm_decay', 'freeze_batch_norm', 'dropout_keep_prob',
                   'optimizer', 'momentum', 'learning_rate', 'schedule', 'warm_up', 'new_layers_rate',
                   'clip_gradient_norm', 'learning_rate_scaling')
-# Values of --export_format, and where each is written unless --export_dir says.
-EXPORT_PLACES = {'onnx': 'results/model.onnx', 'saved_model': 'results/saved_model', 'tflite': 'results/model.tflite'}
+# Values of --export_format, and what each is called in --results_dir unless --export_dir says.
+EXPORT_PLACES = {'onnx': 'model.onnx', 'saved_model': 'saved_model', 'tflite': 'model.tflite'}
 
 # What predictions of a run depend on: what its config.json has where it does not say, which is the flag's default, and
 # the values that are known, None: any of that type.
@@ -264,7 +264,8 @@ def make_config(flags: Flags) -> Config:
 def make_folders(flags: Flags) -> FolderConfig:
     """Returns the folders that the flags name, which are known before the flags of the run in them are."""
     return _from_flags(FolderConfig, flags, trains=flags['mode'] == 'train',
-                       export_dir=flags['export_dir'] or EXPORT_PLACES[flags['export_format']])
+                       export_dir=flags['export_dir'] or os.path.join(
+                           flags['results_dir'], EXPORT_PLACES[flags['export_format']]))
 
 
 def _from_flags(kind: type, source: Flags, **computed: Any) -> Any:

@@ -395,6 +395,23 @@ def void_data(folder):
     return '--data_dir=' + folder, '--class_names=%s/names.txt' % folder
 
 
+def test_the_classes_are_those_beside_the_data(tmp_path):
+    """Where no other list is named: in check, and in the file of a plan."""
+    folder = str(tmp_path / 'data')
+    data, _ = void_data(folder)
+    flags = (data, '--results_dir=%s' % tmp_path, '--logs_dir=%s' % tmp_path)
+    assert 'aeroplane' in run_main('--mode=check', *flags)[1]
+    with open(folder + '/labels.txt', 'w') as file:
+        file.write('meadow\nwood\nlake\n')
+    status, said, _ = run_main('--mode=check', *flags)
+    assert 'note: the classes are those of %s/labels.txt' % folder in said and 'meadow' in said and status == 0
+    said = run_main('--mode=check', '--class_names=%s/names.txt' % folder, *flags)[1]
+    assert 'road' in said and 'meadow' not in said and 'note: the classes' not in said
+    assert run_main('--mode=plan', '--checkpoint_path=', *flags)[0] == 0
+    with open(folder + '/plan.flags') as file:
+        assert '--class_names=%s/labels.txt\n' % folder in file.read()
+
+
 def test_class_called_void(tmp_path):
     """A new run ignores it; a run that counted it goes on so, and --ignore_label contradicts neither."""
     data, logs = void_data(str(tmp_path / 'data')), str(tmp_path / 'logs')
@@ -560,13 +577,13 @@ def test_export_is_reloaded_and_compared(two_steps, tmp_path):
 def test_onnx_export_is_reloaded_and_compared(two_steps, tmp_path):
     for package in ('tf2onnx', 'onnxruntime'):
         pytest.importorskip(package)
-    flags = ('--mode=export', '--logs_dir=' + two_steps[0], '--num_images=2')
+    flags = '--mode=export', '--logs_dir=' + two_steps[0], '--num_images=2', '--results_dir=my results'
     done = run('--export_format=onnx', *flags, cwd=str(tmp_path))
     assert done.returncode == 0 and done.stderr == '', done.stdout + done.stderr
-    found = re.search(r'to results/model.onnx; on 2 images (\d+) pixels have another label than from the', done.stdout)
+    found = re.search(r'to my results/model.onnx; on 2 images (\d+) pixels have another label than', done.stdout)
     assert int(found.group(1)) < 10, done.stdout  # two classes may be as good as equally probable
-    assert os.listdir(str(tmp_path)) == ['results'] and os.listdir(str(tmp_path / 'results')) == ['model.onnx']
-    with OnnxModel(str(tmp_path / 'results')) as model:
+    assert os.listdir(str(tmp_path)) == ['my results'] and os.listdir(str(tmp_path / 'my results')) == ['model.onnx']
+    with OnnxModel(str(tmp_path / 'my results')) as model:
         assert model.class_names == read_ShapesData.CLASS_NAMES
     refused(run('--export_dir=a.onnx', *flags), '--export_dir=a.onnx is the name of another kind of file',
             '--export_format=onnx')
