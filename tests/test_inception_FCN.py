@@ -580,7 +580,8 @@ def test_onnx_export_is_reloaded_and_compared(two_steps, tmp_path):
     flags = '--mode=export', '--logs_dir=' + two_steps[0], '--num_images=2', '--results_dir=my results'
     done = run('--export_format=onnx', *flags, cwd=str(tmp_path))
     assert done.returncode == 0 and done.stderr == '', done.stdout + done.stderr
-    found = re.search(r'to my results/model.onnx; on 2 images (\d+) pixels have another label than', done.stdout)
+    found = re.search('to my results/model.onnx; on 2 images '
+                      r'(\d+) pixels have another label than from the', done.stdout)
     assert int(found.group(1)) < 10, done.stdout  # two classes may be as good as equally probable
     assert os.listdir(str(tmp_path)) == ['my results'] and os.listdir(str(tmp_path / 'my results')) == ['model.onnx']
     with OnnxModel(str(tmp_path / 'my results')) as model:

@@ -99,13 +99,14 @@ def _by_listed(annotations, images):
 
 def _without_groups(categories, annotations, path, skipped):
     """Returns {id: name} without a category that is only the group of all others, which Roboflow lists first."""
-    used = {item.label for items in annotations.values() for item in items if isinstance(item, Shape)}
     names = {number: value['name'] for number, value in categories.items()}
-    for number, value in categories.items():
-        others = {one['supercategory'] for other, one in categories.items() if other != number}
-        if others == {value['name']} and value['supercategory'] == 'none' and _listed(number, used) not in used:
-            skipped.add('categories that are the group of all others', path, f'id {number} ({value["name"]})')
-            return {other: name for other, name in names.items() if other != number}
+    tops = [number for number, value in categories.items() if value['supercategory'] == 'none']
+    if len(tops) == 1 < len(names):
+        used = {item.label for items in annotations.values() for item in items if isinstance(item, Shape)}
+        top, name = tops[0], names[tops[0]]
+        if _listed(top, used) not in used and all(
+                value['supercategory'] == name for number, value in categories.items() if number != top):
+            skipped.add('categories that are the group of all others', path, f'id {top} ({names.pop(top)})')
     return names
 
 
@@ -124,9 +125,7 @@ def _add_named(found, where, value, key):
         raise ValueError(f'{where} (id {number}) has no {key}')
     if number in found and found[number][key] != value[key]:
         raise ValueError(f'{where} has the id {number} of another one: {found[number][key]} and {value[key]}')
-    found[number] = {name: value.get(name) for name in (key, 'width', 'height')}
-    group = value.get('supercategory')
-    found[number]['supercategory'] = group if isinstance(group, str) else None
+    found[number] = {name: value.get(name) for name in (key, 'width', 'height', 'supercategory')}
 
 
 def _add_annotation(found, path, where, value, skipped, crowds):

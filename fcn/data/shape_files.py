@@ -261,7 +261,10 @@ class _Pictures:
 
     def is_called_after_another(self, annotated: Annotated, picture: str) -> bool:
         """Checks whether the last name of `annotated`, its file's own, is that of another picture beside `picture`."""
-        others = self.find(annotated._replace(names=annotated.names[-1:]))
+        name = annotated.names[-1]
+        if composed(os.path.splitext(os.path.basename(picture))[0]) == composed(name):
+            return False
+        others = self.find(annotated._replace(names=[name]))
         return picture not in others and os.path.dirname(picture) in map(os.path.dirname, others)
 
 
@@ -296,12 +299,12 @@ def find_pairs(annotations: Annotations, folder: str) -> Tuple[List[Pair], List[
             faults.append(f'{found[0]}: {place(matched[found[0]])} and {place(one)}')
         else:
             matched[found[0]] = one
-    if not matched and any(found for _, found in lost):
-        one, found = next(item for item in lost if item[1])
-        raise InputError(printable(f'No name of --annotations={annotations.path} is that of one image alone in '
-                                   f'--images={folder}, such as {one.names[0]}: {", ".join(found[:3])}. Convert one '
-                                   'folder of images at a time.'))
     if not matched:
+        for one, found in lost:
+            if found:
+                raise InputError(printable(f'No name of --annotations={annotations.path} is that of one image alone in '
+                                           f'--images={folder}, such as {one.names[0]}: {", ".join(found[:3])}. '
+                                           'Convert one folder of images at a time.'))
         example = printable(place(annotations.images[0]) + ': ' + ' or '.join(annotations.images[0].names))
         raise InputError(f'No image of --images={folder} ({len(paths)} pictures'
                          f'{", such as " + min(paths) if paths else ""}) is one of --annotations={annotations.path} '
@@ -322,9 +325,12 @@ def find_pairs(annotations: Annotations, folder: str) -> Tuple[List[Pair], List[
     named = name_pairs([(keys[path], path, matched[path].file) for path in sorted(matched, key=keys.get)])
     pairs = [dataclasses.replace(pair, draw=functools.partial(draw_labels, matched[pair.image], pair.image,
                                                               annotations.drawing)) for pair in named]
-    lines = [printable(f'note: {len(renamed)} files of labelme name another picture than that which has their own '
-                       f'name, and it is taken, such as {one.file}: {path}') for one, path in renamed[:1]]
-    return pairs, alone, '', lines + _left_out_lines(annotations, folder, left_out, lost)
+    lines = _left_out_lines(annotations, folder, left_out, lost)
+    if renamed:
+        one, path = renamed[0]
+        lines.insert(0, printable(f'note: {len(renamed)} files of labelme name another picture than that which has '
+                                  f'their own name, and it is taken, such as {one.file}: {path}'))
+    return pairs, alone, '', lines
 
 
 def _without_empty(matched, skipped):
