@@ -75,22 +75,31 @@ def evaluation_images(records: List[Record], dataset: Dataset, squash_to: Option
     Returns:
       Dataset of dicts: 'image' uint8 [1, H, W, 3]; 'annotation' uint8 [1, H, W, 1]; 'number' int64 [1], the record's.
     """
+    def read_annotated(image_path, annotation_path):
+        image = tensor_images.read_image(image_path, image_range=dataset.image_range)
+        return image, tensor_images.read_annotation(annotation_path, dataset)
+
+    def read_photo(path):  # from anywhere: Pillow honours its EXIF orientation and knows more formats
+        image = tensor_images.read_with_pillow(path, upright=True, image_range=dataset.image_range)
+        void = tf.constant(dataset.ignore_label or 0, tf.uint8)
+        return image, tf.fill(tf.concat([tf.shape(image)[:2], [1]], 0), void)
+
     @tf.autograph.experimental.do_not_convert
     def load(number, image_path, annotation_path):
-        if labelled:
-            image = tensor_images.read_image(image_path, image_range=dataset.image_range)
-            annotation = tensor_images.read_annotation(annotation_path, dataset)
-        else:  # photos from anywhere: Pillow honours their EXIF orientation and knows more formats
-            image = tensor_images.read_with_pillow(image_path, upright=True, image_range=dataset.image_range)
-            annotation = tf.fill(tf.concat([tf.shape(image)[:2], [1]], 0),
-                                 tf.constant(dataset.ignore_label or 0, tf.uint8))
+        if all(has_annotation):
+            image, annotation = read_annotated(image_path, annotation_path)
+        elif not any(has_annotation):
+            image, annotation = read_photo(image_path)
+        else:
+            image, annotation = tf.cond(tf.equal(annotation_path, ''), lambda: read_photo(image_path),
+                                        lambda: read_annotated(image_path, annotation_path))
         if squash_to:
             image, annotation = (tensor_images.resize_nearest(tensor, squash_to) for tensor in (image, annotation))
         image.set_shape([squash_to, squash_to, 3])
         annotation.set_shape([squash_to, squash_to, 1])
         return {'image': image, 'annotation': annotation, 'number': number}
 
-    labelled = all(record['annotation'] for record in records)
+    has_annotation = [bool(record['annotation']) for record in records]
     paths = [[os.fsencode(record[name] or '') for record in records] for name in ('image', 'annotation')]
     numbers_and_paths = tf.data.Dataset.from_tensor_slices((
         np.arange(len(records), dtype='int64'), tf.constant(paths[0], tf.string), tf.constant(paths[1], tf.string)))
@@ -100,8 +109,7 @@ def evaluation_images(records: List[Record], dataset: Dataset, squash_to: Option
 def _in_parallel(dataset, function):
     """Maps a tf.data.Dataset on all cores that this process may use.
 
-    Without TensorFlow's own tuning: it has a thread that sleeps longer and longer, and the end of a session waited for
-    it (docs/speed.md).
+    Without TensorFlow's own tuning: it has a thread that sleeps longer and longer, and a session's end waits for it.
     """
     options = tf.data.Options()
     if hasattr(options, 'autotune'):

@@ -327,6 +327,18 @@ def test_images_without_annotation(tmp_path, ignore_label, label):
         np.testing.assert_array_equal(one['image'][0], image)
 
 
+def test_some_images_without_annotation(ramps, tmp_path):
+    """Others beside them keep their annotations, also where all are squashed."""
+    image = np.random.RandomState(0).randint(0, 256, (20, 30, 3)).astype('uint8')
+    listed = [ramps[0], record(save(tmp_path / 'photo.bmp', image)), ramps[1]]
+    for squash_to in (None, 16):
+        found, alone = evaluated(listed, squash_to=squash_to), evaluated(ramps[:2], squash_to=squash_to)
+        assert_same([dict(found[place], number=0) for place in (0, 2)], [dict(one, number=0) for one in alone])
+        assert found[1]['annotation'].shape == (1, squash_to or 20, squash_to or 30, 1)
+        assert np.all(found[1]['annotation'] == 255)
+        assert squash_to or np.array_equal(found[1]['image'][0], image)
+
+
 # ---- files
 
 GREY_RAMP = np.arange(0, 240, dtype='uint8').reshape(12, 20)
