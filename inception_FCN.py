@@ -327,7 +327,7 @@ def draw_pictures(context: Context) -> int:
         return writer.draw(left[predicted.number], panel, predicted, refined, prediction.save_probabilities)
     folders, are_photos = config.folders, bool(config.data.image_dir)
     origin = manifest.origin(folders.log_dir, prefix, dict(
-        config.how_to_predict(dataset), crf=uses_crf and dataclasses.asdict(refine.parameters)))
+        config.how_to_predict(dataset, context.run), crf=uses_crf and dataclasses.asdict(refine.parameters)))
     with outputs.PictureWriter(folders.results_dir, dataset, origin, resume=are_photos,
                                all_panels=prediction.panels or not are_photos,
                                overlay_format=prediction.overlay_format) as writer:
@@ -367,7 +367,7 @@ def draw_film(context: Context) -> int:
     film, prefix = films.open_film(config.data.image_dir), find_checkpoint(config, named_checkpoint(config))
     refine = refinement(config) if prediction.crf else None
     origin = manifest.origin(config.folders.log_dir, prefix, dict(
-        config.how_to_predict(dataset), crf=refine and dataclasses.asdict(refine.parameters),
+        config.how_to_predict(dataset, context.run), crf=refine and dataclasses.asdict(refine.parameters),
         film=digest_of(film.path)))
     kinds = [kind for kind in ('labels', 'probabilities') if config.flags[f'save_{kind}']]
     writer = film_writer.FilmWriter(

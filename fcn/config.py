@@ -201,11 +201,9 @@ class PredictionConfig:
 @dataclasses.dataclass(frozen=True)
 class Config:
     """One command's configuration. flags: {name: value} of all flags of the program."""
-    mode: str
     debug: bool
     deterministic: bool
     precision: str
-    cluster_timeout: float
     folders: FolderConfig
     data: DataConfig
     augmentation: AugmentationConfig
@@ -223,8 +221,12 @@ class Config:
         factors = None if class_factors is None else tuple(class_factors)
         return _from_flags(LossConfig, self.flags, ignore_label=ignore_label, class_weights=factors)
 
-    def how_to_predict(self, dataset: Any) -> Flags:
-        """Returns {name: value} of the flags that predictions of a checkpoint depend on; `dataset`: of the images."""
+    def how_to_predict(self, dataset: Any, run: 'RunConfig') -> Flags:
+        """Returns {name: value} of the flags that predictions of a checkpoint depend on.
+
+        Those of the network and of the image size are left out where they are the run's, or the default where there is
+        no run. dataset: of the images.
+        """
         prediction = self.prediction
         how = {'test_scales': prediction.test_scales, 'test_flip': prediction.test_flip, 'precision': self.precision,
                'undo_class_weights': prediction.undo_class_weights, 'tile_size': prediction.tile_size}
@@ -232,6 +234,9 @@ class Config:
             how['image_range'] = dataset.image_range
         if dataset.has_own_palette:
             how['palette'] = palettes.to_texts(dataset.palette[:len(dataset.class_names)])
+        for name, (default, _) in FLAGS_OF_PREDICTIONS.items():
+            if self.flags[name] != run.flags.get(name, default) and (name != 'image_size' or self.data.squash_to):
+                how[name] = self.flags[name]
         return how
 
     def with_flags_of(self, run: 'RunConfig') -> 'Config':

@@ -1,7 +1,16 @@
 """fcn/config.py: what a run keeps of itself, and what it takes from there when it goes on."""
 import pytest
 
-from fcn.config import FLAGS_OF_PREDICTIONS, RunConfig, flags_of_predictions, read_run_config, restore_flags
+from fcn.config import (
+    FLAGS_OF_PREDICTIONS,
+    RunConfig,
+    flags_of_predictions,
+    make_config,
+    read_run_config,
+    restore_flags,
+)
+from fcn.data.datasets import Dataset
+from fcn.data.palettes import voc_palette
 from fcn.utils.errors import InputError
 
 
@@ -76,6 +85,24 @@ def test_predictions_depend_on_flags_whose_defaults_are_the_programs():
     for name, (default, choices) in FLAGS_OF_PREDICTIONS.items():
         assert FLAGS[name].default == default, name
         assert choices is None or sorted(FLAGS[name].parser.enum_values) == sorted(choices), name
+
+
+@pytest.mark.parametrize('run, given, how', [
+    ({}, {}, {}), ({}, {'skip_layers': '16s'}, {'skip_layers': '16s'}), ({}, {'image_size': 300}, {}),
+    ({}, {'resize': 'squash', 'image_size': 300}, {'resize': 'squash', 'image_size': 300}),
+    ({'resize': 'squash', 'image_size': 300}, {'resize': 'squash', 'image_size': 300}, {}),
+    ({'resize': 'squash', 'image_size': 300}, {'resize': 'squash'}, {'image_size': 224}),
+    ({'skip_layers': '16s'}, {'skip_layers': '16s', 'tile_size': 500}, {'tile_size': 500})])
+def test_what_a_prediction_depends_on_beside_its_checkpoint(run, given, how):
+    from inception_FCN import FLAGS
+    names = [flag.name for flag in FLAGS.get_key_flags_for_module(FLAGS.find_module_defining_flag('mode'))]
+    defaults = {name: FLAGS[name].default for name in names}
+    dataset = Dataset('pascal_voc', [], [], ['a', 'b'], 255, None, voc_palette())
+
+    def found(flags):
+        return make_config(dict(defaults, **flags)).how_to_predict(dataset, RunConfig(flags=run))
+    usual = {name: defaults[name] for name in ('test_flip', 'precision', 'undo_class_weights', 'tile_size')}
+    assert found(given) == dict(usual, test_scales=(1.0,), **how)
 
 
 @pytest.mark.parametrize('name, value', [('skip_layers', '2s'), ('use_batch_norm', 1), ('image_size', 0),

@@ -39,7 +39,7 @@ def write_test(found: Any, prefix: str, config: Config, run: RunConfig, dataset:
                     + [boundary.summary_line(result['boundary'])]
                     + ['Pixelwise loss: ' + ('n/a' if found.loss is None else f'{found.loss:.4f}')]))
     origin = manifest.origin(config.folders.log_dir, prefix, dict(
-        config.how_to_predict(dataset), data_dir=config.data.data_dir, split=dataset.split,
+        config.how_to_predict(dataset, run), data_dir=config.data.data_dir, split=dataset.split,
         crf=found.refined_confusion is not None and prediction.crf_parameters))
     make_folder(results_dir)
     with manifest.writing_together(results_dir, result_files.TEST_NAMES + CRF_NAMES + (model_card.NAME,), origin):
