@@ -412,7 +412,8 @@ def compare(context: Context) -> int:
                 session, predictor):
             comparison.add(folder, run.flags['skip_layers'], records, predictor.predict(
                 session, None, folder, config.prediction.tile_size), dataset)
-    path = comparison.write(config.folders.results_dir, records, dataset)
+    with results_locked(config):
+        path = comparison.write(config.folders.results_dir, records, dataset)
     print(f'wrote {path}: {len(records)} images, {len(folders)} runs')
     return 0
 
@@ -744,7 +745,7 @@ def configure(mode: Mode) -> Tuple[Config, RunConfig]:
             raise ValueError(error) from None
     folder = fcn_config.make_folders(values).run_dir
     if mode.run is visualize and values['compare'] and not given & {'logs_dir', 'train_dir'}:
-        folder = values['compare'][0]  # whose data set it is; each network is its run's
+        folder = values['train_dir'] = values['compare'][0]  # whose data set it is; each network is its run's
         given -= set(fcn_config.NETWORK_FLAGS)
     run = RunConfig()
     # A run that was killed before its first checkpoint binds nobody.

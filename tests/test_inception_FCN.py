@@ -552,6 +552,13 @@ def test_comparison_of_runs(two_steps, shapes, tmp_path):
     assert Image.open(str(tmp_path / 'comparison.png')).size[1] == height(75, 75) != height(120, 160)
     done = run('--compare=%s,%s' % (one, tmp_path), '--logs_dir=' + one, *flags)
     assert done.returncode == 2 and '%s is no folder of a run' % tmp_path in done.stderr
+    path = os.path.join(other, 'config.json')
+    with open(path) as file:
+        config = json.load(file)
+    config['flags']['skip_layers'] = '9s'
+    with open(path, 'w') as file:
+        json.dump(config, file)
+    refused(run('--compare=%s,%s' % (one, other), *flags), '32s/config.json is damaged: its flag skip_layers')
 
 
 def test_export_is_reloaded_and_compared(two_steps, tmp_path):

@@ -2,7 +2,7 @@
 import os
 from typing import Iterable, List, Sequence, Tuple
 
-from fcn.config import RunConfig, read_run_config
+from fcn.config import RunConfig, flags_of_predictions, read_run_config
 from fcn.data.datasets import Dataset
 from fcn.inference import boundary
 from fcn.inference.prediction import Prediction
@@ -27,12 +27,13 @@ def find_run(folder: str, dataset: Dataset) -> Tuple[str, RunConfig]:
       dataset: the `fcn.data.datasets.Dataset` whose classes the run must know.
 
     Raises:
-      InputError: the folder is not a run's, or the run has other classes.
+      InputError: the folder is not a run's, its config.json is damaged, or the run has other classes.
     """
     from fcn.runs import checkpoints
     prefix, run = checkpoints.newest_intact(folder), read_run_config(folder)
     if prefix is None or 'skip_layers' not in (run.flags or {}):
         raise InputError(f'--compare: {folder} is no folder of a run, with checkpoints and config.json.')
+    flags_of_predictions(run, folder)
     class_names = run.class_names or []
     if class_names != dataset.class_names[:dataset.void_label]:
         raise InputError(f'--compare: {folder} was trained on other classes: {", ".join(class_names)}.')
