@@ -25,7 +25,8 @@ FLAGS_NOT_OF_TRAINING = (
     'mode', 'data_dir', 'data_url', 'class_names', 'logs_dir', 'train_dir', 'results_dir', 'image_dir', 'image_names',
     'split', 'num_images', 'compare', 'tile_size', 'save_probabilities', 'save_labels', 'panels', 'overlay_format',
     'export_dir', 'export_format', 'export_size', 'labels_only', 'test_scales', 'test_flip', 'crf', 'crf_parameters',
-    'debug', 'log_every', 'checkpoint_every', 'keep_checkpoints')
+    'undo_class_weights', 'minutes', 'planned_step_seconds', 'cluster_timeout', 'debug', 'log_every',
+    'checkpoint_every', 'keep_checkpoints')
 _AUTHORS_TEXT = re.compile(r'<!-- author: (.*?) -->\n(.*?)<!-- end -->', re.DOTALL)
 
 
@@ -59,13 +60,17 @@ class _Training:
       flags: {name of a flag: value} of the last training command, {} where it is not known.
       started_from: see `fcn.config.RunConfig`.
       step: of the checkpoint.
-      images_seen: number of images up to that step, None where it or the records are not known.
-      records: that were trained on; [] where they are not known, or not of the data set that was tested on.
+      images_seen: number of images up to that step, those of all passes; None where it is not known.
+      images: number of images that it learned from; None where it is not known.
+      same_data: whether they are of the data set that was tested on, as far as is known.
+      records: that were trained on; [] where they are not known, or not of that data set.
     """
     flags: Dict[str, Any]
     started_from: Optional[str]
     step: int
     images_seen: Optional[int]
+    images: Optional[int]
+    same_data: bool
     records: List[dict]
 
 
@@ -75,10 +80,11 @@ def _training(model: ScoredModel, run: RunConfig) -> _Training:
     trained_on, tested_on = flags.get('data_dir'), model.data_dir
     same_data = not tested_on or not trained_on or os.path.abspath(tested_on) == os.path.abspath(trained_on)
     records = model.dataset.training if same_data else []
+    images = run.records['training'][0] if run.records and 'training' in run.records else len(records) or None
     images_seen = None
-    if records and flags.get('batch_size'):
+    if flags.get('batch_size'):
         images_seen, _ = run.samples_before(step, flags['batch_size'])
-    return _Training(flags, run.started_from, step, images_seen, records)
+    return _Training(flags, run.started_from, step, images_seen, images, same_data, records)
 
 
 def write(results_dir: str, model: ScoredModel, run: Optional[RunConfig] = None,
@@ -168,10 +174,10 @@ def _data_lines(model: ScoredModel, training: _Training, name: str) -> List[str]
     names = [_cell(entry['name']) for entry in metrics['classes']]
     ignored = {None: 'every pixel counts', 255: 'pixels labelled 255 (void) are ignored'}.get(
         dataset.ignore_label, f'pixels of label {dataset.ignore_label} are ignored')
-    if training.records:
-        trained = f'{len(training.records)} images'
-    else:
-        trained = f'another data set, `{printable(trained_on)}`' if trained_on else 'not known'
+    trained = f'{training.images} images' if training.images else 'not known'
+    if not training.same_data:
+        of_number = f'{training.images} images of ' if training.images else ''
+        trained = f'{of_number}another data set, `{printable(trained_on)}`'
     return [f'- Data set: {name}',
             f'- Training: {trained}. {_split_name(dataset)}: {len(dataset.validation)} images, of which '
             f'{metrics["images"]} were scored.',
@@ -198,8 +204,8 @@ def _recipe_sentences(model: ScoredModel, training: _Training) -> str:
     text = f'Checkpoint `{printable(model.checkpoint)}`, step {training.step}'
     if training.flags.get('max_iterations'):
         text += f' of {training.flags["max_iterations"]}'
-    if training.images_seen is not None:
-        passes = training.images_seen / len(training.records)
+    if training.images_seen is not None and training.images:
+        passes = training.images_seen / training.images
         text += f': about {passes:.3g} passes over the training images'
     text += '.'
     start = training.started_from
@@ -272,8 +278,8 @@ def _class_limits(metrics: dict) -> List[str]:
 def _data_limits(model: ScoredModel, training: _Training) -> List[str]:
     images = model.metrics['images']
     scored = f'Scored on {images}.'
-    if training.records:
-        scored = f'Learned from {len(training.records)} images and scored on {images} of the same data set.'
+    if training.images and training.same_data:
+        scored = f'Learned from {training.images} images and scored on {images} of the same data set.'
     lines = [f'{scored} Images of another kind (other places, cameras, seasons) may come out worse, and these scores '
              'do not say by how much.']
     both = ({record['image'] for record in training.records}

@@ -93,6 +93,17 @@ def test_tested_on_other_data_than_trained(tmp_path):
     assert 'FCN-8s, other (pascal_voc)' in card and 'Training: another data set, `my photos`. Validation: 12' in card
     assert 'passes' not in card and '- Scored on 12.' in card
     assert 'Training: 40 images' in write(tmp_path, data_dir='./my photos/')
+    card = write(tmp_path, data_dir='elsewhere/other', config={'flags': FLAGS, 'records': {'training': [80, 'ab']}})
+    assert 'Training: 80 images of another data set, `my photos`.' in card and '- Scored on 12.' in card
+
+
+def test_number_of_images_is_the_runs_own(tmp_path):
+    """Not that of the training list as it is now, or of a part of it; overlaps are found all the same."""
+    config = {'flags': FLAGS, 'batches': [[0, 8]], 'records': {'training': [80, 'ab'], 'validation': [12, 'cd']}}
+    card = write(tmp_path, training=42, config=config)
+    assert 'Training: 80 images. Validation: 12' in card and 'about 15 passes' in card  # 150 · 8 / 80
+    assert 'Learned from 80 images and scored on 12' in card and '2 of the images scored were trained on' in card
+    assert 'Training: 80 images.' in write(tmp_path, training=0, config=config)
 
 
 def test_the_authors_text_stays(tmp_path):
