@@ -656,18 +656,32 @@ def read_records(config: Config, mode: Mode, on_problem: Optional[Callable[[Prob
     if (mode.trains or mode.run is plan) and config.data.split != 'val':
         raise InputError(f'--split={config.data.split} goes with --mode=test, visualize and check; training validates '
                          'on val.')
-    reader, data = READERS[config.data.dataset], config.data
-    folder = data.data_dir or reader.DATA_DIR
-    training, validation = reader.read_dataset(folder, data.data_url, on_problem)
+    reader, data, found = READERS[config.data.dataset], config.data, []
+    folder, report = data.data_dir or reader.DATA_DIR, on_problem and found.append
+    training, validation = reader.read_dataset(folder, data.data_url, report)
+    known = training + validation
+
+    def read(flag, split):
+        """Reads another split in place of one, whose problems are of no interest then."""
+        part = 'training' if flag == 'train_split' else 'validation'
+        found[:] = [problem for problem in found if problem.split != part]
+        return splits.read_named(reader, flag, split, folder, known, report)
     if data.train_split and (mode.trains or not mode.of_run or data.split == 'train'):
-        training = splits.read_named(reader, 'train_split', data.train_split, folder, training + validation, on_problem)
+        training = read('train_split', data.train_split)
         splits.check_annotated(training, data.train_split, 'trained on')
+    elif data.train_split:  # which the model card tells of, where it is still there
+        training = []
+        with contextlib.suppress(InputError):
+            training = read('train_split', data.train_split)
     if data.split == 'train':
         validation, training = training, [] if mode.run is check else training
+        found = [problem._replace(split='validation') for problem in found if problem.split == 'training']
     elif data.split != 'val':
-        validation = splits.read_named(reader, 'split', data.split, folder, training + validation, on_problem)
+        validation = read('split', data.split)
     if mode.run is test:
         splits.check_annotated(validation, data.split, 'scored')
+    for problem in found:
+        on_problem(problem)
     return training, validation
 
 
@@ -793,8 +807,9 @@ def run(argv: List[str]) -> int:
         problems, skips = [], config.data.skip_bad_images
         dataset = workers.chief_first(lambda: load_dataset(
             config, of_run, mode, problems.append if skips or mode.run is check else None))
-        if skips and mode.run is not check:
-            dataset = inspection.leave_out_bad(dataset, problems, mode.trains, resumed=bool(of_run.flags))
+        shows_film = mode.takes_photos and films.is_film(config.data.image_dir)
+        if skips and mode.run is not check and not shows_film:
+            dataset = inspection.leave_out_bad(dataset, problems, mode.trains or mode.run is plan, bool(of_run.flags))
         status = run_mode(mode, Context(config, of_run, dataset, workers, problems))
         if mode.trains:
             signals.ignore_warning()

@@ -70,7 +70,7 @@ def read_dataset(data_dir: str = DATA_DIR, data_url: Optional[str] = None,
 def read_split(data_dir: str, split: str, on_problem: Optional[Callable[[Problem], None]] = None) -> List[Record]:
     """Lists the records of 'train', 'val' or 'test', or of a file of names, see `fcn.data.datasets.Reader`."""
     root = _root_of(data_dir)
-    return splits.choose_split(split, {name: functools.partial(_read_split, root, name, on_problem)
+    return splits.choose_split(split, {name: functools.partial(_read_split, root, name)
                                        for name in ('train', 'val', 'test')}, on_problem)
 
 

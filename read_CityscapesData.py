@@ -77,7 +77,7 @@ def read_dataset(data_dir: str = DATA_DIR, data_url: Optional[str] = None,
 def read_split(data_dir: str, split: str, on_problem: Optional[Callable[[Problem], None]] = None) -> List[Record]:
     """Lists the records of a split, see `fcn.data.datasets.Reader`; those of 'test' have no annotations."""
     ending = _ending_of(data_dir)
-    return splits.choose_split(split, {name: functools.partial(_read_split, data_dir, name, ending, on_problem)
+    return splits.choose_split(split, {name: functools.partial(_read_split, data_dir, name, ending)
                                        for name in ('train', 'val', 'test')}, on_problem)
 
 

@@ -150,9 +150,9 @@ def _read_augmented(root, data_dir, on_problem):
                          f'ImageSets/Segmentation/trainaug.txt, and no folder around it benchmark_RELEASE/ or '
                          f'{sbd.ARCHIVE} of SBD. Fetch {sbd.URL} and put it into {data_dir}.')
     training = _read_list(root, 'train', 'SegmentationClass', on_problem)
-    own = {one['filename'] for one in training}
-    own.update(one['filename'] for one in _read_list(root, 'val', 'SegmentationClass', on_problem))
-    more = [name for name in sbd.list_names(found) if name not in own]
+    validation = _read_list(root, 'val', 'SegmentationClass', splits.ignore)
+    of_voc = {record['filename'] for record in training + validation}
+    more = [name for name in sbd.list_names(found) if name not in of_voc]
     target = os.path.join(root, 'SegmentationClassSBD')
     return training + splits.read_listed(sbd.convert(found, more, target), os.path.join(root, 'JPEGImages'), target,
                                          'training', on_problem)

@@ -3,6 +3,7 @@ import os
 import re
 import shutil
 import tarfile
+import types
 import unicodedata
 
 import numpy as np
@@ -10,11 +11,13 @@ import pytest
 import scipy.io
 from PIL import Image
 
+import inception_FCN
 import read_PascalVocData as voc
 from conftest import run
 from fcn.data import inspection
 from fcn.data.annotations import open_annotation
 from fcn.utils.errors import InputError
+from fuzzing_commands import run_main
 
 TRAINING, VALIDATION = ['2007_000032', 'with space', 'é_ü'], ['2007_000033', 'x.y']
 
@@ -335,6 +338,37 @@ def test_flag_chooses_the_training_split(root, tmp_path):
     assert 'training: 4 images' in done.stdout, done.stderr
     done = run('--mode=check', '--data_dir=%s' % root, '--train_split=x', '--results_dir=%s' % tmp_path)
     assert done.returncode == 2 and 'There is no split x' in done.stderr
+
+
+@pytest.mark.parametrize('mode, split, train_split, lists', [
+    ('train', 'val', None, ['train', 'val']), ('train', 'val', 'mine.txt', ['mine', 'val']),
+    ('test', 'train', None, ['train']), ('test', 'mine.txt', None, ['mine', 'train']),
+    ('check', 'train', None, ['train']), ('check', 'train', 'mine.txt', ['mine']),
+    ('check', 'mine.txt', None, ['mine', 'train'])])
+def test_problems_are_those_of_the_lists_in_use(root, tmp_path, monkeypatch, mode, split, train_split, lists):
+    """Each list names an image that is not there; what is scored is called validation whatever its name."""
+    for name in ('train', 'val'):
+        with open(str(root / 'ImageSets/Segmentation' / (name + '.txt')), 'a') as file:
+            file.write('no_%s\n' % name)
+    write(tmp_path / 'mine.txt', b'no_mine\n' + TRAINING[0].encode())
+    monkeypatch.chdir(str(tmp_path))
+    data = types.SimpleNamespace(dataset='pascal_voc', data_dir=str(root), data_url=None, split=split,
+                                 train_split=train_split)
+    problems, mode = [], inception_FCN.MODES[mode]
+    training, validation = inception_FCN.read_records(types.SimpleNamespace(data=data), mode, problems.append)
+    scored = split.split('.')[0]
+    parts = {name: 'validation' if name == scored or split == 'train' else 'training' for name in lists}
+    found = [(os.path.basename(problem.file), problem.split) for problem in problems]
+    assert sorted(found) == sorted(('no_%s.jpg' % name, part) for name, part in parts.items())
+    assert validation and bool(training) == (mode.run is not inception_FCN.check or split != 'train')
+
+
+def test_training_list_without_an_image_that_is_there(root, tmp_path):
+    write(tmp_path / 'mine.txt', b'nobody\n')
+    status, _, errors = run_main('--mode=train', '--data_dir=%s' % root, '--train_split=%s' % (tmp_path / 'mine.txt'),
+                                   '--skip_bad_images', '--logs_dir=%s' % (tmp_path / 'logs'))
+    assert status == 2 and 'Nothing of the training split can be used' in errors, errors
+    assert 'nobody in line 1' in errors
 
 
 def test_test_split_with_and_without_annotations(root):

@@ -136,17 +136,20 @@ def without_bad(dataset: Dataset, found: Iterable[Problem] = (), progress: Optio
 def leave_out_bad(dataset: Dataset, found: Iterable[Problem], for_training: bool, resumed: bool = False) -> Dataset:
     """Does what `without_bad` does for the splits needed; prints what it left out, and returns the data set.
 
+    for_training: whether the training split is needed; else it stays as it is.
+
     Raises InputError where a problem is of a kind in OF_WHOLE_SETS, unless the run is `resumed` and there is something
     to learn.
     """
+    training = dataset.training
     if not for_training:
         dataset = replace(dataset, training=[])
         found = [problem for problem in found if problem.split == 'validation']
     report = inspect(dataset)
     dataset, problems = without_bad(dataset, found, report=report)
     print_messages('left out', [problem.message for problem in problems])
-    print(f'{len(problems)} faults; {len(dataset.training)} training and {len(dataset.validation)} validation images '
-          'stay')
+    of_training = f'{len(dataset.training)} training and ' if for_training else ''
+    print(f'{len(problems)} faults; {of_training}{len(dataset.validation)} {_split_name(dataset)} images stay')
     of_whole_sets = [problem.message for problem in report.problems if problem.kind in OF_WHOLE_SETS]
     void = (dataset.ignore_label, dataset.void_label)
     learns = any(label not in void for label in np.flatnonzero(report.training.pixels).tolist())
@@ -155,7 +158,7 @@ def leave_out_bad(dataset: Dataset, found: Iterable[Problem], for_training: bool
     print_messages('note', of_whole_sets)
     for note in report.notes:
         print(printable(note))
-    return dataset
+    return dataset if for_training else replace(dataset, training=training)
 
 
 def print_messages(label: str, messages: Iterable[Any]) -> None:

@@ -1,4 +1,5 @@
 """Lists the records of a split: of one that a reader knows by name, or of a file that lists images' names."""
+import contextlib
 import os
 from typing import Any, Callable, Dict, List, Optional
 
@@ -22,26 +23,39 @@ def read_named(reader: Any, flag: str, split: str, data_dir: str, known: List[Re
       split: as `Reader.read_split` takes it; of readers without that function the path of a file of names.
       data_dir: folder of the data set.
       known: all records that the file may name.
-      on_problem: see `Reader`.
+      on_problem: see `Reader`; its problems are of the split that the records are to be, whatever list names them.
 
     Raises:
       InputError: there is no such split.
     """
+    part = 'training' if flag == 'train_split' else 'validation'
+    report = on_problem and (lambda problem: on_problem(problem._replace(split=part)))
     if hasattr(reader, 'read_split'):
-        return reader.read_split(data_dir, split, on_problem)
+        return reader.read_split(data_dir, split, report)
     if os.path.isfile(split):
-        return choose_listed(split, known, on_problem)
+        return choose_listed(split, known, report)
     raise InputError(f'--{flag}={split} is no split of this data set, which knows train and val, and no file of names.')
 
 
-def choose_split(split: str, by_name: Dict[str, Callable[[], List[Record]]], on_problem: OnProblem = None
+def ignore(problem: Problem) -> None:
+    """Takes a problem of a list that was read, and reported on, before."""
+
+
+def choose_split(split: str, by_name: Dict[str, Callable[[OnProblem], List[Record]]], on_problem: OnProblem = None
                  ) -> List[Record]:
-    """Does what `Reader.read_split` does. by_name: function that reads a split, of each name. Raises InputError."""
+    """Does what `Reader.read_split` does. by_name: function that reads a split, of each name. Raises InputError.
+
+    A file may name images of all splits that are there; of what is wrong with those, that file has nothing to say.
+    """
     if split in by_name:
-        return by_name[split]()
-    if os.path.isfile(split):
-        return choose_listed(split, [one for read in by_name.values() for one in read()], on_problem)
-    raise InputError(f'There is no split {split}: it is none of {", ".join(by_name)}, and no file of names.')
+        return by_name[split](on_problem)
+    if not os.path.isfile(split):
+        raise InputError(f'There is no split {split}: it is none of {", ".join(by_name)}, and no file of names.')
+    known: List[Record] = []
+    for read in by_name.values():
+        with contextlib.suppress(InputError):  # one that is not there
+            known += read(ignore)
+    return choose_listed(split, known, on_problem)
 
 
 def choose_listed(path: str, records: List[Record], on_problem: OnProblem = None) -> List[Record]:

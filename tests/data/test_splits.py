@@ -7,6 +7,7 @@ import pytest
 
 from fcn.data import splits
 from fcn.data.datasets import record
+from fcn.data.problems import Problem
 from fcn.utils.errors import InputError
 
 RECORDS = [record('/data/%s.png' % name, '/data/%s_L.png' % name) for name in ('a', 'b c', 'x.y')]
@@ -43,11 +44,22 @@ def test_names_that_are_not_there(file):
 
 
 def test_a_split_is_a_name_or_else_a_file(file):
-    by_name = {'train': lambda: RECORDS[:1], 'test': lambda: RECORDS[1:]}
+    def gone(on_problem):
+        raise InputError('no such list')
+    problem = Problem('missing file', 'training', None, 'told before')
+
+    def read_training(on_problem):
+        on_problem(problem)
+        return RECORDS[:1]
+    by_name = {'train': read_training, 'test': lambda on_problem: RECORDS[1:], 'more': gone}
     file('a', name='test')
     path = file('x.y', 'a')
     assert splits.choose_split('test', by_name) == RECORDS[1:], 'the name goes first'
-    assert splits.choose_split(path, by_name) == [RECORDS[2], RECORDS[0]]
+    problems = []
+    assert splits.choose_split(path, by_name, problems.append) == [RECORDS[2], RECORDS[0]] and not problems
+    assert splits.choose_split('train', by_name, problems.append) == RECORDS[:1] and problems == [problem]
+    with raises('no such list'):
+        splits.choose_split('more', by_name)
     with raises('no split val', 'none of train, test'):
         splits.choose_split('val', by_name)
 
@@ -59,7 +71,15 @@ def test_readers_without_other_splits_take_files(file):
     with raises('--split=test is no split of this data set'):
         splits.read_named(reader, 'split', 'test', 'DIR', RECORDS)
     reader.read_split = lambda data_dir, split, on_problem: [data_dir, split, on_problem]
-    assert splits.read_named(reader, 'split', 'test', 'DIR', RECORDS, print) == ['DIR', 'test', print]
+    assert splits.read_named(reader, 'split', 'test', 'DIR', RECORDS) == ['DIR', 'test', None]
+
+
+def test_problems_are_of_what_the_list_is_taken_for(file):
+    path, reader = file('nobody'), types.ModuleType('read_Test')
+    for flag, part in (('train_split', 'training'), ('split', 'validation')):
+        problems = []
+        splits.read_named(reader, flag, path, 'DIR', RECORDS, problems.append)
+        assert [problem[:3] for problem in problems] == [('missing file', part, path)]
 
 
 def test_what_cannot_be_scored_is_named():

@@ -122,6 +122,16 @@ def test_the_plan_is_all_that_train_and_test_need(shapes, tmp_path, monkeypatch)
     assert {'metrics.json', 'index.html'} <= set(os.listdir(results))
 
 
+def test_images_that_cannot_be_used_are_left_out(shapes, tmp_path):
+    status, output, errors = run_main('--mode=plan', '--dataset=shapes', '--data_dir=' + shapes, '--skip_bad_images',
+                                      '--checkpoint_path=', '--results_dir=%s' % tmp_path)
+    try:
+        assert status == 0 and '0 faults; 6 training and ' in output, errors
+        assert parsed(os.path.join(shapes, 'plan.flags'))['skip_bad_images']
+    finally:
+        os.remove(os.path.join(shapes, 'plan.flags'))
+
+
 def test_what_is_wrong_is_said(tmp_path):
     refused(run('--mode=plan', '--data_dir=' + str(tmp_path / 'none')), 'There is no folder', 'none')
     status, _, errors = run_main('--mode=plan', '--data_dir=' + str(tmp_path), '--split=train')
