@@ -9,9 +9,9 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
 from fcn.data.survey import DataSurvey
 from fcn.training import speed
 from fcn.training.machine import Machine
+from fcn.training.notes import SMALL_CROP
 
 RECIPE_SIDE = 320  # pixels, of the crops of both recipes in docs/results.md
-SMALLEST_CROP = 176  # pixels; docs/results.md, The demo, and the smallest crop
 SMALLEST_SIDE = 75  # pixels that the network takes
 RECIPE_STEPS = 1250  # of flags/fine_tune.flags
 MOST_PASSES = 60  # over the images, from pretrained weights: docs/own-data.md
@@ -92,8 +92,8 @@ def make_plan(survey: DataSurvey, machine: Machine, minutes: float, weights: Wei
         return choice.value
     choose(Choice('checkpoint_path', weights.path, weights.reason))
     choose(Choice('trainable_scopes', None, 'all layers in one step, as both recipes of docs/results.md; a first step '
-                  'of the new layers alone was not measured beside it'))
-    choose(skip_layers(survey))
+                  'of the new layers alone was no better in three minutes (benchmarks/results/three_minutes.csv)'))
+    choose(skip_layers(survey, given.get('upsampling')))
     mixed = choose(precision(machine)) == 'mixed'
     side, batch = crops(survey, machine)
     side, batch = choose(side), choose(batch)
@@ -101,7 +101,7 @@ def make_plan(survey: DataSurvey, machine: Machine, minutes: float, weights: Wei
         choose(choice)
     weighting = choose(Choice('class_weights', 'sqrt_median_frequency',
                               'without, 0.076 less (docs/results.md, What each part is worth)'))
-    for choice in learning_rate(pretrained):
+    for choice in learning_rate(pretrained, given.get('optimizer')):
         choose(choice)
 
     cache = choose(cache_megabytes(survey, machine))
@@ -113,19 +113,29 @@ def make_plan(survey: DataSurvey, machine: Machine, minutes: float, weights: Wei
     def one_validation(images):
         count = min(images or survey.validation, survey.validation)
         return speed.validation_seconds(pace, count, survey.megapixels, survey.num_classes)
-    times, images = next(((times, images) for times, images in VALIDATIONS if times * one_validation(images)
-                          <= SHARE_OF_VALIDATION * 60 * minutes), VALIDATIONS[-1])
-    steps = given.get('max_iterations') or count_steps(
-        60 * minutes - start - times * one_validation(images), step + speed.CHECKPOINT / saving, survey.training, batch,
-        pretrained)
+    seconds, each, every = 60 * minutes - start, step + speed.CHECKPOINT / saving, given.get('validate_every')
+    if every is None:
+        options = [(times, given.get('validation_images', images)) for times, images in VALIDATIONS]
+        times, images = next(((times, images) for times, images in options
+                              if times * one_validation(images) <= SHARE_OF_VALIDATION * 60 * minutes), options[-1])
+        seconds -= times * one_validation(images)
+    else:
+        options = [given.get('validation_images', images) for _, images in VALIDATIONS]
+        images = next((images for images in options
+                       if one_validation(images) <= SHARE_OF_VALIDATION * every * each), options[-1])
+        each += one_validation(images) / every if every else 0
+    steps = given.get('max_iterations') or count_steps(seconds, each, survey.training, batch, pretrained)
     choose(undo_class_weights(weighting, pretrained, steps))
     reason = f'{60 * minutes:,.0f} s, less start and validations, are {steps:,} steps of {step:.2g} s'
     if pretrained and steps == most_steps(survey.training, batch):
         reason = ('as flags/fine_tune.flags; from so few images more were not measured' if steps ==
                   RECIPE_STEPS else f'{MOST_PASSES} passes over the images; more gain little (docs/own-data.md)')
     choose(Choice('max_iterations', steps, reason))
-    every = choose(Choice('validate_every', steps if times == 1 else max(math.ceil(0.4 * steps), 1),
-                          f'{times} of them: they take a tenth of the time at most'))
+    if every is None:
+        every = choose(Choice('validate_every', steps if times == 1 else max(math.ceil(0.4 * steps), 1),
+                              f'{times} of them: they take a tenth of the time at most'))
+    else:
+        choose(Choice('validate_every', every, ''))
     images = choose(Choice('validation_images', images, 'of each, evenly spread; the default is 50'))
     times = math.ceil(steps / every) if every else 0
     seconds = start + steps * (step + speed.CHECKPOINT / saving) + times * one_validation(images)
@@ -141,12 +151,16 @@ def make_plan(survey: DataSurvey, machine: Machine, minutes: float, weights: Wei
 # ---- The rules
 
 
-def skip_layers(survey: DataSurvey) -> Choice:
-    """Chooses the finest features that are fused."""
+def skip_layers(survey: DataSurvey, upsampling: Optional[Value] = None) -> Choice:
+    """Chooses the finest features that are fused. upsampling: the flag, where it is given."""
+    if upsampling == 'features':
+        return Choice('skip_layers', '8s', 'the finest of that head, 0.18 better than 32s '
+                      '(benchmarks/results/three_minutes.csv)')
     thin, text = survey.thinnest, ''
     if thin and thin.width <= THIN:
         text = f'; {thin.name} is {thin.width:g} pixels wide'
-    return Choice('skip_layers', '4s', f'0.019 better than 8s, 0.068 than 16s (docs/results.md){text}')
+    return Choice('skip_layers', '4s', f'0.019 better than 8s, 0.068 than 16s (benchmarks/results/'
+                  f'three_minutes.csv){text}')
 
 
 def precision(machine: Machine) -> Choice:
@@ -162,13 +176,13 @@ def crops(survey: DataSurvey, machine: Machine) -> Tuple[Choice, Choice]:
     why = f'as both recipes of docs/results.md; images are {survey.size[0]}×{survey.size[1]} pixels'
     if side < RECIPE_SIDE:
         why = f'no larger than the images, {survey.size[0]}×{survey.size[1]} pixels'
-    if side >= SMALLEST_CROP:
+    if side >= SMALL_CROP:
         batch = Choice('batch_size', 4, 'as both recipes, and the demo with crops of 176 (docs/results.md)')
     else:
         batch = Choice('batch_size', 10, 'the default; for images so small no other was measured')
     free = machine.free_megabytes
     if free is not None and not machine.gpus:
-        sides = [side] + [less for less in (256, 224, SMALLEST_CROP) if less < side]
+        sides = [side] + [less for less in (256, 224, SMALL_CROP) if less < side]
         fitting = [one for one in sides if speed.memory_megabytes(batch.value, one, survey.num_classes)
                    <= SHARE_OF_MEMORY * free] or sides[-1:]
         if fitting[0] < side:
@@ -190,9 +204,12 @@ def augmentation(survey: DataSurvey, pretrained: bool) -> List[Choice]:
                    'neighbours are not alike. --noaugment where mirror images are not as good')]
 
 
-def learning_rate(pretrained: bool) -> List[Choice]:
-    """Chooses the learning rate, its course, and the longest gradient."""
-    if pretrained:
+def learning_rate(pretrained: bool, optimizer: Optional[Value] = None) -> List[Choice]:
+    """Chooses the learning rate, its course, and the longest gradient. optimizer: the flag, where it is given."""
+    if optimizer == 'momentum':
+        rates = [Choice('learning_rate', 0.02, 'the only one tried with momentum, and worse than Adam '
+                        '(docs/results.md, Limits)')]
+    elif pretrained:
         rates = [Choice('learning_rate', 0.0006, 'better than 0.0003 or 0.001 on images held back '
                         '(docs/results.md, From ImageNet weights)'),
                  Choice('new_layers_rate', 3.0, 'with that learning rate')]

@@ -111,6 +111,19 @@ def test_what_the_user_has_chosen_stays_and_is_reckoned_with():
     assert make_plan(CAMVID, CORES, 10, PRETRAINED, {'max_iterations': 40}).values()['max_iterations'] == 40
     never = make_plan(CAMVID, CORES, 10, PRETRAINED, {'validate_every': 0})
     assert '0 validations' in never.summary
+    assert values(upsampling='features')['skip_layers'] == '8s', 'that head has no 4s'
+    assert values(optimizer='momentum')['learning_rate'] == 0.02
+    assert values(optimizer='momentum', learning_rate=0.1)['learning_rate'] == 0.1
+
+
+@pytest.mark.parametrize('given', [{'validate_every': 20}, {'validate_every': 200}, {'validate_every': 0},
+                                   {'validation_images': 101}, {'validate_every': 30, 'validation_images': 0}])
+def test_validations_that_are_given_take_of_the_time(given):
+    plan = make_plan(CAMVID, CORES, 10, PRETRAINED, given)
+    assert 9 < plan.minutes < 10.2 and not [note for note in plan.notes if 'too few' in note]
+    found = plan.values()
+    assert {name: found[name] for name in given} == given
+    assert found['max_iterations'] > rules.SHORTEST_MEASURED
 
 
 @pytest.mark.parametrize('survey, machine, minutes, weights, words', [
