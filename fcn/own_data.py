@@ -25,6 +25,7 @@ from fcn.utils import command_line
 
 WIDEST_LINE = 1000  # pixels
 OF_MASKS = ('colours', 'mask_suffix', 'image_suffix', 'palette_is_labels')  # flags that say how masks are read
+OF_ANNOTATIONS = ('unlabelled', 'line_width', 'crowds')  # how shapes are
 
 
 def share(text: str) -> float:
@@ -115,20 +116,24 @@ def plan(out: str, time: float) -> None:
 
 def main(argv: Optional[List[str]] = None) -> int:
     """Runs the command. Returns its exit status."""
-    flags = vars(parser().parse_args(argv))
+    command = parser()
+    flags = vars(command.parse_args(argv))
     debug, time = flags.pop('debug'), flags.pop('minutes')
     config = ConversionConfig(**flags)
     if bool(config.masks) == bool(config.annotations):
-        parser().error('give either --masks or --annotations')
-    of_masks = [name for name in OF_MASKS if getattr(config, name)]
-    if config.annotations and of_masks:
-        parser().error(f'--{of_masks[0]} does not go with --annotations')
+        command.error('give either --masks or --annotations')
+    given = [name for name in flags if flags[name] != command.get_default(name)]
+    for names, other in ((OF_MASKS, 'annotations'), (OF_ANNOTATIONS, 'masks')):
+        useless = [name for name in names if name in given]
+        if getattr(config, other) and useless:
+            command.error(f'--{useless[0]} does not go with --{other}')
     if bool(config.split_train) != bool(config.split_val):
-        parser().error('--split_train and --split_val go together')
-    if config.split_train and config.split_by_chance:
-        parser().error('--split_by_chance does not go with --split_train')
+        command.error('--split_train and --split_val go together')
+    by_chance = [name for name in ('split_by_chance', 'validation', 'seed') if name in given]
+    if config.split_train and by_chance:
+        command.error(f'--{by_chance[0]} does not go with --split_train')
     if config.test and (config.split_train or config.validation + config.test >= 1):
-        parser().error('--test goes with --validation, which leaves images for training, and not with --split_train')
+        command.error('--test goes with --validation, which leaves images for training, and not with --split_train')
 
     def work():
         convert(config)

@@ -692,11 +692,29 @@ def test_home_folder_in_paths(folder, monkeypatch):
     assert ended.value.code == EXIT_FLAG and 'there is no user nobody-here' in folder.capsys.readouterr().err
 
 
-@pytest.mark.parametrize('flag', ['--nonsense', '--validation=1', '--split_train=a', '--unknown=guess', '--mask=x'])
+@pytest.mark.parametrize('flag', ['--nonsense', '--validation=1', '--split_train=a', '--unknown=guess', '--mask=x',
+                                  '--unlabelled=void', '--line_width=3', '--crowds=class'])
 def test_unknown_flags_and_values(folder, flag):
     with pytest.raises(SystemExit) as ended:
         folder.run(flag)
     assert ended.value.code == EXIT_FLAG
+
+
+@pytest.mark.parametrize('flag', ['--validation=0.5', '--seed=3', '--split_by_chance', '--test=0.1'])
+def test_lists_of_splits_leave_nothing_to_chance(folder, flag):
+    with pytest.raises(SystemExit) as ended:
+        folder.run('--split_train=t.txt', '--split_val=v.txt', flag)
+    assert ended.value.code == EXIT_FLAG and flag.split('=')[0] in folder.capsys.readouterr().err
+
+
+def test_colours_that_the_table_leaves_out_are_counted(folder):
+    for number in range(3):
+        picture = as_colours(labels_of(number)).convert('RGBA')
+        picture.putpixel((0, 0), (9, 9, 9, 0))
+        folder.save(picture, 'masks', 'p%d.png' % number)
+        folder.save(Image.fromarray(pixels_of(number)), 'photos', 'p%d.png' % number)
+    said = folder.refused()
+    assert '5 in all' in said and 'It lists 4; the others are transparent or the rarest' in said
 
 
 # ---- masks whose values are no labels

@@ -21,7 +21,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from fcn.data.annotations import NUMBER_MODES, open_annotation
-from fcn.data.class_lists import LABELME_VOID, is_void_name, without_comment
+from fcn.data.class_lists import LABELME_VOID, MOST_CLASSES, is_void_name, without_comment
 from fcn.data.datasets import LONGEST_TEXT
 from fcn.data.image_files import BadFile, opened, read_verified
 from fcn.data.palettes import voc_palette, with_colours
@@ -33,7 +33,6 @@ from fcn.utils.threads import ordered_map
 VOID = 255
 MOST_COLOURS = 1024  # that a mask is believed to have; photos and JPEG-compressed masks have more
 MOST_REMEMBERED = 20  # unknown colours of each mask: thousands of blurred masks would fill the memory
-MOST_CLASSES = 255
 FEW_VALUES = 8  # of all masks, that are no shades
 
 _COLOUR = r'(\d{1,3})[\s,;]+(\d{1,3})[\s,;]+(\d{1,3})'
@@ -190,14 +189,14 @@ def count_colours(paths: List[str], threads: int, progress: Optional[str] = None
 def template_lines(found: Dict[int, List[int]], masks: int) -> List[str]:
     """Returns the lines of a table to fill in: a line for each colour that `count_colours` found, most pixels first.
 
-    masks: their number, for comments. Transparent colours are left out.
+    masks: their number, for comments. Transparent colours are left out, and the rarest beyond MOST_CLASSES.
     """
     total = sum(pixels for pixels, _ in found.values()) or 1
     lines = ['# After each colour (red green blue), write the name of its class, or void to leave its pixels out.',
              '# Several colours may have one name. Labels are numbered from 0, as names first appear.']
-    for colour, (pixels, shown) in sorted(found.items(), key=lambda item: -item[1][0])[:MOST_CLASSES]:
-        if colour >> 24 == 255:
-            lines += [f'# {100 * pixels / total:.3f} % of all pixels, in {shown} of {masks} masks', describe(colour)]
+    opaque = [item for item in found.items() if item[0] >> 24 == 255]
+    for colour, (pixels, shown) in sorted(opaque, key=lambda item: -item[1][0])[:MOST_CLASSES]:
+        lines += [f'# {100 * pixels / total:.3f} % of all pixels, in {shown} of {masks} masks', describe(colour)]
     return lines
 
 

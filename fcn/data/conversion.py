@@ -19,8 +19,8 @@ from tqdm import tqdm
 
 from fcn.data import annotations, colour_masks, cvat_files, image_pairs, inspection, shape_files
 from fcn.data.annotation_check import check_sizes
-from fcn.data.class_lists import to_lines
-from fcn.data.colour_masks import MOST_CLASSES, VOID, Table
+from fcn.data.class_lists import MOST_CLASSES, to_lines
+from fcn.data.colour_masks import VOID, Table
 from fcn.data.datasets import Dataset, read_class_names, record
 from fcn.data.image_files import BadFile, open_image, opened, read_orientation, read_verified, turn_upright
 from fcn.data.image_pairs import SPLITS, Pair, print_list, raise_faults
@@ -444,8 +444,11 @@ def ask_for_table(pairs: List[Pair], config: ConversionConfig, why: str, further
                           f'command with --colours={shlex.quote(path)}{further}; or delete that file to have it made '
                           'anew.')
     write_atomic(path, '\n'.join(lines) + '\n')
+    listed = sum(not line.startswith('#') for line in lines)
+    rest = '' if listed == len(found) else (f' It lists {listed}; the others are transparent or the rarest: add lines '
+                                            'for them, or --unknown=void.')
     return InputError(f'{why}, {len(found)} in all, are now listed in {path}: write the name of a class after each, '
-                      f'and run the same command with --colours={shlex.quote(path)}{further}.')
+                      f'and run the same command with --colours={shlex.quote(path)}{further}.{rest}')
 
 
 def write_lists(root: str, pairs: List[Pair], splits: Splits, outcomes: Dict[str, Outcome], names: List[str]
