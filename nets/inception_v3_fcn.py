@@ -49,7 +49,7 @@ def inception_v3_fcn_arg_scope(use_batch_norm: bool = True, weight_decay: float 
         published checkpoints hold.
       weight_decay: factor of the L2 regularizer on every convolution's weights, transposed ones included.
       batch_norm_decay: of the moving averages. slim's own 0.9997 needs tens of thousands of steps to settle, unless it
-        begins lower, as in `fcn.network.model.build`.
+        begins lower, as in `fcn.network.builder.build`.
       batch_norm_epsilon: added to the variance.
       updates: collection that gets the updates of the moving averages.
     """
@@ -142,7 +142,7 @@ def most_likely(logits: tf.Tensor) -> tf.Tensor:
     """Returns the class of the largest logit, the first of equals: int64 [N, H, W, 1] from float32 [N, H, W, C]."""
     if (logits.shape.as_list()[3] <= 64 and not tf.__version__.startswith('1.')
             and not tf.config.experimental.list_physical_devices('GPU')):
-        return tf.cast(tf.nn.top_k(logits, 1).indices, tf.int64)  # takes half of argmax's time there, docs/speed.md
+        return tf.cast(tf.nn.top_k(logits, 1).indices, tf.int64)  # takes half of argmax's time: speed_decisions.csv
     return tf.argmax(logits, axis=3)[..., None]
 
 

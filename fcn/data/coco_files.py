@@ -5,7 +5,7 @@ Source of the format: https://cocodataset.org/#format-data; of the compressed ru
 """
 import os
 import re
-from typing import Any, Dict, Hashable, List, NamedTuple
+from typing import Any, Dict, Hashable, List, NamedTuple, Tuple
 
 import numpy as np
 
@@ -166,7 +166,7 @@ def _read_shape(path, where, value, skipped, crowds):
     return Shape(where, label, POLYGON, parts) if parts else None
 
 
-def read_runs(segmentation: Dict[str, Any]):
+def read_runs(segmentation: Dict[str, Any]) -> Tuple[int, int, np.ndarray]:
     """Reads run lengths, {'size': [height, width], 'counts': list or compressed text}.
 
     Returns (width, height, the pixels outside, within, outside ... column by column, int64 [N]). Raises BadShape.

@@ -144,7 +144,7 @@ def _add(left_out, reason, paths):
         left_out[reason] = paths
 
 
-def split_of(folder):
+def split_of(folder: str) -> str:
     """Returns what a folder or list such as train, Val or test2017 holds, a value of SPLIT_FOLDERS, or ''."""
     return SPLIT_FOLDERS.get(re.sub(r'[\W_]*(19|20)\d\d$', '', folder.lower()), '')
 

@@ -1,6 +1,6 @@
 """Refines a prediction by a fully connected CRF over its pixels, through the optional package pydensecrf2."""
 import dataclasses
-from typing import Sequence
+from typing import Any, Sequence
 
 import numpy as np
 
@@ -88,7 +88,7 @@ def available() -> bool:
     return True
 
 
-def import_densecrf():
+def import_densecrf() -> Any:
     """Returns the module `pydensecrf.densecrf`. Raises InputError, which says what to install, when it is missing."""
     try:
         from pydensecrf import densecrf

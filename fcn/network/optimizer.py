@@ -27,8 +27,8 @@ def variables_to_train(trainable_scopes: Optional[Sequence[str]]) -> List[tf.Var
     if not trainable_scopes:
         return variables
     selected = []
-    for scope in trainable_scopes:
-        found = [variable for variable in variables if f'{variable.op.name}/'.startswith(scope.rstrip('/') + '/')]
+    for scope in (scope.rstrip('/') for scope in trainable_scopes):
+        found = [variable for variable in variables if f'{variable.op.name}/'.startswith(f'{scope}/')]
         if not found and scope not in CLASSIFICATION_SCOPES:
             known = sorted({'/'.join(variable.op.name.split('/')[:2]) for variable in variables})
             raise NothingToTrain(f'{scope} is no scope of this network. Its scopes are InceptionV3 and '

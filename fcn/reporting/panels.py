@@ -37,10 +37,12 @@ class Grid:
 
     @property
     def total_width(self) -> int:
+        """Returns the width of the whole picture, in pixels."""
         return self.columns * (self.width + GAP) - GAP
 
     @property
     def total_height(self) -> int:
+        """Returns the height of the whole picture, in pixels."""
         return self.rows * (self.height + PANEL_TITLE_HEIGHT) + (self.rows - 1) * GAP
 
     def corner(self, index: int) -> Tuple[int, int]:

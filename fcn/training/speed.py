@@ -15,7 +15,7 @@ CORES = 0.85  # two cores are 2 ** 0.85 = 1.8 times as fast as one (AMD: bench a
 # Not measured: 32 images of 224×224 in 100 ms, which docs/cluster.md assumes.
 OF_ONE_GPU = 16.0
 OF_CLASSES = ((21, 1.0), (60, 1.29), (151, 2.47))  # (classes, time of a step): docs/growth.png
-PREDICTION = 3.4  # times as many megapixels a second as training: docs/speed.md, test beside train
+PREDICTION = 3.4  # times as many megapixels a second as training, or more: docs/speed.md, test beside train
 CHECKPOINT = 0.5  # seconds, of one core of a Xeon with AMX
 DECODING = 0.0053  # seconds of a core a megapixel of an image that is not cached: docs/speed.md, 1 ms of 500×375
 
@@ -43,8 +43,8 @@ def time_of_classes(num_classes: int) -> float:
 def start_seconds(speed: float) -> float:
     """Returns the seconds that a command takes beside its steps, of a machine that trains `speed` megapixels a second.
 
-    On two cores of AMD the first step begins after 9.2 s (docs/speed.md), and the last checkpoint takes 2 more; on one
-    core of a Xeon with AMX both took 16 s or so of its time.
+    On two cores of AMD the first step begins after 9.2 s (bench_epyc_avx512.csv), and the last checkpoint takes 2 more;
+    on one core of a Xeon with AMX both took 16 s or so of its time.
     """
     return 9 + 3.5 / speed
 

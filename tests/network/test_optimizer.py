@@ -28,7 +28,7 @@ def test_trainable_scopes_select_whole_names(session):
     make_variables()
     assert names(None) == ['Conv2d_1a_3x3', 'Mixed_5b', 'Mixed_5bc', 'Upsampling']
     assert names(['InceptionV3/Mixed_5b']) == ['Mixed_5b']  # not Mixed_5bc
-    assert names(['InceptionV3/Logits', 'InceptionV3/Upsampling']) == ['Upsampling']
+    assert names(['InceptionV3/Logits/', 'InceptionV3/Upsampling/']) == ['Upsampling']
     assert len(names(['InceptionV3', 'InceptionV3/Upsampling'])) == 4  # each once
 
 

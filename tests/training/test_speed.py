@@ -26,7 +26,7 @@ def test_steps_take_what_was_measured(machine, mixed, images, side, classes, mea
 
 def test_what_else_takes_time():
     amd = speed.megapixels_per_s(Machine(2, 'AVX-512 of AMD', 'bfloat16'), True)
-    assert speed.start_seconds(amd) == pytest.approx(9.2 + 2, rel=0.1)  # docs/speed.md
+    assert speed.start_seconds(amd) == pytest.approx(9.2 + 2, rel=0.1)  # bench_epyc_avx512.csv
     assert speed.validation_seconds(amd, 50, 0.1875, 21) == pytest.approx(3 + 50 / 23.84, rel=0.1)  # its row of test
     assert speed.step_seconds(1, 4, 320, 21, decoded=12, cores=2) == pytest.approx(
         speed.step_seconds(1, 4, 320, 21) + 4 * 12 * speed.DECODING / 2)
