@@ -216,7 +216,7 @@ HELP_GROUPS = {  # first flag: title
 
 @dataclasses.dataclass(frozen=True)
 class Context:
-    """What a mode works with.
+    """Holds what a mode works with.
 
     config: the command's. run: what the folder that it works on keeps of its training. dataset: its records and
     classes. workers: of the job. problems: met when the data set was listed.
@@ -492,7 +492,7 @@ def plan(context: Context) -> int:
 
 @dataclasses.dataclass(frozen=True)
 class Mode:
-    """What a mode is and needs.
+    """Holds what a mode is and needs.
 
     run: the function above. shared: all workers of a job take part; else the chief works alone. trains: it takes the
     lock of --logs_dir, and signals end it after the step. of_run: it works on a run, whose flags it takes; check and
@@ -714,9 +714,9 @@ def ignored_classes(config: Config, run: RunConfig, class_names: List[str]) -> L
         wanted = datasets.find_ignored(class_names if data.ignore_label or called_void else [], data.ignore_label,
                                        data.allow_one_class)
         if run.exists and wanted != ignored:
-            kept = ','.join(map(str, ignored)) or 'none'
+            trained_with = ','.join(map(str, ignored)) or 'none'
             raise InputError(f'--ignore_label={",".join(data.ignore_label)} goes with a new run: the run in {folder} '
-                             f'was trained with {kept}. Leave the flag out to go on with it, or name another '
+                             f'was trained with {trained_with}. Leave the flag out to go on with it, or name another '
                              '--logs_dir.')
         ignored = wanted
     if ignored:

@@ -83,7 +83,7 @@ def read_split(data_dir: str, split: str, on_problem: Optional[Callable[[Problem
 
 def label_map_of(records: Sequence[Record]) -> np.ndarray:
     """Returns the map from the pixel values of the records' annotations to labels, uint8 [256]."""
-    if any(str(one['annotation']).endswith(LABELS) for one in records):
+    if any(str(found['annotation']).endswith(LABELS) for found in records):
         return np.arange(256, dtype='uint8')
     return LABEL_MAP
 

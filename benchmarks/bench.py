@@ -1,4 +1,4 @@
-"""How fast the program and its network are, as one table: make bench, or python benchmarks/bench.py [--quick].
+"""Measures how fast the program and its network are, as one table: make bench, or python benchmarks/bench.py [--quick].
 
 It is printed with the machine's name, and written to --out as CSV, logs/bench.csv by default. With --pytorch=PYTHON, an
 interpreter that has PyTorch, the same network in it (`pytorch_bare.py`) runs in turn too, as it is and with the lean

@@ -1,4 +1,6 @@
-"""Where a training step's time goes, by operation: python benchmarks/profile_step.py [--precision mixed] [--steps=10].
+"""Measures where a training step's time goes, by operation.
+
+    python benchmarks/profile_step.py [--precision mixed] [--steps=10]
 
 Prints GFLOP/s of the bare graph of bench.py (FCN-8s, 8 images of 224×224, 21 classes) beside the two ceilings, those of
 matrix products of 2048×2048 in float32 and in bfloat16, and a line for each type of operation: its share of the time of

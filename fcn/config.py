@@ -46,7 +46,7 @@ Flags = Dict[str, Any]
 
 @dataclasses.dataclass(frozen=True)
 class FolderConfig:
-    """Where a command reads and writes."""
+    """Holds where a command reads and writes."""
     logs_dir: str
     train_dir: Optional[str]
     results_dir: str
@@ -100,7 +100,7 @@ class DataConfig:
 
 @dataclasses.dataclass(frozen=True)
 class NetworkConfig:
-    """What `fcn.network.builder.build` needs to know.
+    """Holds what `fcn.network.builder.build` needs to know.
 
     num_classes: C. auxiliary: in training, add scores of Mixed_6e. logit_adjustment: in prediction, C numbers that are
     taken from the logits, or None. fold_batch_norm: in a graph that never trains, see
@@ -124,7 +124,7 @@ class NetworkConfig:
 
 @dataclasses.dataclass(frozen=True)
 class LossConfig:
-    """What is minimized, see `fcn.network.losses`.
+    """Holds what is minimized, see `fcn.network.losses`.
 
     ignore_label: label that does not count, or None. class_weights: factors of the C classes, or None. auxiliary_loss:
     the flag, weight of the loss of the scores of Mixed_6e; 0: there are none.
@@ -136,7 +136,7 @@ class LossConfig:
 
 @dataclasses.dataclass(frozen=True)
 class OptimizerConfig:
-    """How the weights are changed. loss_scale: see `TensorflowUtils.LOSS_SCALES`. The others are flags."""
+    """Holds how the weights are changed. loss_scale: see `TensorflowUtils.LOSS_SCALES`. The others are flags."""
     optimizer: str = 'adam'
     momentum: float = 0.9
     learning_rate: float = 0.00032
@@ -151,7 +151,7 @@ class OptimizerConfig:
 
 @dataclasses.dataclass(frozen=True)
 class TrainingConfig:
-    """How a run begins, goes on, and what it writes when."""
+    """Holds how a run begins, goes on, and what it writes when."""
     checkpoint_path: str
     checkpoint_exclude_scopes: Tuple[str, ...]
     ignore_missing_vars: bool
@@ -170,7 +170,7 @@ class TrainingConfig:
 
 @dataclasses.dataclass(frozen=True)
 class PredictionConfig:
-    """How trained networks are tested and shown."""
+    """Holds how trained networks are tested and shown."""
     test_scales: Tuple[float, ...]
     test_flip: bool
     undo_class_weights: float
@@ -282,7 +282,7 @@ def _from_flags(kind: type, source: Flags, **computed: Any) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class RunConfig:
-    """What a run's `config.json` holds; all empty where there is none.
+    """Holds what a run's `config.json` holds; all empty where there is none.
 
     flags: {name: value} of the last training command. class_names: list, index = label, without void's. void_label: of
     `fcn.data.datasets.Dataset`. batches: list of [step, images a step from there on, of all replicas], from step 0.

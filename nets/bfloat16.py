@@ -31,7 +31,7 @@ def _lowered_operation(operation, output):
         return pool(lowered(operation.inputs[0]), operation.get_attr('ksize'), operation.get_attr('strides'),
                     operation.get_attr('padding').decode())
     if operation.type == 'ConcatV2':
-        return tf.concat([lowered(one) for one in operation.inputs[:-1]], 3)
+        return tf.concat([lowered(tensor) for tensor in operation.inputs[:-1]], 3)
     return tf.cast(output, tf.bfloat16)
 
 

@@ -119,7 +119,7 @@ def inception_v3_fcn(inputs: tf.Tensor, num_classes: int = 21, is_training: bool
             net, end_points = inception_v3.inception_v3_base(inputs, scope=scope)
         if fold_batch_norm and in_bfloat16:
             net = tf.cast(lowered(net), tf.float32)
-            end_points = {name: tf.cast(lowered(one), tf.float32) for name, one in end_points.items()}
+            end_points = {name: tf.cast(lowered(tensor), tf.float32) for name, tensor in end_points.items()}
         if is_training and dropout_keep_prob < 1:
             net = _dropout(net, dropout_keep_prob, dropout_seeds)
         with tf.variable_scope('Upsampling'):

@@ -13,7 +13,7 @@ RANDOM_SCALE = 0.5, 2.0
 
 @dataclass(frozen=True)
 class AugmentationConfig:
-    """How training samples are augmented; the flags of these names, see `fcn.data.stream.TrainingStream`."""
+    """Holds how training samples are augmented; the flags of these names, see `fcn.data.stream.TrainingStream`."""
     augment: bool = True
     random_scale: Tuple[float, float] = RANDOM_SCALE
     color_jitter: float = 0.0

@@ -114,7 +114,7 @@ def parse_plain(text: str) -> List[str]:
 def _content(text):
     """Returns the _Lines of a list without comments, and without empty lines above, between and below comments."""
     lines = [_Line(number, line) for number, line in enumerate(parse_plain(text), 1)]
-    kept = []
+    found = []
     for index, line in enumerate(lines):
         if line.text.startswith(COMMENTS):
             continue
@@ -124,10 +124,10 @@ def _content(text):
             below = next((other.text for other in lines[index:] if other.text), '')
             if above.startswith(COMMENTS) or below.startswith(COMMENTS):
                 continue
-        kept.append(line)
-    while kept and not kept[-1].text:
-        kept.pop()
-    return kept
+        found.append(line)
+    while found and not found[-1].text:
+        found.pop()
+    return found
 
 
 def _of_yaml(text) -> List[_Line]:

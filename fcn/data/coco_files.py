@@ -38,7 +38,7 @@ class _Fault(NamedTuple):
 
 
 class CocoFile(NamedTuple):
-    """What a file holds.
+    """Holds what a file holds.
 
     Attributes:
       images: list of Annotated; their shapes' labels are names of categories.
@@ -81,7 +81,7 @@ def _listed(number, listed):
     """Returns an id as it is listed: some tools write the text of a number in one place."""
     if number in listed:
         return number
-    return next((one for one in (str(number), _whole(number)) if one in listed), number)
+    return next((key for key in (str(number), _whole(number)) if key in listed), number)
 
 
 def _whole(text):

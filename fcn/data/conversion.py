@@ -41,7 +41,7 @@ Splits = Dict[str, Set[str]]
 
 @dataclass(frozen=True)
 class ConversionConfig:
-    """What to convert, and how; the flags of `python -m fcn.own_data`, whose help says more.
+    """Holds what to convert, and how; the flags of `python -m fcn.own_data`, whose help says more.
 
     Attributes:
       images, masks: folders. out: folder to make.
@@ -84,7 +84,7 @@ class ConversionConfig:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What became of a pair.
+    """Holds what became of a pair.
 
     Attributes:
       problem: text, or None; the others are None where there is one.

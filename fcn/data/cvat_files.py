@@ -41,7 +41,7 @@ MASK_FOLDER, IMAGE_FOLDER, LABEL_MAP = 'SegmentationClass', 'JPEGImages', 'label
 
 
 class CvatFile(NamedTuple):
-    """What an XML file holds.
+    """Holds what an XML file holds.
 
     Attributes:
       images: list of Annotated; their shapes' labels are names.
@@ -228,7 +228,7 @@ _READERS = {'polygon': _polygon, 'polyline': _polyline, 'box': _box, 'ellipse': 
 # ---- masks in the layout of PASCAL VOC
 
 class MaskExport(NamedTuple):
-    """Where an export of masks has its parts.
+    """Holds where an export of masks has its parts.
 
     lists: paths of all lists of images. split_train, split_val: those of them that are called so, in any of the names
     that CVAT gives; None where it has not one of each.

@@ -22,7 +22,7 @@ SILENT = ('none', 'unknown')  # codecs of sound that ffmpeg does not know
 
 @dataclasses.dataclass(frozen=True)
 class Film:
-    """What is known of a film before it is read.
+    """Holds what is known of a film before it is read.
 
     path: absolute. width, height: pixels of the frames as players show them, a telephone's rotation done. rate: frames
     a second; of a film of variable rate the mean one. seconds: what its header says of its length, sound counted in; 0

@@ -14,7 +14,7 @@ MOST_IMAGES = 100  # that are looked at, evenly spread
 
 
 class LowRange(NamedTuple):
-    """What is said of 16-bit images that all stay below LOWEST_MAXIMUM. path: of the brightest of them."""
+    """Holds what is said of 16-bit images that all stay below LOWEST_MAXIMUM. path: of the brightest of them."""
     path: str
     message: str
 

@@ -24,7 +24,7 @@ from fcn.utils.threads import ordered_map
 
 @dataclass(frozen=True, eq=False)
 class Counts:
-    """What a split holds.
+    """Holds what a split holds.
 
     Attributes:
       images: number of its records, bad ones too.
@@ -38,7 +38,7 @@ class Counts:
 
 @dataclass(frozen=True, eq=False)
 class InspectionReport:
-    """What `inspect` found.
+    """Holds what `inspect` found.
 
     Attributes:
       training, validation: Counts.
@@ -54,7 +54,7 @@ class InspectionReport:
 
 
 class _Finding(NamedTuple):
-    """What reading one record found; digest, counts and seams are None where a file is bad.
+    """Holds what reading one record found; digest, counts and seams are None where a file is bad.
 
     palette: see `fcn.data.annotations.read_palette`. turned: whether EXIF data turn the image in another way than its
     annotation. open_range: see `fcn.data.sixteen_bits.has_open_range`.

@@ -81,7 +81,7 @@ def _count_between(values, rows, columns):
         is_wide |= ((flat[places + down * width] == labels) & (flat[places + right] == labels) &
                     (flat[places + down * width + right] == labels))
     for down, right in NEIGHBOURS:
-        one, other = flat[places + down * width + right], flat[places - down * width - right]
-        least = np.minimum(one, other)
-        is_between |= (least >= 0) & (least < labels) & (labels < np.maximum(one, other))
+        behind, before = flat[places + down * width + right], flat[places - down * width - right]
+        least = np.minimum(behind, before)
+        is_between |= (least >= 0) & (least < labels) & (labels < np.maximum(behind, before))
     return np.bincount(labels[is_between & ~is_wide], minlength=256)

@@ -28,7 +28,7 @@ ADVICE = 'Give a file or folder of labelme, COCO or CVAT (for images 1.1, or mas
 
 @dataclass(frozen=True)
 class Annotations:
-    """What files of annotations say.
+    """Holds what files of annotations say.
 
     Attributes:
       kind: LABELME, COCO or CVAT.
@@ -69,18 +69,18 @@ def read(path: str, crowds: str = 'void') -> Annotations:
     for file in others:
         skipped.add('files that are no annotations of these formats', file)
     images, names = _read_files(kind, files, skipped, crowds)
-    if not any(one.shapes or one.fault for one in images):
+    if not any(annotated.shapes or annotated.fault for annotated in images):
         raise InputError(f'--annotations={path}, {kind}, has no shape that can be drawn'
                          f'{"".join("; left out: " + line for line in skipped.lines()[:5])}.')
     _refuse_shares(path, images)
-    print(printable(f'--annotations={path} is {kind}: {len(images)} images, {sum(len(one.shapes) for one in images)} '
-                    'shapes'))
+    number = sum(len(annotated.shapes) for annotated in images)
+    print(printable(f'--annotations={path} is {kind}: {len(images)} images, {number} shapes'))
     return Annotations(kind, path, files, images, names, skipped)
 
 
 def _refuse_shares(path, images):
     """Raises InputError where no shape reaches beyond the first pixel: coordinates are shares of the image's sides."""
-    shapes = [shape for one in images for shape in one.shapes]
+    shapes = [shape for annotated in images for shape in annotated.shapes]
     if shapes and not any(shape.box for shape in shapes) and all(
             part.min() >= 0 and part.max() <= 1 for shape in shapes for part in shape.parts):
         raise InputError(f'All coordinates of --annotations={path} lie between 0 and 1: they are shares of the images\''
@@ -137,8 +137,8 @@ def _read_files(kind, files, skipped, crowds) -> Tuple[List[Annotated], List[str
                 names += found.labels
         except (OSError, ValueError) as error:
             raise _unreadable(path, error) from None
-    names += [categories[number] for number in sorted(categories, key=lambda one: (isinstance(one, str), one))]
-    names += sorted({shape.label for one in images for shape in one.shapes if shape.label is not None} - set(names))
+    names += [categories[number] for number in sorted(categories, key=lambda number: (isinstance(number, str), number))]
+    names += sorted({shape.label for annotated in images for shape in annotated.shapes} - set(names) - {None})
     return images, list(dict.fromkeys(names))
 
 
@@ -167,7 +167,7 @@ def with_classes(annotations: Annotations, listed: Optional[List[str]], unlabell
       the Annotations with the names of classes, index = label, and with `drawing`. Raises InputError.
     """
     cleaned = {label: _clean(label, annotations.path) for label in annotations.names}
-    used = {shape.label for one in annotations.images for shape in one.shapes} - {None}
+    used = {shape.label for annotated in annotations.images for shape in annotated.shapes} - {None}
     names = list(listed) if listed else [name for name in dict.fromkeys(cleaned.values()) if not is_void_name(name)]
     if unlabelled == 'background':
         names = with_background(names, first=not listed)
@@ -252,8 +252,8 @@ class _Pictures:
                 return list(beside)
             parts = [part for part in composed(name).split('/') if part not in ('', '.', '..')]
             tries = ['/'.join(parts[start:]) for start in range(len(parts))]
-            for one in tries + ['*/' + name for name in parts if len(parts) == 1]:
-                found = self._by_name.get(one, ())
+            for pattern in tries + ['*/' + name for name in parts if len(parts) == 1]:
+                found = self._by_name.get(pattern, ())
                 if len(found) == 1:
                     return list(found)
                 several = several or sorted(found)
@@ -291,19 +291,19 @@ def find_pairs(annotations: Annotations, folder: str) -> Tuple[List[Pair], List[
         raise InputError(f'There is no folder {folder}.')
     paths, left_out = list_pictures(folder)
     pictures, matched, lost, faults = _Pictures(folder, paths), {}, [], []
-    for one in annotations.images:
-        found = pictures.find(one)
+    for annotated in annotations.images:
+        found = pictures.find(annotated)
         if len(found) != 1:
-            lost.append((one, found))
+            lost.append((annotated, found))
         elif found[0] in matched:
-            faults.append(f'{found[0]}: {place(matched[found[0]])} and {place(one)}')
+            faults.append(f'{found[0]}: {place(matched[found[0]])} and {place(annotated)}')
         else:
-            matched[found[0]] = one
+            matched[found[0]] = annotated
     if not matched:
-        for one, found in lost:
+        for annotated, found in lost:
             if found:
                 raise InputError(printable(f'No name of --annotations={annotations.path} is that of one image alone in '
-                                           f'--images={folder}, such as {one.names[0]}: {", ".join(found[:3])}. '
+                                           f'--images={folder}, such as {annotated.names[0]}: {", ".join(found[:3])}. '
                                            'Convert one folder of images at a time.'))
         example = printable(place(annotations.images[0]) + ': ' + ' or '.join(annotations.images[0].names))
         raise InputError(f'No image of --images={folder} ({len(paths)} pictures'
@@ -314,8 +314,8 @@ def find_pairs(annotations: Annotations, folder: str) -> Tuple[List[Pair], List[
     keys = {path: os.path.relpath(os.path.splitext(path)[0], folder) for path in paths}
     twice = [key for key, count in collections.Counter(keys[path] for path in matched).items() if count > 1]
     raise_faults(f'names of --annotations={annotations.path} are of two images each; rename one', twice)
-    renamed = [(one, path) for path, one in matched.items() if annotations.kind == LABELME
-               and pictures.is_called_after_another(one, path)]
+    renamed = [(annotated, path) for path, annotated in matched.items() if annotations.kind == LABELME
+               and pictures.is_called_after_another(annotated, path)]
     alone = sorted(keys[path] for path in paths if path not in matched)
     if annotations.drawing.uncovered == VOID:
         matched = _without_empty(matched, annotations.skipped)
@@ -327,31 +327,31 @@ def find_pairs(annotations: Annotations, folder: str) -> Tuple[List[Pair], List[
                                                               annotations.drawing)) for pair in named]
     lines = _left_out_lines(annotations, folder, left_out, lost)
     if renamed:
-        one, path = renamed[0]
+        annotated, path = renamed[0]
         lines.insert(0, printable(f'note: {len(renamed)} files of labelme name another picture than that which has '
-                                  f'their own name, and it is taken, such as {one.file}: {path}'))
+                                  f'their own name, and it is taken, such as {annotated.file}: {path}'))
     return pairs, alone, '', lines
 
 
 def _without_empty(matched, skipped):
     """Returns {image: Annotated} without those that would be void all over, which are counted."""
-    empty = {path: one for path, one in matched.items() if not one.shapes and not one.fault}
-    for one in empty.values():
-        skipped.add('images without a shape, which would be void all over', place(one))
-    return {path: one for path, one in matched.items() if path not in empty}
+    empty = {path: annotated for path, annotated in matched.items() if not annotated.shapes and not annotated.fault}
+    for annotated in empty.values():
+        skipped.add('images without a shape, which would be void all over', place(annotated))
+    return {path: annotated for path, annotated in matched.items() if path not in empty}
 
 
 def _left_out_lines(annotations, folder, left_out: LeftOut, lost):
     """Returns lines that say what was left out of images and of annotations."""
-    own = set(map(os.path.realpath, annotations.files))
-    left_out = {reason: [path for path in paths if os.path.realpath(path) not in own]
+    annotation_files = set(map(os.path.realpath, annotations.files))
+    left_out = {reason: [path for path in paths if os.path.realpath(path) not in annotation_files]
                 for reason, paths in left_out.items()}
     left_out = {reason: paths for reason, paths in left_out.items() if paths}
     lines = [f'left out of --images={printable(folder)}: {describe(left_out)}'] if left_out else []
-    for one, found in lost:
+    for annotated, found in lost:
         annotations.skipped.add('images of which several files have the name' if found else
-                                'images that are not in --images', place(one), one.names[0])
-    empty = sum(not one.shapes and not one.fault for one in annotations.images)
+                                'images that are not in --images', place(annotated), annotated.names[0])
+    empty = sum(not annotated.shapes and not annotated.fault for annotated in annotations.images)
     if empty and annotations.drawing.uncovered != VOID:
         lines.append(f'note: {empty} images of --annotations have no shape')
     return lines + [printable(f'left out of --annotations={annotations.path}: {line}')

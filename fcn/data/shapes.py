@@ -51,7 +51,7 @@ class Shape(NamedTuple):
 
 
 class Annotated(NamedTuple):
-    """What a file of annotations says of an image.
+    """Holds what a file of annotations says of an image.
 
     Attributes:
       file: path of the annotations' file.
@@ -70,7 +70,7 @@ class Annotated(NamedTuple):
 
 
 class Drawing(NamedTuple):
-    """How shapes become label maps.
+    """Holds how shapes become label maps.
 
     Attributes:
       values: {label of a Shape: label of a pixel}.

@@ -74,7 +74,7 @@ def choose_listed(path: str, records: List[Record], on_problem: OnProblem = None
 
 def check_annotated(records: List[Record], split: str, use: str) -> None:
     """Raises InputError where a record has no annotation. split: its name; use: for what it is needed, in words."""
-    without = [one['image'] for one in records if one['annotation'] is None]
+    without = [found['image'] for found in records if found['annotation'] is None]
     if without:
         raise InputError(f'{len(without)} of {len(records)} images of the split {split} have no annotation, such as '
                          f'{without[0]}, so that it cannot be {use}; --mode=visualize shows it.')

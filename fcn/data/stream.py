@@ -21,7 +21,7 @@ from fcn.data.image_files import decoded_size, opened
 
 
 class Sample(NamedTuple):
-    """What is drawn for one sample number.
+    """Holds what is drawn for one sample number.
 
     Attributes:
       index: of the record.

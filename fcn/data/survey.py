@@ -36,7 +36,7 @@ class ClassSurvey(NamedTuple):
 
 @dataclass(frozen=True)
 class DataSurvey:
-    """What was seen of a data set.
+    """Holds what was seen of a data set.
 
     Attributes:
       training, validation: number of images.
@@ -82,8 +82,8 @@ class DataSurvey:
     @property
     def thinnest(self) -> Optional[ClassSurvey]:
         """Returns the class of the thinnest objects, or None."""
-        seen = [one for one in self.classes if one.width is not None]
-        return min(seen, key=lambda one: one.width) if seen else None
+        seen = [entry for entry in self.classes if entry.width is not None]
+        return min(seen, key=lambda entry: entry.width) if seen else None
 
     @property
     def decoded_megabytes(self) -> float:
@@ -120,18 +120,18 @@ def survey(dataset: Dataset, threads: int, progress: Optional[str] = 'looking') 
     found, faults = [], []
     bar = tqdm(ordered_map(_look, chosen + others, threads), desc=progress, total=len(chosen) + len(others),
                unit=' files', leave=False, disable=None if progress else True)
-    for one in bar:
-        found.append(None if isinstance(one, BadFile) else one)
-        faults += [one] if isinstance(one, BadFile) else []
-    seen = {place: one for place, one in zip(places, found) if one}
+    for result in bar:
+        found.append(None if isinstance(result, BadFile) else result)
+        faults += [result] if isinstance(result, BadFile) else []
+    seen = {place: image for place, image in zip(places, found) if image}
     if not seen:
         raise InputError(str(faults[0]))
-    sizes = np.array([one.size for one in seen.values()])
+    sizes = np.array([image.size for image in seen.values()])
     labels, bad = _read_annotations(chosen, found, dataset, threads)
     classes, void = _classes(labels, dataset)
     neighbours, different = _correlations(seen)
-    vectors = np.array([one.grey for one in seen.values()])
-    nearest = [float((vectors @ one.grey).max()) for one in found[len(chosen):] if one]
+    vectors = np.array([image.grey for image in seen.values()])
+    nearest = [float((vectors @ image.grey).max()) for image in found[len(chosen):] if image]
     return DataSurvey(
         training=len(dataset.training), validation=len(dataset.validation), looked=len(seen),
         unreadable=len(faults) + bad, size=tuple(int(side) for side in np.median(sizes, 0)),
@@ -172,8 +172,8 @@ def _read_annotations(records, found, dataset, threads):
     Returns:
       (int64 [256, WIDEST + 1], pixels of each label and width; number of annotations that cannot be read).
     """
-    usable = [(record, one) for record, one in zip(records, found) if one and record['annotation']]
-    pixels = np.mean([one.size[0] * one.size[1] for _, one in usable]) if usable else 1
+    usable = [(record, image) for record, image in zip(records, found) if image and record['annotation']]
+    pixels = np.mean([image.size[0] * image.size[1] for _, image in usable]) if usable else 1
     chosen = evenly(usable, max(int(MOST_PIXELS / pixels), FEWEST_ANNOTATIONS))
 
     def count(pair):
@@ -184,11 +184,11 @@ def _read_annotations(records, found, dataset, threads):
         places = labels.astype('int32') * (WIDEST + 1) + np.minimum(widths(labels), WIDEST)
         return np.bincount(places.ravel(), minlength=256 * (WIDEST + 1)).reshape(256, -1)
     counts, faults = np.zeros([256, WIDEST + 1], 'int64'), []
-    for one in ordered_map(count, chosen, min(threads, MOST_THREADS), ahead=MOST_THREADS):
-        if isinstance(one, InputError):
-            faults.append(one)
+    for result in ordered_map(count, chosen, min(threads, MOST_THREADS), ahead=MOST_THREADS):
+        if isinstance(result, InputError):
+            faults.append(result)
         else:
-            counts += one
+            counts += result
     if faults and len(faults) == len(chosen):
         raise faults[0]
     return counts, len(faults)
@@ -232,7 +232,7 @@ def _classes(counts, dataset) -> Tuple[List[ClassSurvey], float]:
 def _correlations(seen):
     """Returns `neighbours` and `others` of DataSurvey. seen: {place among the records: _Seen}."""
     places = np.array(list(seen))
-    vectors = np.array([one.grey for one in seen.values()])
+    vectors = np.array([image.grey for image in seen.values()])
     alike, apart = vectors @ vectors.T, np.abs(places[:, None] - places)
     near, far = alike[np.triu(apart == 1)], alike[np.triu(apart > 1)]
     return (float(np.median(near)) if len(near) else None,

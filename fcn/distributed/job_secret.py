@@ -1,4 +1,4 @@
-"""What the workers of a job know and strangers do not. Needs no TensorFlow.
+"""Makes the secret that the workers of a job know and strangers do not. Needs no TensorFlow.
 
 Whoever reaches the chief's port may speak to it, and a job's number or addresses are no secret. So the chief and
 each worker prove to each other that they know the same one, see `fcn.distributed.reception`.

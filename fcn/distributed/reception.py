@@ -1,4 +1,4 @@
-"""How the chief and a worker find out that they are of one job. Needs no TensorFlow.
+"""Lets the chief and a worker find out that they are of one job. Needs no TensorFlow.
 
 The worker sends a greeting with a number that it has drawn; the chief answers with a number of its own, and with a
 proof that it knows the job's secret; the worker sends its proof. A proof is an HMAC of the greeting, of both numbers

@@ -26,11 +26,11 @@ def distances(annotation: np.ndarray, ignore_label: Optional[int] = None) -> np.
       float64 [H, W], in pixels; 1 for the pixels on both sides of an edge, infinity where the image has none.
     """
     at_edge = np.zeros(annotation.shape, bool)
-    for one, other in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
-        differ = annotation[one] != annotation[other]
+    for first, other in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
+        differ = annotation[first] != annotation[other]
         if ignore_label is not None:
-            differ &= (annotation[one] != ignore_label) & (annotation[other] != ignore_label)
-        at_edge[one] |= differ
+            differ &= (annotation[first] != ignore_label) & (annotation[other] != ignore_label)
+        at_edge[first] |= differ
         at_edge[other] |= differ
     return 1 + distance_transform_edt(~at_edge) if at_edge.any() else np.full(annotation.shape, np.inf)
 

@@ -1,4 +1,4 @@
-"""What a prediction of one image is, wherever it goes: validation, pictures, exported models."""
+"""Defines what a prediction of one image is, wherever it goes: validation, pictures, exported models."""
 import dataclasses
 from typing import Optional
 

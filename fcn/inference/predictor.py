@@ -33,7 +33,7 @@ class _Image(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationResult:
-    """What `Predictor.evaluate` finds.
+    """Holds what `Predictor.evaluate` finds.
 
     loss: mean over all labelled pixels, in nats; None without any. confusion: int64 [C, C], rows annotated, columns
     predicted. refined_confusion: the same of the refined predictions, or None. examples: predictions as

@@ -1,4 +1,4 @@
-"""What training minimizes and what it counts: losses and the confusion matrix, in the graph.
+"""Builds what training minimizes and what it counts: losses and the confusion matrix, in the graph.
 
 `segmentation_loss` is the one place that says what is minimized: another loss is another function of its signature.
 """

@@ -1,4 +1,4 @@
-"""What the plots of a run share: colours for light and dark grounds, and figures laid out in units.
+"""Holds what the plots of a run share: colours for light and dark grounds, and figures laid out in units.
 
 A unit is 1/100 inch, and a page shows it as a pixel; a plot has DOTS_PER_UNIT dots to a unit, for sharp screens.
 matplotlib is imported late, and without pyplot, which has global state.

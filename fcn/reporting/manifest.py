@@ -34,7 +34,7 @@ def read(results_dir: str) -> Dict[str, Optional[Origin]]:
     try:
         with open(os.path.join(results_dir, NAME), encoding='utf-8') as file:
             found = json.load(file)
-        return {name: one for name, one in found.items() if one is None or isinstance(one, dict)}
+        return {name: entry for name, entry in found.items() if entry is None or isinstance(entry, dict)}
     except (OSError, ValueError, AttributeError, RecursionError):
         return {}
 
@@ -42,10 +42,10 @@ def read(results_dir: str) -> Dict[str, Optional[Origin]]:
 @contextlib.contextmanager
 def writing_together(results_dir: str, names: Sequence[str], whole: Origin) -> Iterator[None]:
     """A context in which these files are written; they count only behind it, all of one origin. Raises InputError."""
-    for one in (None, whole):
-        text = json.dumps({**read(results_dir), **dict.fromkeys(names, one)}, indent=1, sort_keys=True)
+    for value in (None, whole):
+        text = json.dumps({**read(results_dir), **dict.fromkeys(names, value)}, indent=1, sort_keys=True)
         write_atomic(os.path.join(results_dir, NAME), text + '\n')
-        if one is None:
+        if value is None:
             yield
 
 
@@ -59,11 +59,11 @@ def why_not(found: Dict[str, Optional[Origin]], name: str, run_dir: Optional[str
     """
     if name not in found:
         return None
-    one = found[name]
-    if one is None:
+    entry = found[name]
+    if entry is None:
         return 'the command that wrote it was stopped'
-    if run_dir and one.get('run') != os.path.abspath(run_dir):
-        return f'it is of another run, {one.get("run")}'
-    if checksum_of_checkpoint(str(one.get('checkpoint'))) not in (None, one.get('checksum')):
-        return f'{one.get("checkpoint")} was trained anew since'
+    if run_dir and entry.get('run') != os.path.abspath(run_dir):
+        return f'it is of another run, {entry.get("run")}'
+    if checksum_of_checkpoint(str(entry.get('checkpoint'))) not in (None, entry.get('checksum')):
+        return f'{entry.get("checkpoint")} was trained anew since'
     return None

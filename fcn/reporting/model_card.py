@@ -54,7 +54,7 @@ class ScoredModel:
 
 @dataclass(frozen=True)
 class _Training:
-    """What is known of a checkpoint's training.
+    """Holds what is known of a checkpoint's training.
 
     Attributes:
       flags: {name of a flag: value} of the last training command, {} where it is not known.

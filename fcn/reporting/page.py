@@ -77,8 +77,8 @@ def _sections(results_dir: str, results: Results, colours: Dict[str, str], ignor
                                       plots.class_iou, results.metrics)
         sections['classes'] = _class_rows(results.metrics, colours)
         tested = {'network': results.metrics, 'with the dense CRF': results.crf_metrics}
-        bands = {name: one['boundary'] for name, one in tested.items()
-                 if one and not boundary.is_empty(one.get('boundary') or ())}
+        bands = {name: scores['boundary'] for name, scores in tested.items()
+                 if scores and not boundary.is_empty(scores.get('boundary') or ())}
         if bands:
             sections['boundary'] = _plot(results_dir, 'boundary.png', 'Mean IoU near annotated edges', plots.boundary,
                                          bands)

@@ -30,7 +30,7 @@ ImageScores = List[Tuple[str, Optional[float], Optional[float]]]  # name, pixel 
 
 @dataclass(frozen=True)
 class Results:
-    """What the files of a run hold; None where a file is absent.
+    """Holds what the files of a run hold; None where a file is absent.
 
     Attributes:
       metrics: dict of `metrics.json`.

@@ -1,4 +1,4 @@
-"""What a test writes beside the page: scores, confusion matrix, each image's scores, the model card."""
+"""Writes what a test leaves beside the page: scores, confusion matrix, each image's scores, the model card."""
 import os
 from typing import Any, Dict, List
 

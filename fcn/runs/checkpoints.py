@@ -35,7 +35,7 @@ DAMAGE = (InputError, tf.errors.OpError, ValueError, RuntimeError, IndexError)
 
 
 class WarmStartReport(NamedTuple):
-    """What a warm start found in a checkpoint.
+    """Holds what a warm start found in a checkpoint.
 
     Attributes:
       source: prefix of the checkpoint.

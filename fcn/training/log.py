@@ -74,9 +74,9 @@ class TrainingLog:
         self._unlogged_images, self._unlogged_seconds = 0, 0.0  # since the last line
         self._last_text = ''
         self._drop_lines_beyond(step)
-        kept = read_score(os.path.join(logs_dir, 'best'))  # where its line is lost
-        if kept and kept[1] <= step and (not self.best or kept[0] > self.best[0]):
-            self.best = kept
+        saved = read_score(os.path.join(logs_dir, 'best'))  # where its line is lost
+        if saved and saved[1] <= step and (not self.best or saved[0] > self.best[0]):
+            self.best = saved
         self._writers = {run: EventWriter(os.path.join(logs_dir, run), self.say) for run in ('train', 'validation')}
         for writer in self._writers.values():  # TensorBoard forgets what lies at or beyond this step
             writer.add(step + 1, session_log=tf.SessionLog(status=tf.SessionLog.START))

@@ -16,7 +16,7 @@ CGROUPS = (('', 'sys/fs/cgroup', 'memory.max', 'memory.current', 'inactive_file'
 
 @dataclass(frozen=True)
 class Machine:
-    """What a process has to compute with.
+    """Holds what a process has to compute with.
 
     Attributes:
       cores: those that it may run on.

@@ -1,4 +1,4 @@
-"""What the user should know of a training before it begins."""
+"""Lists what the user should know of a training before it begins."""
 import contextlib
 from typing import Any, Iterator
 

@@ -8,7 +8,7 @@ OFF = 1 / 3
 
 
 class Pace:
-    """Says once, a minute of steps after the beginning or half-way, where steps take a third more or less than planned.
+    """Prints once, after a minute of steps or half-way, where they take a third more or less than planned.
 
     Args:
       planned: seconds a step of --planned_step_seconds; 0: there is no plan.

@@ -36,7 +36,7 @@ Value = Union[str, int, float, bool, List[str]]
 
 
 class Weights(NamedTuple):
-    """Where a training starts. path: of --checkpoint_path, '' for random weights; reason: why."""
+    """Holds where a training starts. path: of --checkpoint_path, '' for random weights; reason: why."""
     path: str
     reason: str
 
@@ -49,7 +49,7 @@ class Choice(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What was decided.
+    """Holds what was decided.
 
     Attributes:
       choices: list of Choice, in the order of the flag file.
@@ -183,7 +183,7 @@ def crops(survey: DataSurvey, machine: Machine) -> Tuple[Choice, Choice]:
     free = machine.free_megabytes
     if free is not None and not machine.gpus:
         sides = [side] + [less for less in (256, 224, SMALL_CROP) if less < side]
-        fitting = [one for one in sides if speed.memory_megabytes(batch.value, one, survey.num_classes)
+        fitting = [smaller for smaller in sides if speed.memory_megabytes(batch.value, smaller, survey.num_classes)
                    <= SHARE_OF_MEMORY * free] or sides[-1:]
         if fitting[0] < side:
             side, why = fitting[0], f'{free / 1000:.1f} GB of memory are free (docs/speed.md, What growth costs)'
@@ -270,7 +270,7 @@ def notes_on_data(survey: DataSurvey, side: int, pretrained: bool) -> List[str]:
     if survey.splits_are_alike:
         notes.append('note: validation images are as alike to training images as neighbours are: where they are frames '
                      'of the same videos, scores will be too good; split by video or place')
-    if sum(one.width is not None for one in survey.classes) == 1:
+    if sum(entry.width is not None for entry in survey.classes) == 1:
         notes.append('note: the annotations looked at show one class alone; --mode=check says more')
     if survey.training < FEW_IMAGES and pretrained:
         notes.append(f'note: {survey.training} training images are few: some dozens that show each class are needed')

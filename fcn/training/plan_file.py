@@ -98,9 +98,9 @@ def name_of(folder: str) -> str:
 
 def data_lines(seen: DataSurvey, machine: Machine) -> List[str]:
     """Returns lines that tell what was seen."""
-    by_share = sorted((one for one in seen.classes if one.share), key=lambda one: -one.share)
+    by_share = sorted((entry for entry in seen.classes if entry.share), key=lambda entry: -entry.share)
     shown = by_share if len(by_share) <= 2 * MOST_SHARES else by_share[:MOST_SHARES] + by_share[-MOST_SHARES:]
-    shares = ', '.join(f'{one.name} {100 * one.share:.2g} %' for one in shown)
+    shares = ', '.join(f'{entry.name} {100 * entry.share:.2g} %' for entry in shown)
     if len(by_share) < len(seen.classes):
         shares += f'; {len(seen.classes) - len(by_share)} were not seen'
     lines = [f'images: {seen.training} for training, {seen.validation} for validation, {seen.size[0]}×{seen.size[1]} '

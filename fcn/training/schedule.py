@@ -1,10 +1,10 @@
-"""What is due after which training step."""
+"""Tells what is due after which training step."""
 import dataclasses
 
 
 @dataclasses.dataclass(frozen=True)
 class Due:
-    """What is due after one step. last: it is the run's last one, because it is done or was asked to stop."""
+    """Holds what is due after one step. last: it is the run's last one, because it is done or was asked to stop."""
     log: bool
     validate: bool
     save: bool

@@ -1,4 +1,4 @@
-"""How long a training takes, by what was measured (docs/speed.md, benchmarks/results): for the plan of one."""
+"""Reckons how long a training takes, by what was measured (docs/speed.md, benchmarks/results): for the plan of one."""
 import numpy as np
 
 from fcn.training.machine import Machine
@@ -26,12 +26,12 @@ def megapixels_per_s(machine: Machine, mixed: bool) -> float:
         return OF_ONE_GPU
     if machine.has_old_tensorflow:
         has_avx512 = machine.processor not in OF_OLD_TENSORFLOW
-        one = (OF_OLD_TENSORFLOW_WITH_AVX512 * OF_ONE_CORE['AVX-512', None] if has_avx512 else
-               OF_OLD_TENSORFLOW[machine.processor] * OF_ONE_CORE['AVX2', None])
+        of_core = (OF_OLD_TENSORFLOW_WITH_AVX512 * OF_ONE_CORE['AVX-512', None] if has_avx512 else
+                   OF_OLD_TENSORFLOW[machine.processor] * OF_ONE_CORE['AVX2', None])
     else:
         kind = 'AVX2' if machine.processor == 'other' else machine.processor
-        one = OF_ONE_CORE[kind, machine.lower if mixed and (kind, machine.lower) in OF_ONE_CORE else None]
-    return one * machine.cores ** CORES
+        of_core = OF_ONE_CORE[kind, machine.lower if mixed and (kind, machine.lower) in OF_ONE_CORE else None]
+    return of_core * machine.cores ** CORES
 
 
 def time_of_classes(num_classes: int) -> float:

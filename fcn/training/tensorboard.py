@@ -1,4 +1,4 @@
-"""What TensorBoard shows beside curves: the run's flags as text, a layout of charts, a confusion matrix."""
+"""Makes what TensorBoard shows beside curves: the run's flags as text, a layout of charts, a confusion matrix."""
 from typing import Any, Dict
 
 from tensorboard.plugins.custom_scalar import layout_pb2

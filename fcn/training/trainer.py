@@ -27,7 +27,7 @@ from TensorflowUtils import LOSS_SCALES, describe_devices, lower_precision, tf
 
 @dataclasses.dataclass(frozen=True)
 class Start:
-    """Where a run begins. resumed: its newest checkpoint, or None. weights: a checkpoint of others, or None."""
+    """Holds where a run begins. resumed: its newest checkpoint, or None. weights: a checkpoint of others, or None."""
     resumed: Optional[str]
     weights: Optional[str]
 
@@ -209,7 +209,7 @@ class Trainer:
         self.is_over = patience > 0 and self.workers.broadcast(lambda: log.validations_since_best >= patience)
 
     def _open_log(self):
-        """Says what is trained, and opens the log. Raises InputError."""
+        """Prints what is trained, and opens the log. Raises InputError."""
         maximum = self._schedule.max_iterations
         print(f'training {len(self._train_step.variables)} of {len(tf.trainable_variables())} variables with '
               f'{len(self.dataset.training)} images, step {self.start.step} to {maximum}, '

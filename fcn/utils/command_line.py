@@ -112,7 +112,7 @@ def _outlast_output():
 
 
 def note_little_memory() -> None:
-    """Says so where `ulimit -v` leaves less than TensorFlow takes: its own code may end the process without a word."""
+    """Notes where `ulimit -v` leaves less than TensorFlow takes: its code may end the process without a word."""
     limit = portable.address_limit()
     if limit is not None and limit < TENSORFLOWS_ADDRESSES:
         print(f'note: `ulimit -v` leaves this process {limit / 1e9:.2g} GB of addresses, and TensorFlow may take over '

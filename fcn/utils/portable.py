@@ -1,4 +1,4 @@
-"""What the system of a computer decides: locks of files, cores, limits, signals. For Linux, macOS and Windows."""
+"""Wraps what the system of a computer decides: locks of files, cores, limits, signals. For Linux, macOS and Windows."""
 import errno
 import os
 import signal

@@ -21,7 +21,7 @@ FLOATS = {'F64': '<f8', 'F32': '<f4', 'F16': '<f2', 'BF16': '<u2'}  # and how Nu
 
 
 class Tensor(NamedTuple):
-    """What the header says of a tensor: its type, its shape, and its first byte in the file."""
+    """Holds what the header says of a tensor: its type, its shape, and its first byte in the file."""
     dtype: str
     shape: Tuple[int, ...]
     begin: int
