@@ -669,10 +669,11 @@ def read_records(config: Config, mode: Mode, on_problem: Optional[Callable[[Prob
     if data.train_split and (mode.trains or not mode.of_run or data.split == 'train'):
         training = read('train_split', data.train_split)
         splits.check_annotated(training, data.train_split, 'trained on')
-    elif data.train_split:  # which the model card tells of, where it is still there
+    elif data.train_split:  # which the model card tells of, where it is a list, not to be made of SBD
         training = []
-        with contextlib.suppress(InputError):
-            training = read('train_split', data.train_split)
+        if data.train_split != 'trainaug':
+            with contextlib.suppress(InputError):
+                training = read('train_split', data.train_split)
     if data.split == 'train':
         validation, training = training, [] if mode.run is check else training
         found = [problem._replace(split='validation') for problem in found if problem.split == 'training']

@@ -95,22 +95,25 @@ def read_split(data_dir: str, split: str, on_problem: Optional[Callable[[Problem
 
     split: 'train', 'val', 'trainaug', 'test' or any other name of a list in ImageSets/Segmentation; or the path of a
       file. Those of 'test' and of a file may have no annotations. 'trainaug', where it is not in the folder, is made of
-      VOC's and SBD's annotations; SBD is found in `data_dir` or a folder above JPEGImages, see `fcn.data.sbd`.
+      VOC's and SBD's annotations; SBD is found in `data_dir` or a folder above JPEGImages, see `fcn.data.sbd`, and
+      downloaded to the default folder, as VOC is.
     """
     root = _root_of(data_dir)
     if split == 'trainaug':
         return _read_augmented(root, data_dir, on_problem)
     path = _list_of(root, split)
-    if not os.path.isfile(path):
+    is_named = os.path.isfile(path)
+    if not is_named:
         path = split
     if not os.path.isfile(path):
         lists = os.path.join(root, 'ImageSets', 'Segmentation')
         known = [stem for stem, ending in map(os.path.splitext, sorted(os.listdir(lists))) if ending == '.txt']
         raise InputError(f'There is no split {split}: it is none of those in {lists} ({", ".join(known)}), and no file '
                          'of names.')
-    return splits.read_listed(path, os.path.join(root, 'JPEGImages'), os.path.join(root, 'SegmentationClass'),
-                              'training' if split.startswith('train') else 'validation', on_problem,
-                              all_annotated=split in ('train', 'val', 'trainval'))
+    records = splits.read_listed(path, os.path.join(root, 'JPEGImages'), os.path.join(root, 'SegmentationClass'),
+                                 'training' if split.startswith('train') else 'validation', on_problem,
+                                 all_annotated=split in ('train', 'val', 'trainval'))
+    return records if is_named else list({record['image']: record for record in records}.values())
 
 
 def _root_of(data_dir):
@@ -145,6 +148,8 @@ def _read_augmented(root, data_dir, on_problem):
     folders = [data_dir, root, os.path.dirname(os.path.abspath(root)),
                os.path.dirname(os.path.dirname(os.path.abspath(root)))]
     found = sbd.find(folders)
+    if found is None and os.path.abspath(data_dir) == os.path.abspath(DATA_DIR):
+        found = sbd.fetch(data_dir)
     if found is None:
         raise InputError(f'There is no augmented training split: {root} holds no SegmentationClassAug/ with '
                          f'ImageSets/Segmentation/trainaug.txt, and no folder around it benchmark_RELEASE/ or '

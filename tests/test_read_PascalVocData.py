@@ -14,8 +14,9 @@ from PIL import Image
 import inception_FCN
 import read_PascalVocData as voc
 from conftest import run
-from fcn.data import inspection
+from fcn.data import inspection, sbd
 from fcn.data.annotations import open_annotation
+from fcn.utils import checksums
 from fcn.utils.errors import InputError
 from fuzzing_commands import run_main
 
@@ -317,6 +318,22 @@ def test_augmented_split_of_vocs_and_sbds_annotations(root, above):
         voc.read_split(str(root), 'trainaug')
 
 
+def test_sbd_is_downloaded_to_the_default_folder(root, tmp_path, monkeypatch):
+    write_sbd(tmp_path / 'site', {'train': ['2008_a'], 'val': []})
+    Image.fromarray(np.zeros((4, 6, 3), 'uint8')).save(str(root / 'JPEGImages/2008_a.jpg'))
+    archive = tmp_path / 'site' / 'benchmark.tgz'
+    with tarfile.open(str(archive), 'w:gz') as file:
+        file.add(str(tmp_path / 'site' / 'benchmark_RELEASE'), 'benchmark_RELEASE')
+    monkeypatch.setattr(sbd, 'URL', str(archive))
+    monkeypatch.setattr(sbd, 'ARCHIVE_MD5', checksums.digest_of(str(archive), 'md5'))
+    with raises('no augmented training split'):
+        voc.read_split(str(root), 'trainaug')
+    monkeypatch.setattr(voc, 'DATA_DIR', str(root))
+    for _ in range(2):
+        assert stems(voc.read_split(str(root), 'trainaug')) == TRAINING + ['2008_a']
+        archive.write_bytes(b'')  # it is not fetched again
+
+
 def test_augmented_split_of_the_folder_comes_first(root):
     write_split(root, 'trainaug', ['2008_extra'], 'SegmentationClassAug')
     write_sbd(root, {'train': ['2008_extra'], 'val': []})
@@ -386,6 +403,6 @@ def test_test_split_with_and_without_annotations(root):
 def test_file_of_names_takes_any_image(root, tmp_path):
     write_split(root, 'spare', ['2008_s'])
     os.remove(str(root / 'ImageSets/Segmentation/spare.txt'))
-    write(tmp_path / 'mine.txt', b'2008_s\n2007_000032\n')
+    write(tmp_path / 'mine.txt', b'2008_s\n2007_000032\n2008_s\n')
     records = voc.read_split(str(root), str(tmp_path / 'mine.txt'))
     assert stems(records) == ['2008_s', '2007_000032'] and all(one['annotation'] for one in records)

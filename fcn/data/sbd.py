@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from fcn.data import split_files
 from fcn.data.palettes import save_labels, voc_palette
-from fcn.utils import archives, checksums, portable
+from fcn.utils import archives, checksums, download, portable
 from fcn.utils.errors import InputError
 from fcn.utils.files import locked, make_folder, write_atomic, writing
 from fcn.utils.threads import ordered_map
@@ -43,6 +43,12 @@ def find(folders: Sequence[str]) -> Optional[str]:
             archives.extract(archive, folder, take=_take)
             return os.path.join(folder, DATASET)
     return None
+
+
+def fetch(folder: str) -> str:
+    """Downloads SBD into a folder, 1.4 GB, and unpacks it. Returns what `find` does. Raises InputError."""
+    download.fetch(URL, os.path.join(folder, ARCHIVE), md5=ARCHIVE_MD5)
+    return find([folder])
 
 
 def _take(name: str) -> Optional[str]:
