@@ -95,7 +95,7 @@ def inspect(dataset: Dataset, found: Iterable[Problem] = (), threads: Optional[i
         smoothing.add(split, record['annotation'], finding.seams)
         turned += [record['image']] * finding.turned
         of_open_range += [(split, record['image'])] * finding.open_range
-        problems += finding.problems + _repetitions(split, record, finding.digest, seen)
+        problems += finding.problems + _repetitions(split, record, finding.digest, seen, dataset)
         if any(problem.kind in UNUSABLE for problem in finding.problems):
             bad.add(_paths(record))
         elif finding.counts is not None:
@@ -306,12 +306,12 @@ def _low_range(images):
     return [Problem('dark 16-bit images', splits[low.path], *low)] if low else []
 
 
-def _repetitions(split, record, digest, seen: Dict[str, dict]):
+def _repetitions(split, record, digest, seen: Dict[str, dict], dataset):
     """Returns a problem for each split that held the record's file or bytes before, and adds them to `seen`.
 
     digest: of the image's bytes; None where it is unreadable. seen: {split: {(what is the same, key): path}}.
     """
-    image = record['image']
+    image, names = record['image'], {'training': 'training', 'validation': _split_name(dataset)}
     keys = [('is the same file as', image)]
     keys += [('holds the same bytes as', digest)] if digest else []
     problems = []
@@ -320,8 +320,8 @@ def _repetitions(split, record, digest, seen: Dict[str, dict]):
         if same:
             kind, advice = ('duplicate record', 'It counts twice; take one out.') if other == split else (
                 'overlap', 'Scores on images that were trained on are too good; take it out of one split.')
-            problems.append(Problem(kind, split, image, f'{image} of the {split} split {same[0]} {seen[other][same]} '
-                                    f'of the {other} split. {advice}'))
+            problems.append(Problem(kind, split, image, f'{image} of the {names[split]} split {same[0]} '
+                                    f'{seen[other][same]} of the {names[other]} split. {advice}'))
     for key in keys:
         seen[split].setdefault(key, image)
     return problems

@@ -228,6 +228,8 @@ def test_listed_twice_in_a_split(good):
 def test_listed_in_both_splits(good):
     both = dataclasses.replace(good, validation=good.validation + good.training[2:])
     assert found(both) == [('overlap', 'validation', good.training[2]['image'])]
+    problem, = inspection.inspect(dataclasses.replace(both, split='mine.txt'), progress=None).problems
+    assert 'of the mine.txt split is the same file as' in problem.message
 
 
 def test_same_name_in_another_folder_is_no_overlap(good, tmp_path):
