@@ -174,6 +174,7 @@ def test_forms_of_tables(folder, table):
 @pytest.mark.parametrize('line, name', [
     ('class 1,128,64,128', 'class 1'), ('class:1,128,64,128', 'class:1'), ('128 64 128 3 wheeler', '3 wheeler'),
     ('3 wheeler 128 64 128', '3 wheeler'), ('traffic light:128,64,128:red,green:', 'traffic light'),
+    ('7:128,64,128::', '7'), ('0:128,64,128:red,green:', '0'),
     ('road,128,64,128,255', 'road'), ('128,64,128,class 1', 'class 1'), ('128 64 128 road #804080', 'road #804080')])
 def test_names_with_numbers_in_tables(folder, line, name):
     read = colour_masks.read_table(folder.text('colours.txt', line + '\n0 0 0 other\n'))

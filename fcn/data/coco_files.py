@@ -17,7 +17,6 @@ from fcn.data.shapes import (
     BadShape,
     Shape,
     Skipped,
-    area_of,
     check_runs,
     to_integer,
     to_points,
@@ -112,10 +111,17 @@ def _without_groups(categories, annotations, path, skipped):
 
 def _identity(value, key, where):
     """Returns the id that an object has under a key. Raises ValueError."""
-    found = value.get(key)
-    if isinstance(found, bool) or not isinstance(found, (int, str)):
-        raise ValueError(f'{where} has no {key} that is a number or a text')
+    found = _to_id(value.get(key))
+    if found is None:
+        raise ValueError(f'{where} has no {key} that is a whole number or a text')
     return found
+
+
+def _to_id(value):
+    """Returns an id, int or text, of what a file holds, or None: pandas writes whole numbers as 2.0."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, (int, str)) and not isinstance(value, bool) else None
 
 
 def _add_named(found, where, value, key):
@@ -123,9 +129,12 @@ def _add_named(found, where, value, key):
     number = _identity(value, 'id', where)
     if not isinstance(value.get(key), str) or not value[key].strip():
         raise ValueError(f'{where} (id {number}) has no {key}')
-    if number in found and found[number][key] != value[key]:
-        raise ValueError(f'{where} has the id {number} of another one: {found[number][key]} and {value[key]}')
-    found[number] = {name: value.get(name) for name in (key, 'width', 'height', 'supercategory')}
+    known = {name: value.get(name) for name in (key, 'width', 'height', 'supercategory')}
+    for name in (key, 'width', 'height'):
+        if number in found and found[number][name] != known[name]:
+            raise ValueError(f'{where} has the id {number} of another one, whose {name} is {found[number][name]} and '
+                             f'not {known[name]}')
+    found[number] = known
 
 
 def _add_annotation(found, path, where, value, skipped, crowds):
@@ -146,10 +155,10 @@ def _read_shape(path, where, value, skipped, crowds):
     if not segmentation:
         skipped.add('annotations without segmentation, boxes or points alone', path, where)
         return None
-    label = value.get('category_id')
-    if isinstance(label, bool) or not isinstance(label, (int, str)):
-        raise BadShape('it has no category_id')
-    if value.get('iscrowd') == 1 and crowds == 'void':
+    label = _to_id(value.get('category_id'))
+    if label is None:
+        raise BadShape('it has no category_id that is a whole number or a text')
+    if value.get('iscrowd') in (1, '1') and crowds == 'void':
         label = None
         skipped.add('crowds (iscrowd), which become void; --crowds=class draws them as their class, which is right for '
                     'tools that call every mask a crowd, as CVAT', path, where)
@@ -161,9 +170,12 @@ def _read_shape(path, where, value, skipped, crowds):
     if all(isinstance(item, (int, float)) for item in segmentation):
         segmentation = [segmentation]  # VGG Image Annotator writes one part so
     parts = to_polygons([to_points(part, flat=True) for part in segmentation])
+    if not parts:
+        skipped.add('annotations whose polygons all have fewer than three points', path, where)
+        return None
     if len(parts) < len(segmentation):
         skipped.add('parts of polygons with fewer than three points', path, where)
-    return Shape(where, label, POLYGON, parts) if parts else None
+    return Shape(where, label, POLYGON, parts)
 
 
 def read_runs(segmentation: Dict[str, Any]) -> Tuple[int, int, np.ndarray]:
@@ -211,7 +223,7 @@ def decompress(text: str) -> np.ndarray:
 
 
 def _gather(path, number, value, found, categories):
-    """Returns the Annotated of an image, its largest shapes first. found: what `_add_annotation` gathered of it."""
+    """Returns the Annotated of an image. found: what `_add_annotation` gathered of it."""
     entry, fault, size, shapes = f'image {number} ({value["file_name"]})', None, None, []
     try:
         size = to_size(value['width'], value['height'])
@@ -230,8 +242,7 @@ def _gather(path, number, value, found, categories):
             fault = fault or f'{path}, {item.entry} of {entry}: {problem}. Mend or delete it there.'
         else:
             shapes.append(item if label is None else item._replace(label=categories[label]))
-    shapes.sort(key=area_of, reverse=True)
-    return Annotated(path, entry, _names(path, value['file_name']), size, shapes, fault)
+    return Annotated(path, entry, _names(path, value['file_name']), size, shapes, fault, largest_first=True)
 
 
 def _names(path, name):

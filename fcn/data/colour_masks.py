@@ -41,6 +41,7 @@ _NAME_FIRST = [re.compile(r'(.+?)' + form) for form in (
     r'\s*:\s*(\d{1,3})\s*,\s*(\d{1,3})\s*,\s*(\d{1,3})\s*(?::.*)?$',
     r'\s*:\s*(\d{1,3}):(\d{1,3}):(\d{1,3})\s*(?::.*)?$',
     r'\s*[,;\t]\s*' + _COLOUR + r'\s*(?:[,;\t].*)?$', r'(?<!\d)\s+(\d{1,3})\s+(\d{1,3})\s+(\d{1,3})$')]
+_LABELMAP_LINE = re.compile(r'[^:]+:\d{1,3},\d{1,3},\d{1,3}:[^:]*:[^:]*$')  # of CVAT, which may call a class 7
 _HEXADECIMAL_LAST = re.compile(r'(\D+?)[\s,;:]+["\']?#([0-9a-fA-F]{6})["\']?(?:[\s,;:].*)?$')
 _HEADER = re.compile(r'\br(ed)?[\s,;:]+g(reen)?[\s,;:]+b(lue)?\b', re.IGNORECASE)
 _HEADER_WORDS = {'label', 'labels', 'class', 'classes', 'name', 'names', 'id', 'index', 'color', 'colour', 'rgb', 'hex',
@@ -290,7 +291,7 @@ def _parse(line, columns=None):
         return None
     cells = [cell.strip().strip('"\'').strip() for cell in line.split(columns[0])] if columns else []
     by_header = [cells[place] for place in columns[2]] if columns and len(cells) == columns[1] else []
-    plain = _COLOUR_FIRST.match(line)
+    plain = None if _LABELMAP_LINE.match(line) else _COLOUR_FIRST.match(line)
     named = next(filter(None, (form.match(line) for form in _NAME_FIRST)), None)
     named_hexadecimal = _HEXADECIMAL_LAST.match(line)
     if hexadecimal:

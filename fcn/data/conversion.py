@@ -165,7 +165,11 @@ def with_export(config: ConversionConfig, export: cvat_files.MaskExport) -> Conv
     changes = {'annotations': None, 'masks': export.masks, 'colours': export.colours, 'mask_suffix': ''}
     if os.path.realpath(config.images) == os.path.realpath(config.annotations):
         changes['images'] = export.images
-    if export.split_train and not (config.split_train or config.split_by_chance or config.test):
+    has_lists = export.split_train and not (config.split_train or config.split_by_chance)
+    if has_lists and config.test:
+        print(printable(f'note: --test draws the splits by chance, so that {export.split_train} and '
+                        f'{export.split_val} are not used'))
+    elif has_lists:
         print(printable(f'the splits are {export.split_train} and {export.split_val}; --split_by_chance mixes them'))
         changes.update(split_train=export.split_train, split_val=export.split_val)
     elif len(export.lists) > 1 and not (export.split_train or config.split_train or config.split_by_chance):
@@ -272,7 +276,7 @@ def take_split_folders(pairs: List[Pair], without_mask: List[str], folders: Dict
           f'{names_of(validation)} ({len(by_kind[validation])}) for validation; --split_by_chance mixes them')
     if validation == 'val' and by_kind['test']:
         print(f'left out: {len(by_kind["test"])} images of {names_of("test")}, which are for neither; to score on them '
-              'in place of the validation images, list them in --split_val')
+              'too, copy them into the data set and list their names in ImageSets/Segmentation/test.txt')
     if by_kind['']:
         print(f'left out: {len(by_kind[""])} images of other folders ({names_of("")}), which are of neither split; '
               '--split_by_chance takes them')

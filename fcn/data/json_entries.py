@@ -7,7 +7,7 @@ from typing import Any, Iterator, NamedTuple, Optional
 CHUNK = 1 << 20  # characters read at a time
 MOST_ENTRY = 1 << 26  # characters of an entry: labelme's files may hold a whole photo as text
 MOST_BYTES = 1 << 30  # of a file; COCO's largest have half of it
-LONGEST_INTEGER = 19  # digits; more become a float, as int() takes the square of their number in time
+LONGEST_INTEGER = 40  # digits, enough for a UUID; more become a float: int() takes the square of their number in time
 
 LIST = object()  # value of an Entry that says that a list begins
 
@@ -42,6 +42,7 @@ def read_entries(path: str, most_bytes: int = MOST_BYTES) -> Iterator[Entry]:
         text = _Text(file)
         text.expect('{', 'it holds no JSON object')
         if text.peek() == '}':
+            text.end()
             return
         while True:
             key = text.value() if text.peek() == '"' else text.fail('a key is missing')
@@ -52,6 +53,7 @@ def read_entries(path: str, most_bytes: int = MOST_BYTES) -> Iterator[Entry]:
             else:
                 yield Entry(key, None, text.value())
             if text.peek() == '}':
+                text.end()
                 return
             text.expect(',', 'a comma is missing')
 
@@ -102,6 +104,12 @@ class _Text:
         if self.peek() != character:
             self.fail(fault)
         self._at += 1
+
+    def end(self):
+        """Passes the last character, or raises ValueError where another follows."""
+        self._at += 1
+        if self.peek():
+            self.fail('something follows the object, as where two files were joined or a longer one was written over')
 
     def value(self):
         """Returns the value that begins here, and passes it. Raises ValueError."""

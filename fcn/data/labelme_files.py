@@ -79,7 +79,7 @@ def _read_shape(path, where, value: Any, skipped):
         skipped.add(f'shapes of the unknown type {str(kind)[:30]}', path, where)
         return None
     label = value.get('label')
-    if isinstance(label, bool) or not isinstance(label, (str, int)):
+    if isinstance(label, bool) or not isinstance(label, (str, int)) or not str(label).strip():
         raise BadShape('it has no label')
     points = to_points(value.get('points'))
     if len(points) < LEAST_POINTS[kind]:
@@ -115,4 +115,7 @@ def _read_mask(path, where, label, points, text):
     except (TypeError, ValueError, binascii.Error, BadFile):
         raise BadShape('its mask is no PNG as text') from None
     height, width = mask.shape
+    of_box = points.max(0) - points.min(0) + 1
+    if (abs(of_box - mask.shape[::-1]) > 1).any():
+        raise BadShape(f'its mask has {width}×{height} pixels, but the box of its points {of_box[0]:g}×{of_box[1]:g}')
     return Shape(where, label, RUNS, [to_runs(mask)], (left, top, width, height))

@@ -14,7 +14,7 @@ from fcn.data.alike import composed
 from fcn.data.class_lists import MOST_CLASSES, is_background_name, is_void_name
 from fcn.data.colour_masks import VOID
 from fcn.data.image_pairs import Pair, name_pairs, raise_faults
-from fcn.data.json_entries import LIST, read_entries
+from fcn.data.json_entries import LIST, LONGEST_INTEGER, read_entries
 from fcn.data.picture_folders import NO_PICTURE, LeftOut, describe, list_pictures
 from fcn.data.shapes import Annotated, Drawing, Skipped, draw_labels, place
 from fcn.utils.errors import InputError, printable
@@ -137,9 +137,16 @@ def _read_files(kind, files, skipped, crowds) -> Tuple[List[Annotated], List[str
                 names += found.labels
         except (OSError, ValueError) as error:
             raise _unreadable(path, error) from None
-    names += [categories[number] for number in sorted(categories, key=lambda number: (isinstance(number, str), number))]
+    names += [categories[number] for number in sorted(categories, key=_order_of_id)]
     names += sorted({shape.label for annotated in images for shape in annotated.shapes} - set(names) - {None})
     return images, list(dict.fromkeys(names))
+
+
+def _order_of_id(number):
+    """Returns what sorts ids: whole numbers, as texts too, before other texts."""
+    text = str(number)
+    is_whole = text.isdecimal() and len(text) <= LONGEST_INTEGER
+    return not is_whole, int(text) if is_whole else 0, text
 
 
 def _add_categories(categories: Dict[Hashable, str], found, path):
@@ -166,7 +173,7 @@ def with_classes(annotations: Annotations, listed: Optional[List[str]], unlabell
     Returns:
       the Annotations with the names of classes, index = label, and with `drawing`. Raises InputError.
     """
-    cleaned = {label: _clean(label, annotations.path) for label in annotations.names}
+    cleaned = {label: _clean(label, annotations) for label in annotations.names}
     used = {shape.label for annotated in annotations.images for shape in annotated.shapes} - {None}
     names = list(listed) if listed else [name for name in dict.fromkeys(cleaned.values()) if not is_void_name(name)]
     if unlabelled == 'background':
@@ -189,8 +196,10 @@ def with_classes(annotations: Annotations, listed: Optional[List[str]], unlabell
         annotations.skipped.add(f'labels that --class_names lacks, which become void: {", ".join(unlisted[:10])}',
                                 annotations.path)
     if not 2 <= len(names) <= MOST_CLASSES:
+        fault = next((annotated.fault for annotated in annotations.images if annotated.fault), None)
         raise InputError(f'--annotations={annotations.path} has {len(names)} classes ({", ".join(names[:5])}'
-                         f'{", ..." if names[5:] else ""}); 2 to {MOST_CLASSES} can be learned.')
+                         f'{", ..." if names[5:] else ""}); 2 to {MOST_CLASSES} can be learned.'
+                         f'{f" What is wrong with the first image: {fault}" if fault else ""}')
     say_uncovered(uncovered, names)
     return dataclasses.replace(annotations, names=names, drawing=Drawing(values, uncovered, line_width))
 
@@ -217,21 +226,27 @@ def with_background(names: List[str], first: bool = False) -> List[str]:
     return [names[label]] + names[:label] + names[label + 1:] if first else names
 
 
-def _clean(label, path):
+def _clean(label, annotations):
     """Returns a label as the name of a class: one line, no blanks around it. Raises InputError."""
     name = printable(re.sub(r'\s+', ' ', label)).strip()
     if not name or len(name) > LONGEST_NAME:
-        raise InputError(f'The label "{printable(label[:LONGEST_NAME])}" of --annotations={path} is no name of a '
-                         f'class: it is empty, or longer than {LONGEST_NAME} characters. Rename it.')
+        where = next((place(annotated, shape) for annotated in annotations.images for shape in annotated.shapes
+                      if shape.label == label), f'--annotations={annotations.path}')
+        raise InputError(f'The label "{printable(label[:LONGEST_NAME])}" of {printable(where)} is no name of a class: '
+                         f'it is empty, or longer than {LONGEST_NAME} characters. Rename it.')
     return name
 
 
 # ---- images
 
 class _Pictures:
-    """The pictures of a folder, by their paths in it, with extension and without, and by their names alone."""
+    """The pictures of a folder, by their paths in it, with extension and without, and by their names alone.
 
-    def __init__(self, folder, paths):
+    annotations: path of the file or folder of annotations, whose sub-folders are those of the pictures perhaps.
+    """
+
+    def __init__(self, folder, paths, annotations):
+        self._annotations = annotations
         self._real, self._by_name = collections.defaultdict(set), collections.defaultdict(set)
         for path in paths:
             inner = composed(os.path.relpath(path, folder).replace(os.sep, '/'))
@@ -250,14 +265,25 @@ class _Pictures:
             beside = self._real.get(_real_path(os.path.join(os.path.dirname(annotated.file), name)), ())
             if len(beside) == 1:
                 return list(beside)
-            parts = [part for part in composed(name).split('/') if part not in ('', '.', '..')]
+            parts = _parts_of(name)
             tries = ['/'.join(parts[start:]) for start in range(len(parts))]
+            if len(parts) == 1 and os.path.isdir(self._annotations):
+                inner = os.path.relpath(os.path.dirname(annotated.file), self._annotations)
+                tries.insert(0, '/'.join(_parts_of(inner.replace(os.sep, '/')) + parts))
             for pattern in tries + ['*/' + name for name in parts if len(parts) == 1]:
                 found = self._by_name.get(pattern, ())
                 if len(found) == 1:
                     return list(found)
                 several = several or sorted(found)
         return several
+
+    def is_of_another_folder(self, annotated: Annotated, picture: str) -> bool:
+        """Checks whether each name of `annotated` has folders, and none the folders that `picture` is in."""
+        folders = _parts_of(os.path.abspath(picture).replace(os.sep, '/'))[:-1]
+        names = [_parts_of(name.replace('\\', '/'))[:-1] for name in annotated.names]
+        beside = [_real_path(os.path.join(os.path.dirname(annotated.file), name)) for name in annotated.names]
+        return os.path.realpath(picture) not in beside and all(
+            name and folders[-len(name):] != name for name in names)
 
     def is_called_after_another(self, annotated: Annotated, picture: str) -> bool:
         """Checks whether the last name of `annotated`, its file's own, is that of another picture beside `picture`."""
@@ -266,6 +292,11 @@ class _Pictures:
             return False
         others = self.find(annotated._replace(names=[name]))
         return picture not in others and os.path.dirname(picture) in map(os.path.dirname, others)
+
+
+def _parts_of(name):
+    """Returns the folders and the file that a path with / names, composed."""
+    return [part for part in composed(name).split('/') if part not in ('', '.', '..')]
 
 
 def _real_path(path):
@@ -290,7 +321,7 @@ def find_pairs(annotations: Annotations, folder: str) -> Tuple[List[Pair], List[
     if not os.path.isdir(folder):
         raise InputError(f'There is no folder {folder}.')
     paths, left_out = list_pictures(folder)
-    pictures, matched, lost, faults = _Pictures(folder, paths), {}, [], []
+    pictures, matched, lost, faults = _Pictures(folder, paths, annotations.path), {}, [], []
     for annotated in annotations.images:
         found = pictures.find(annotated)
         if len(found) != 1:
@@ -316,6 +347,8 @@ def find_pairs(annotations: Annotations, folder: str) -> Tuple[List[Pair], List[
     raise_faults(f'names of --annotations={annotations.path} are of two images each; rename one', twice)
     renamed = [(annotated, path) for path, annotated in matched.items() if annotations.kind == LABELME
                and pictures.is_called_after_another(annotated, path)]
+    elsewhere = [(annotated, path) for path, annotated in matched.items()
+                 if pictures.is_of_another_folder(annotated, path)]
     alone = sorted(keys[path] for path in paths if path not in matched)
     if annotations.drawing.uncovered == VOID:
         matched = _without_empty(matched, annotations.skipped)
@@ -326,6 +359,10 @@ def find_pairs(annotations: Annotations, folder: str) -> Tuple[List[Pair], List[
     pairs = [dataclasses.replace(pair, draw=functools.partial(draw_labels, matched[pair.image], pair.image,
                                                               annotations.drawing)) for pair in named]
     lines = _left_out_lines(annotations, folder, left_out, lost)
+    if elsewhere:
+        annotated, path = elsewhere[0]
+        lines.insert(0, printable(f'note: {len(elsewhere)} images are found by their names alone, in other folders '
+                                  f'than annotations say, such as {annotated.names[-1]}: {path}'))
     if renamed:
         annotated, path = renamed[0]
         lines.insert(0, printable(f'note: {len(renamed)} files of labelme name another picture than that which has '

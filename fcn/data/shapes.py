@@ -3,6 +3,7 @@
 Coordinates are (x, y) in pixels from the upper left corner of the image, whose first pixel reaches from 0 to 1. What
 lies outside the image is cut off.
 """
+import contextlib
 from typing import Any, Dict, Hashable, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
@@ -60,6 +61,7 @@ class Annotated(NamedTuple):
       size: (width, height) that the file gives, or None.
       shapes: list of Shapes, in the order in which they are drawn.
       fault: None, or text: what is wrong, so that the image has no label map.
+      largest_first: whether they are drawn by their number of pixels, the largest first, and else in that order.
     """
     file: str
     entry: str
@@ -67,6 +69,7 @@ class Annotated(NamedTuple):
     size: Optional[Size]
     shapes: List[Shape]
     fault: Optional[str] = None
+    largest_first: bool = False
 
 
 class Drawing(NamedTuple):
@@ -188,17 +191,45 @@ def draw_labels(annotated: Annotated, image: str, drawing: Drawing) -> Tuple[np.
     if annotated.fault:
         raise BadFile('unreadable annotation', annotated.file, annotated.fault)
     canvas = Image.new('I', find_size(annotated, image))  # the number of each pixel's shape, 0: none
-    for number, shape in enumerate(annotated.shapes, 1):
-        try:
+    shapes, sizes = annotated.shapes, []
+    if annotated.largest_first and len(shapes) > 1:
+        for shape in shapes:
+            with _placing(annotated, shape):
+                sizes.append(_count_pixels(shape, canvas.size))
+        shapes = [shapes[index] for index in np.argsort(-np.array(sizes), kind='stable')]
+    for number, shape in enumerate(shapes, 1):
+        with _placing(annotated, shape):
             _draw(canvas, shape, number, drawing.line_width)
-        except BadShape as error:
-            raise BadFile('unreadable annotation', annotated.file, f'{place(annotated, shape)}: {error}.') from None
-    values = [drawing.uncovered] + [VOID if shape.label is None else drawing.values[shape.label]
-                                    for shape in annotated.shapes]
+    values = [drawing.uncovered] + [VOID if shape.label is None else drawing.values[shape.label] for shape in shapes]
     numbers = np.asarray(canvas)
     pixels = np.bincount(numbers.ravel(), minlength=len(values))
-    lost = [place(annotated, shape) for shape, count in zip(annotated.shapes, pixels[1:]) if not count]
+    lost = [place(annotated, shape) for shape, count in zip(shapes, pixels[1:]) if not count]
     return np.array(values, 'uint8')[numbers], lost
+
+
+@contextlib.contextmanager
+def _placing(annotated, shape):
+    """Turns a BadShape into a BadFile that says which shape it is."""
+    try:
+        yield
+    except BadShape as error:
+        raise BadFile('unreadable annotation', annotated.file, f'{place(annotated, shape)}: {error}.') from None
+
+
+def _count_pixels(shape, size):
+    """Counts the pixels of a shape, runs or polygons, in an image of `size`. Raises BadShape."""
+    if shape.kind != POLYGON:
+        return int(shape.parts[0][1::2].sum())
+    corners = np.concatenate(shape.parts)
+    low = np.floor(corners.min(0)).clip(0, size)
+    width, height = (int(side) for side in np.ceil(corners.max(0)).clip(0, size) - low)
+    if not width or not height:
+        return 0
+    canvas = Image.new('L', (width, height))
+    for points in shape.parts:
+        _check_length(points, size)
+        _fill(canvas, points - low, 1)
+    return canvas.histogram()[1]
 
 
 def _draw(canvas, shape, value, line_width):
@@ -287,14 +318,3 @@ def _count_crossings(edges, first, end, height, length):
 def to_polygons(parts: Sequence[np.ndarray]) -> List[np.ndarray]:
     """Returns the parts, float64 [N, 2] each, that have three points or more."""
     return [points for points in parts if len(points) > 2]
-
-
-def area_of(shape: Shape) -> float:
-    """Returns a shape's area in pixels, about: of polygons by the shoelace formula."""
-    if shape.kind in (RUNS, COLUMN_RUNS):
-        return float(shape.parts[0][1::2].sum())
-    total = 0.0
-    for points in shape.parts:
-        x, y = points.T
-        total += abs(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2
-    return float(total)

@@ -179,7 +179,8 @@ def test_masks_that_cvat_exports(folder):
     assert folder.names == NAMES[1:]
     folder.out += '3'
     said = folder.converted('export', '--test=0.3', '--seed=4')
-    assert 'the splits are' not in said and 'the lists' not in said
+    assert 'the splits are' not in said
+    assert 'note: --test draws the splits by chance, so that %sTrain.txt' % lists in said
     assert os.path.isfile(folder.out + '/ImageSets/Segmentation/test.txt')
     os.remove(folder.path + '/export/SegmentationClass/p3.png')  # a frame without annotations
     folder.out += '4'
@@ -239,10 +240,58 @@ def test_labels_called_void_or_background(folder):
     assert [labels[place] for place in [(15, 15), (25, 25), (130, 130)]] == [1, 0, 255]
 
 
-@pytest.mark.parametrize('label', ['', 'x' * 300])
-def test_labels_that_are_no_names(folder, label):
-    add_square(folder, label)
-    assert '/labelme is no name of a class' in folder.refused('labelme')
+def test_labels_that_are_no_names(folder):
+    """The file and the shape are named; one without a label at all is left out like another fault."""
+    add_square(folder, 'x' * 300)
+    assert '/labelme/p0.json, shape 1 is no name of a class' in folder.refused('labelme')
+    add_square(folder, ' ')
+    said = folder.refused('labelme')
+    assert 'has 1 classes (background)' in said and '/labelme/p0.json, shape 1: it has no label' in said
+    add_square(folder, 'car')
+    folder.write('labelme/p1.json', labelme('p1.png', [labelme_shape('', SQUARE)]))
+    assert '/labelme/p1.json, shape 1: it has no label' in folder.refused('labelme')
+    folder.converted('labelme', '--skip_bad_images')
+    assert sorted(folder.labels()) == ['p0', 'p2', 'p3']
+
+
+def test_masks_that_do_not_fill_their_box(folder):
+    add_square(folder, 'car')
+    picture = io.BytesIO()
+    Image.new('L', (30, 30), 255).save(picture, 'PNG')
+    for corner, fits in (([39, 39], True), ([40, 38], True), ([12, 12], False)):
+        shape = dict(labelme_shape('car', [[10, 10], corner], 'mask'),
+                     mask=base64.b64encode(picture.getvalue()).decode())
+        folder.write('labelme/p1.json', labelme('p1.png', [shape]))
+        if fits:
+            folder.converted('labelme')
+            assert (folder.labels()['p1'] == 1).sum() == 900
+            folder.out += '1'
+        else:
+            assert 'p1.json, shape 1: its mask has 30×30 pixels, but the box of its points 3×3' in folder.refused(
+                'labelme')
+
+
+def test_sub_folders_of_annotations_are_those_of_the_images(folder):
+    """Of files that know the names of their images alone."""
+    for camera in ('cam1', 'cam2'):
+        for number in range(2):
+            save_photo(folder.path, 'photos/%s/%04d.png' % (camera, number))
+            side = 20 if camera == 'cam1' else 40
+            folder.write('labelme/%s/%04d.json' % (camera, number), labelme(
+                '%04d.png' % number, [labelme_shape('car', [[0, 0], [side, 0], [side, side], [0, side]])]))
+    folder.converted('labelme', '--skip_bad_images', '--split_by_chance')
+    found = folder.labels('overlap', 'duplicate record')
+    assert sorted(found) == ['cam1__0000', 'cam1__0001', 'cam2__0000', 'cam2__0001']
+    assert [found[name][30, 30] for name in sorted(found)] == [0, 0, 1, 1]
+
+
+def test_images_of_another_folder_are_remarked_on(folder):
+    found = [(number, 3, coco_polygon(SQUARE)) for number in range(4)]
+    for inner, said_so in (('photos/', False), ('elsewhere/', True)):
+        folder.write('coco.json', coco([inner + name for name in folder.photos], found, [(3, 'car')]))
+        said = folder.converted('coco.json')
+        assert ('note: 4 images are found by their names alone, in other folders' in said) == said_so
+        folder.out += '1'
 
 
 @pytest.mark.parametrize('path', ['\0', '\ud800', 'x' * 5000, '/', '..'])
@@ -553,6 +602,51 @@ def test_what_coco_holds_besides(folder):
     assert 'crowds' not in folder.converted('coco.json', '--crowds=class')
     labels = folder.labels()['p0']
     assert labels[7, 205] == 1 and (labels != 255).all()
+
+
+def test_small_shapes_of_coco_lie_over_large_ones_that_cross_themselves(folder):
+    """The two halves of a bow tie turn in opposite directions, so that the shoelace formula gives no area."""
+    bow_tie = [[0, 0], [60, 40], [60, 0], [0, 40]]
+    outside = [[-5000, 5], [20, 5], [20, 15], [-5000, 15]]  # large, but for what the image shows of it
+    found = [(0, 7, coco_polygon([[52, 15], [58, 15], [58, 25], [52, 25]])), (0, 3, coco_polygon(bow_tie)),
+             (1, 7, coco_polygon(outside)), (1, 3, coco_polygon(SQUARE)), (2, 3, coco_polygon(SQUARE)), (3, 3, [])]
+    folder.write('coco.json', coco(folder.photos, found))
+    folder.converted('coco.json')
+    labels = folder.labels()
+    assert folder.names == ['background', 'car', 'tree']
+    assert [labels['p0'][place] for place in [(20, 55), (20, 50), (10, 30), (35, 5)]] == [2, 1, 0, 1]
+    assert [labels['p1'][place] for place in [(10, 5), (10, 15), (30, 30)]] == [2, 2, 1]
+
+
+def test_ids_of_coco_are_numbers_texts_or_numbers_with_a_point(folder):
+    large = 2 ** 127 + 1  # of a UUID; as a float it would be that of its neighbour
+    value = coco(folder.photos, [], [(str(number), 'n%d' % number) for number in range(1, 13)])
+    value['images'][1]['id'], value['images'][2]['id'] = large, large + 1
+    value['annotations'] = [
+        {'id': 1.0, 'image_id': number, 'category_id': category, 'iscrowd': crowd, 'segmentation': coco_polygon(SQUARE)}
+        for number, category, crowd in ((0.0, '2', 0), (large, 11.0, '0'), (large + 1, 12, '1'), (3, '10', False))]
+    folder.write('coco.json', value)
+    said = folder.converted('coco.json')
+    assert folder.labels()['p2'][30, 30] == 255 and '1 crowds (iscrowd)' in said
+    assert folder.names == ['background'] + ['n%d' % number for number in range(1, 13)]
+    assert [folder.labels()[name][30, 30] for name in ('p0', 'p1', 'p3')] == [2, 11, 10]
+
+
+def test_images_of_coco_with_two_sizes(folder):
+    value = coco(folder.photos, [(number, 3, coco_polygon(SQUARE)) for number in range(4)])
+    value['images'].append(dict(value['images'][1], width=200))
+    folder.write('coco.json', value)
+    assert 'images[4] has the id 1 of another one, whose width is 400 and not 200' in folder.refused('coco.json')
+
+
+@pytest.mark.parametrize('rest', ['}', '{}', ', {"label": 1}]}', '\0'])
+def test_files_that_do_not_end_with_their_object(folder, rest):
+    """Two files joined, or one written over a longer one."""
+    add_square(folder, 'car')
+    with open(folder.path + '/labelme/p2.json', 'a') as file:
+        file.write('\n' + rest)
+    said = folder.refused('labelme')
+    assert 'labelme/p2.json cannot be read as annotations: something follows the object' in said
 
 
 def test_coco_as_other_tools_write_it(folder):
