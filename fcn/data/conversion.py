@@ -276,7 +276,7 @@ def take_split_folders(pairs: List[Pair], without_mask: List[str], folders: Dict
           f'{names_of(validation)} ({len(by_kind[validation])}) for validation; --split_by_chance mixes them')
     if validation == 'val' and by_kind['test']:
         print(f'left out: {len(by_kind["test"])} images of {names_of("test")}, which are for neither; to score on them '
-              'too, copy them into the data set and list their names in ImageSets/Segmentation/test.txt')
+              'in place of the validation images, list them in --split_val')
     if by_kind['']:
         print(f'left out: {len(by_kind[""])} images of other folders ({names_of("")}), which are of neither split; '
               '--split_by_chance takes them')
