@@ -92,8 +92,9 @@ def parser() -> command_line.Parser:
     add('--seed', type=int, default=0, help='Of that chance.')
     add_path('--split_train', metavar='FILE', help='With --split_val: file of the training images\' names, one a line.')
     add_path('--split_val', metavar='FILE', help='The same of the validation images.')
-    add('--split_by_chance', action='store_true', help='Mix the images of folders train, val and test, which are the '
-        'splits otherwise.')
+    add_path('--split_test', metavar='FILE', help='With both: the same of a third split, as --test makes one.')
+    add('--split_by_chance', action='store_true', help='Mix the images of folders train, val and test, or of '
+        'annotations called so, which are the splits otherwise.')
     add('--image_range', type=image_range, metavar='N', help='Largest value of 16-bit images, e.g. 4095 of 12-bit '
         'cameras, which becomes white (default 65535).')
     add('--minutes', type=minutes, metavar='X', help='Then plan a training of so many minutes on this machine, as '
@@ -129,6 +130,8 @@ def main(argv: Optional[List[str]] = None) -> int:
             command.error(f'--{useless[0]} does not go with --{other}')
     if bool(config.split_train) != bool(config.split_val):
         command.error('--split_train and --split_val go together')
+    if config.split_test and not config.split_train:
+        command.error('--split_test goes with --split_train and --split_val')
     by_chance = [name for name in ('split_by_chance', 'validation', 'seed') if name in given]
     if config.split_train and by_chance:
         command.error(f'--{by_chance[0]} does not go with --split_train')

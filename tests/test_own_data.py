@@ -322,6 +322,7 @@ def test_names_that_no_list_can_hold(folder):
         folder.add('p%d' % number, number, as_colours)
     with pytest.raises(ValueError, match='is a table of colours'):
         class_lists.to_lines(['128 64 128 road', '1 2 3 x'])
+    folder.text('photos/p2.png', 'no picture: names come first')
     said = folder.refused('--colours=' + folder.text('colours.txt', '128 64 128 "1 2 3 road"\n128 128 0 "4 5 6 tree"\n'
                                                      '64 0 128 "7 8 9 car"\n0 0 0 void\n'))
     assert 'cannot be written to a list' in said
@@ -845,17 +846,24 @@ def test_folders_are_the_splits(folder, validation, around, within):
     assert '--split_by_chance' in said
 
 
-def test_test_images_and_other_folders_are_left_out_and_counted(folder):
+def test_a_folder_of_test_images_is_the_third_split(folder):
+    """Its images without a mask and other folders are left out, and counted."""
     for number in range(9):
         folder.add('%s/%d' % (('train', 'val', 'test', 'extra')[number % 4], number), number)
     os.remove(os.path.join(folder.path, 'masks', 'test', '2.png'))  # as of a benchmark, whose test masks are secret
     status, said = folder.run()
     assert status == 0, said
-    assert (listed(folder, 'train'), listed(folder, 'val')) == (['train__0', 'train__4', 'train__8'],
-                                                               ['val__1', 'val__5'])
-    assert 'left out: 1 images without a mask in folders of neither split, such as test/2' in said
-    assert 'left out: 1 images of test' in said and 'left out: 2 images of other folders (extra)' in said
-    assert '--split_val' in said
+    assert [listed(folder, split) for split in ('train', 'val', 'test')] == [
+        ['train__0', 'train__4', 'train__8'], ['val__1', 'val__5'], ['test__6']]
+    assert ', test (1) for --mode=test --split=test; --split_by_chance' in said
+    assert '--mode=test --split=test --data_dir' in said
+    assert 'left out: 1 images without a mask that are for neither training nor validation, such as test/2' in said
+    assert 'left out: 2 images of other folders (extra), which are of no split' in said
+    os.remove(os.path.join(folder.path, 'masks', 'test', '6.png'))
+    folder.out += '2'
+    status, said = folder.run()
+    assert status == 0 and not os.path.exists(os.path.join(folder.out, 'ImageSets', 'Segmentation', 'test.txt')), said
+    assert 'left out: 2 images without a mask' in said and '--split=test' not in said
 
 
 def test_a_mask_that_a_split_lacks_is_an_error_all_the_same(folder):
@@ -887,6 +895,23 @@ def test_split_files_go_before_folders(folder):
     with pytest.raises(SystemExit) as caught:
         folder.run('--split_by_chance', *files)
     assert caught.value.code == EXIT_FLAG
+
+
+def test_a_file_of_test_images(folder):
+    for number in range(7):
+        folder.add(str(number), number)
+    files = ['--split_%s=%s' % (split, folder.text(split + '.txt', names)) for split, names in (
+        ('train', '0\n1\n2\n'), ('val', '3\n'), ('test', '5\n4\n'))]
+    status, said = folder.run(*files)
+    assert status == 0 and 'left out: 1 images that no split file names, such as 6' in said, said
+    assert [listed(folder, split) for split in ('train', 'val', 'test')] == [['0', '1', '2'], ['3'], ['4', '5']]
+    assert '--mode=test --split=test' in said
+    folder.text('val.txt', '3\n4\n')
+    folder.out += '2'
+    assert '  4\nfcn.own_data: 1 images are in several split files' in folder.refused(*files)
+    with pytest.raises(SystemExit):
+        folder.run('--split_test=t.txt')
+    assert '--split_test goes with --split_train' in folder.capsys.readouterr().err
 
 
 # ---- the palette

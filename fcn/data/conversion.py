@@ -23,7 +23,7 @@ from fcn.data.class_lists import MOST_CLASSES, to_lines
 from fcn.data.colour_masks import VOID, Table
 from fcn.data.datasets import Dataset, read_class_names, record
 from fcn.data.image_files import BadFile, open_image, opened, read_orientation, read_verified, turn_upright
-from fcn.data.image_pairs import SPLITS, Pair, print_list, raise_faults
+from fcn.data.image_pairs import Pair, ReadySplits, print_list, raise_faults
 from fcn.data.image_range import find_low_range
 from fcn.data.label_survey import LabelSurvey
 from fcn.data.palettes import save_labels, voc_palette
@@ -54,9 +54,9 @@ class ConversionConfig:
       palette_is_labels: take the indices of palette masks as labels though their palettes differ.
       mask_suffix: what ends the masks' names, None: common suffixes are tried. image_suffix: what ends the images'.
       validation, test: shares of the validation and of the test split, which `seed` draws; test None: there is none.
-      split_train, split_val: paths of files that list the splits, or both None.
+      split_train, split_val, split_test: paths of files that list the splits; the last, or all, may be None.
       image_range: white of 16-bit images, see `fcn.data.sixteen_bits`; None: 65535, and images below 4096 are refused.
-      split_by_chance: mix the images of folders that are splits, see `fcn.data.image_pairs.find_split_folders`.
+      split_by_chance: mix the images of ready-made splits, see `fcn.data.image_pairs.find_ready_splits`.
       skip_bad_images: leave out images that are bad or have no mask.
     """
     images: str
@@ -80,6 +80,7 @@ class ConversionConfig:
     split_by_chance: bool = False
     image_range: Optional[int] = None
     test: Optional[float] = None
+    split_test: Optional[str] = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +117,7 @@ def convert(config: ConversionConfig) -> None:
     out = os.path.abspath(config.out)
     check_new(out, config)
     config, names, table, drawn = read_classes(config)
+    to_list(table.class_names if table else names or [])
     pairs, splits = choose_pairs(config, drawn)
     root = staging_of(out)
     with locked(out, progress=True, lock=root + '.lock'):
@@ -170,8 +172,10 @@ def with_export(config: ConversionConfig, export: cvat_files.MaskExport) -> Conv
         print(printable(f'note: --test draws the splits by chance, so that {export.split_train} and '
                         f'{export.split_val} are not used'))
     elif has_lists:
-        print(printable(f'the splits are {export.split_train} and {export.split_val}; --split_by_chance mixes them'))
-        changes.update(split_train=export.split_train, split_val=export.split_val)
+        test = f', and for testing {export.split_test}' if export.split_test else ''
+        print(printable(f'the splits are {export.split_train} and {export.split_val}{test}; --split_by_chance mixes '
+                        'them'))
+        changes.update(split_train=export.split_train, split_val=export.split_val, split_test=export.split_test)
     elif len(export.lists) > 1 and not (export.split_train or config.split_train or config.split_by_chance):
         names = ', '.join(map(os.path.basename, export.lists))
         print(printable(f'note: the lists {names} are not one of training and one of validation images by their names, '
@@ -228,20 +232,24 @@ def choose_pairs(config: ConversionConfig, drawn: Optional[shape_files.Annotatio
         print(printable(f'note: links make {len(repeated)} images the same file as another one, such as '
                         f'{repeated[0][0]} and {repeated[0][1]}: of such images in both splits, scores are too good'))
     if config.split_train:
-        splits = image_pairs.split_by_files(pairs, config.split_train, config.split_val, without_mask,
-                                            config.skip_bad_images)
-        listed = [pair for pair in pairs if any(pair.key in splits[split] for split in SPLITS)]
-        unlisted = sorted({pair.key for pair in pairs} - {pair.key for pair in listed}) + sorted(
-            set(without_mask) - splits['train'] - splits['val'])
+        files = {'train': config.split_train, 'val': config.split_val}
+        if config.split_test:
+            files['test'] = config.split_test
+        splits = image_pairs.split_by_files(pairs, files, without_mask, config.skip_bad_images)
+        named = set().union(*splits.values())
+        listed = [pair for pair in pairs if pair.key in named]
+        unlisted = sorted({pair.key for pair in pairs} - named) + sorted(set(without_mask) - named)
         if unlisted:
-            print(printable(f'left out: {len(unlisted)} images that neither split file names, such as {unlisted[0]}'))
+            print(printable(f'left out: {len(unlisted)} images that {"no" if config.split_test else "neither"} split '
+                            f'file names, such as {unlisted[0]}'))
         return listed, splits
-    folders = None if config.split_by_chance else image_pairs.find_split_folders(pairs)
-    if folders and config.test:
-        raise InputError(f'--test={config.test:g} goes with splits by chance, but the folders of {config.images} are '
+    ready = None if config.split_by_chance else image_pairs.find_ready_splits(pairs, without_mask)
+    if ready and config.test:
+        place = config.images if ready.source == 'folders' else config.annotations
+        raise InputError(f'--test={config.test:g} goes with splits by chance, but the {ready.source} of {place} are '
                          'the splits. Add --split_by_chance, or leave --test out.')
-    if folders:
-        pairs, without_mask, splits = take_split_folders(pairs, without_mask, folders)
+    if ready:
+        pairs, without_mask, splits = take_ready_splits(pairs, ready)
     if without_mask and not config.skip_bad_images:
         of_suffix = f' (suffix {suffix})' if suffix else ''
         place = f'annotations in --annotations={config.annotations}' if drawn else (
@@ -251,43 +259,41 @@ def choose_pairs(config: ConversionConfig, drawn: Optional[shape_files.Annotatio
     of_suffix = f', which end in {suffix}' if suffix else ''
     left_out = f'; {len(without_mask)} without are left out' if without_mask else ''
     print(f'{len(pairs)} images with {"annotations" if drawn else "masks"}{of_suffix}{left_out}')
-    return pairs, splits if folders else image_pairs.split_by_chance(
+    return pairs, splits if ready else image_pairs.split_by_chance(
         pairs, config.validation, config.seed, config.test or 0)
 
 
-def take_split_folders(pairs: List[Pair], without_mask: List[str], folders: Dict[str, str]
-                       ) -> Tuple[List[Pair], List[str], Splits]:
-    """Takes the splits from folders, and says so.
-
-    Args:
-      pairs: list of all Pairs.
-      without_mask: keys of images without a mask.
-      folders: of `fcn.data.image_pairs.find_split_folders`.
+def take_ready_splits(pairs: List[Pair], ready: ReadySplits) -> Tuple[List[Pair], List[str], Splits]:
+    """Takes splits that are ready-made, and says so. Without one called val, that called test is it.
 
     Returns:
-      (pairs of the splits, keys of the splits' images without a mask, splits).
+      (pairs of the splits, keys of images without a mask that are to have one, splits). Test images without a mask,
+      which benchmarks keep secret, are not among these.
     """
-    by_kind = image_pairs.split_by_folders([pair.key for pair in pairs], folders)
-    validation = 'val' if by_kind['val'] else 'test'
-
     def names_of(kind):
-        return ', '.join(sorted(printable(name or '.') for name, other in folders.items() if other == kind))
-    print(f'the folders are the splits: {names_of("train")} ({len(by_kind["train"])} images) for training, '
-          f'{names_of(validation)} ({len(by_kind[validation])}) for validation; --split_by_chance mixes them')
-    if validation == 'val' and by_kind['test']:
-        print(f'left out: {len(by_kind["test"])} images of {names_of("test")}, which are for neither; to score on them '
-              'in place of the validation images, list them in --split_val')
-    if by_kind['']:
-        print(f'left out: {len(by_kind[""])} images of other folders ({names_of("")}), which are of neither split; '
-              '--split_by_chance takes them')
-    splits = {'train': set(by_kind['train']), 'val': set(by_kind[validation])}
-    taken = splits['train'] | splits['val']
-    lacking = image_pairs.split_by_folders(without_mask, folders)
-    others = [key for kind, keys in lacking.items() if kind not in ('train', validation) for key in keys]
+        return ', '.join(sorted(printable(name or '.') for name in ready.names[kind]))
+    splits = {'train': set(ready.keys['train']), 'val': set(ready.keys['val'] or ready.keys['test'])}
+    validation = 'val' if ready.keys['val'] else 'test'
+    blank = {pair.key for pair in pairs if pair.is_blank}
+    has_test = validation == 'val' and set(ready.keys['test']) - blank
+    third = ''
+    if has_test:
+        splits['test'] = set(ready.keys['test'])
+        third = f', {names_of("test")} ({len(splits["test"])}) for --mode=test --split=test'
+    print(f'the {ready.source} are the splits: {names_of("train")} ({len(splits["train"])} images) for training, '
+          f'{names_of(validation)} ({len(splits["val"])}) for validation{third}; --split_by_chance mixes them')
+    if validation == 'val' and ready.keys['test'] and not has_test:
+        print(f'left out: {len(ready.keys["test"])} images of {names_of("test")}, as annotations have no shape in any')
+    if ready.keys['']:
+        print(f'left out: {len(ready.keys[""])} images of other {ready.source} ({names_of("")}), which are of no '
+              'split; --split_by_chance takes them')
+    needed = ('train', validation)
+    others = [key for kind, keys in ready.lacking.items() if kind not in needed for key in keys]
     if others:
-        print(printable(f'left out: {len(others)} images without a mask in folders of neither split, such as '
-                        f'{others[0]}'))
-    return [pair for pair in pairs if pair.key in taken], sorted(lacking['train'] + lacking[validation]), splits
+        print(printable(f'left out: {len(others)} images without a mask that are for neither training nor validation, '
+                        f'such as {others[0]}'))
+    taken, lacking = set().union(*splits.values()), (key for kind in needed for key in ready.lacking[kind])
+    return [pair for pair in pairs if pair.key in taken], sorted(lacking), splits
 
 
 def convert_pairs(pairs: List[Pair], root: str, table: Optional[Table], names: Optional[List[str]],
@@ -466,8 +472,13 @@ def write_lists(root: str, pairs: List[Pair], splits: Splits, outcomes: Dict[str
         if not lines:
             raise InputError(f'No image of the split {split} can be used.')
         write(f'ImageSets/Segmentation/{split}.txt', lines)
+    write('labels.txt', to_list(names))
+
+
+def to_list(names: List[str]) -> List[str]:
+    """Returns the lines of a list of these names of classes. Raises InputError where none can hold them."""
     try:
-        write('labels.txt', to_lines(names))
+        return to_lines(names) if names else []
     except ValueError as error:
         raise InputError(f'The names of the classes, {", ".join(names[:20])}, cannot be written to a list: it {error}. '
                          'Rename them.') from None
@@ -476,7 +487,7 @@ def write_lists(root: str, pairs: List[Pair], splits: Splits, outcomes: Dict[str
 def summary_lines(pairs: List[Pair], splits: Splits, outcomes: Dict[str, Outcome], names: List[str]) -> List[str]:
     """Returns sizes, class shares, and what should be looked at, as lines of text."""
     split_counts = []
-    for split in SPLITS:
+    for split in ('train', 'val'):
         of_split = [outcomes[key].counts for key in splits[split] if key in outcomes]
         split_counts.append(inspection.Counts(len(of_split), sum(of_split), sum(1 * (row > 0) for row in of_split)))
     report = inspection.InspectionReport(*split_counts, problems=[], bad=set())

@@ -30,6 +30,7 @@ from fcn.data.shapes import (
     to_points,
     to_size,
 )
+from fcn.data.split_files import read_lines
 
 CHUNK = 1 << 20  # bytes read at a time
 DEEPEST = 100  # elements within each other
@@ -151,7 +152,8 @@ class _Target:
         names = [name, f'images/{name}']
         if self._image.get('subset'):
             names.insert(0, f'images/{self._image["subset"]}/{name}')
-        self.images.append(Annotated(self._path, f'image {name[:200]}', names, size, shapes, fault))
+        self.images.append(Annotated(self._path, f'image {name[:200]}', names, size, shapes, fault,
+                                     subset=self._image.get('subset', '')))
 
 
 def _number(attributes, name, default: Optional[float] = None):
@@ -230,8 +232,8 @@ _READERS = {'polygon': _polygon, 'polyline': _polyline, 'box': _box, 'ellipse': 
 class MaskExport(NamedTuple):
     """Holds where an export of masks has its parts.
 
-    lists: paths of all lists of images. split_train, split_val: those of them that are called so, in any of the names
-    that CVAT gives; None where it has not one of each.
+    lists: paths of all lists of images. split_train, split_val, split_test: those of them that are called so, in any of
+    the names that CVAT gives; None where it has not one of each, and the last where one of its images has no mask.
     """
     masks: str
     images: str
@@ -239,6 +241,7 @@ class MaskExport(NamedTuple):
     lists: List[str]
     split_train: Optional[str]
     split_val: Optional[str]
+    split_test: Optional[str]
 
 
 def find_mask_export(folder: str) -> Optional[MaskExport]:
@@ -248,10 +251,20 @@ def find_mask_export(folder: str) -> Optional[MaskExport]:
         return None
     lists = sorted(glob.glob(os.path.join(glob.escape(folder), 'ImageSets', 'Segmentation', '*.txt')))
     found = {split: [path for path in lists if split_of(os.path.splitext(os.path.basename(path))[0]) == split]
-             for split in ('train', 'val')}
-    both = all(len(paths) == 1 for paths in found.values())
+             for split in ('train', 'val', 'test')}
+    both = all(len(found[split]) == 1 for split in ('train', 'val'))
+    has_test = both and len(found['test']) == 1 and _all_have_masks(found['test'][0], masks)
     return MaskExport(masks, os.path.join(folder, IMAGE_FOLDER), colours, lists, found['train'][0] if both else None,
-                      found['val'][0] if both else None)
+                      found['val'][0] if both else None, found['test'][0] if has_test else None)
+
+
+def _all_have_masks(path, masks):
+    """Checks whether a list of images can be read, names some, and each has a mask."""
+    try:
+        names = [text for _, text in read_lines(path)]
+    except (OSError, ValueError):
+        return False
+    return bool(names) and all(os.path.isfile(os.path.join(masks, name + '.png')) for name in names)
 
 
 def without_background(table: Table) -> Table:

@@ -5,7 +5,7 @@ import os
 import re
 import sys
 from dataclasses import dataclass
-from typing import Callable, Dict, List, Optional, Sequence, Set, Tuple
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 import numpy as np
 
@@ -18,7 +18,6 @@ from fcn.utils.errors import InputError, printable
 # What the mask's name has more than the image's; the extensions are of masks named photo.jpg.png.
 SUFFIXES = ('', '_mask', '_masks', '_gt', '_GT', '_label', '_labels', '_L', '_seg', '_segmentation', '_annotation',
             '-mask', '-gt', '-label', '-labels') + IMAGE_EXTENSIONS
-SPLITS = ('train', 'val')
 # Folders of ready-made splits, in lower case, and what they hold.
 SPLIT_FOLDERS = {'train': 'train', 'training': 'train', 'val': 'val', 'valid': 'val', 'validation': 'val',
                  'dev': 'val', 'eval': 'val', 'test': 'test', 'testing': 'test'}
@@ -38,12 +37,31 @@ class Pair:
       image, mask: paths; the latter of the file of annotations where the mask is drawn.
       draw: None, or a function that returns the mask's labels, uint8 [H, W], and a list of texts, the shapes of which
         no pixel is left, and may raise fcn.data.image_files.BadFile: there is no file of it.
+      subset: what the annotations call the split of the image, see `split_of`, or ''.
+      is_blank: whether they have no shape in it.
     """
     key: str
     name: str
     image: str
     mask: str
     draw: Optional[Callable[[], Tuple[np.ndarray, List[str]]]] = None
+    subset: str = ''
+    is_blank: bool = False
+
+
+class ReadySplits(NamedTuple):
+    """Holds splits that are ready-made. Keys of all three are 'train', 'val', 'test', and '' for what is none.
+
+    Attributes:
+      source: in words, what the splits are: folders, or what files of annotations say.
+      names: {kind: names of the folders or subsets}.
+      keys: {kind: keys of its images with a mask}.
+      lacking: {kind: keys of its images without one}.
+    """
+    source: str
+    names: Dict[str, List[str]]
+    keys: Dict[str, List[str]]
+    lacking: Dict[str, List[str]]
 
 
 def find_pairs(image_dir: str, mask_dir: str, mask_suffix: Optional[str] = None,
@@ -192,21 +210,43 @@ def find_split_folders(pairs: List[Pair]) -> Optional[Dict[str, str]]:
     return None
 
 
-def split_by_folders(keys: List[str], folders: Dict[str, str]) -> Dict[str, List[str]]:
-    """Returns {'train', 'val', 'test', '': list of the keys in folders of that kind}; see `find_split_folders`."""
+def find_ready_splits(pairs: List[Pair], without_mask: List[str]) -> Optional[ReadySplits]:
+    """Finds splits that are ready-made: those of folders or, where there are none, those that annotations name.
+
+    without_mask: keys of images without a mask; of these annotations name nothing, so that they count as training ones.
+    """
+    folders = find_split_folders(pairs)
+    if folders:
+        def split_of_key(key):
+            parts = key.split(os.sep)[:-1]
+            around = (os.sep.join(parts[:length]) for length in range(len(parts), -1, -1))
+            return next((folders[folder] for folder in around if folder in folders), '')
+        return ReadySplits('folders', _by_kind(folders, folders.get),
+                           _by_kind([pair.key for pair in pairs], split_of_key), _by_kind(without_mask, split_of_key))
+    subsets = {pair.key: pair.subset for pair in pairs}
+    keys = _by_kind(list(subsets), lambda key: split_of(subsets[key]))
+    if keys['train'] and (keys['val'] or keys['test']):
+        return ReadySplits('subsets of the annotations', _by_kind(sorted(set(subsets.values())), split_of), keys,
+                           _by_kind(without_mask, lambda key: 'train'))
+    return None
+
+
+def _by_kind(values, kind_of):
+    """Returns {'train', 'val', 'test', '': list of the values of that kind}."""
     found = {kind: [] for kind in ('train', 'val', 'test', '')}
-    for key in keys:
-        parts = key.split(os.sep)[:-1]
-        around = (os.sep.join(parts[:length]) for length in range(len(parts), -1, -1))
-        found[next((folders[folder] for folder in around if folder in folders), '')].append(key)
+    for value in values:
+        found[kind_of(value)].append(value)
     return found
 
 
-def split_by_files(pairs: List[Pair], train_file: str, val_file: str, without_mask: Sequence[str] = (),
+def split_by_files(pairs: List[Pair], files: Dict[str, str], without_mask: Sequence[str] = (),
                    skip: bool = False) -> Dict[str, Set[str]]:
-    """Returns what `split_by_chance` does, as two files list the images. Raises InputError with all absent names.
+    """Returns what `split_by_chance` does, as files list the images. Raises InputError with all absent names.
 
-    without_mask: keys of images without a mask, which are no fault where `skip` is true, and are returned too.
+    Args:
+      pairs: list of Pairs.
+      files: {'train', 'val' and perhaps 'test': path}.
+      without_mask: keys of images without a mask, which are no fault where `skip` is true, and are returned too.
     """
     known = {pair.name: pair.key for pair in pairs}
     known.update((pair.key.replace(os.sep, '/'), pair.key) for pair in pairs)
@@ -214,7 +254,7 @@ def split_by_files(pairs: List[Pair], train_file: str, val_file: str, without_ma
     for key in unmasked:
         known.setdefault(key.replace(os.sep, '/'), key)
     splits, wrong, where, advice = {}, [], [], ''
-    for split, path in zip(SPLITS, (train_file, val_file)):
+    for split, path in files.items():
         try:
             lines = split_files.read_lines(path)
         except (OSError, ValueError) as error:
@@ -237,7 +277,9 @@ def split_by_files(pairs: List[Pair], train_file: str, val_file: str, without_ma
         where += [f'{split_files.list_numbers(absent)} of {path}'] if absent else []
         splits[split] = {line.key for line in found}
     raise_faults(f'names of the split files are of no image that has a mask ({"; ".join(where)}){advice}', wrong)
-    raise_faults('images are in both split files', sorted(splits['train'] & splits['val']))
+    count = collections.Counter(key for keys in splits.values() for key in keys)
+    raise_faults(f'images are in {"both" if len(files) == 2 else "several"} split files',
+                 sorted(key for key in count if count[key] > 1))
     return splits
 
 

@@ -13,7 +13,7 @@ from fcn.data import coco_files, cvat_files, labelme_files
 from fcn.data.alike import composed
 from fcn.data.class_lists import MOST_CLASSES, is_background_name, is_void_name
 from fcn.data.colour_masks import VOID
-from fcn.data.image_pairs import Pair, name_pairs, raise_faults
+from fcn.data.image_pairs import Pair, name_pairs, raise_faults, split_of
 from fcn.data.json_entries import LIST, LONGEST_INTEGER, read_entries
 from fcn.data.picture_folders import NO_PICTURE, LeftOut, describe, list_pictures
 from fcn.data.shapes import Annotated, Drawing, Skipped, draw_labels, place
@@ -356,8 +356,10 @@ def find_pairs(annotations: Annotations, folder: str) -> Tuple[List[Pair], List[
             raise InputError(f'No image of --images={folder} has a shape in --annotations={annotations.path}, and with '
                              '--unlabelled=void all would be void.')
     named = name_pairs([(keys[path], path, matched[path].file) for path in sorted(matched, key=keys.get)])
-    pairs = [dataclasses.replace(pair, draw=functools.partial(draw_labels, matched[pair.image], pair.image,
-                                                              annotations.drawing)) for pair in named]
+    pairs = [dataclasses.replace(pair, subset=_subset_of(matched[pair.image], annotations),
+                                 is_blank=not matched[pair.image].shapes,
+                                 draw=functools.partial(draw_labels, matched[pair.image], pair.image,
+                                                        annotations.drawing)) for pair in named]
     lines = _left_out_lines(annotations, folder, left_out, lost)
     if elsewhere:
         annotated, path = elsewhere[0]
@@ -368,6 +370,24 @@ def find_pairs(annotations: Annotations, folder: str) -> Tuple[List[Pair], List[
         lines.insert(0, printable(f'note: {len(renamed)} files of labelme name another picture than that which has '
                                   f'their own name, and it is taken, such as {annotated.file}: {path}'))
     return pairs, alone, '', lines
+
+
+def _subset_of(annotated, annotations):
+    """Returns the name that annotations give the split of an image, a word of their file's name perhaps, or ''.
+
+    So instances_train2017.json holds train2017, and train/annotations.xml train. Files of labelme have images' names.
+    """
+    if split_of(annotated.subset):
+        return annotated.subset
+    inner = os.path.relpath(annotated.file, annotations.path if os.path.isdir(annotations.path) else
+                            os.path.dirname(annotations.path))
+    *folders, name = inner.split(os.sep)
+    words = [] if annotations.kind == LABELME else re.split(r'[\W_]+', os.path.splitext(name)[0])
+    for names in (words, folders):
+        found = [name for name in names if split_of(name)]
+        if found:
+            return found[0] if len(set(map(split_of, found))) == 1 else ''
+    return annotated.subset
 
 
 def _without_empty(matched, skipped):

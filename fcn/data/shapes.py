@@ -62,6 +62,7 @@ class Annotated(NamedTuple):
       shapes: list of Shapes, in the order in which they are drawn.
       fault: None, or text: what is wrong, so that the image has no label map.
       largest_first: whether they are drawn by their number of pixels, the largest first, and else in that order.
+      subset: what the file calls the split of the image, or ''.
     """
     file: str
     entry: str
@@ -70,6 +71,7 @@ class Annotated(NamedTuple):
     shapes: List[Shape]
     fault: Optional[str] = None
     largest_first: bool = False
+    subset: str = ''
 
 
 class Drawing(NamedTuple):

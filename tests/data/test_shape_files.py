@@ -167,6 +167,17 @@ def test_masks_that_cvat_exports(folder):
     said = folder.converted('export')
     assert 'the splits are %sTrain.txt and %sValidation.txt' % (lists, lists) in said
     assert sorted(one['filename'] for one in read_PascalVocData.read_folder(folder.out)[1]) == ['p1', 'p2']
+    with open(lists + 'Train.txt', 'w') as file:
+        file.write('p0\n')
+    folder.write('export/ImageSets/Segmentation/Test.txt', 'p3\n')
+    folder.out += '1'
+    assert 'Validation.txt, and for testing %sTest.txt; --split' % lists in folder.converted('export')
+    assert [one['filename'] for one in read_PascalVocData.read_split(folder.out, 'test')] == ['p3']
+    folder.write('export/ImageSets/Segmentation/Test.txt', 'p4\n')  # nobody has drawn in it yet
+    folder.out += '1'
+    assert 'for testing' not in folder.converted('export')
+    os.remove(lists + 'Test.txt')
+    folder.write('export/ImageSets/Segmentation/Train.txt', 'p0\np3\n')
     os.rename(lists + 'Validation.txt', lists + 'Evening.txt')
     folder.out += '1'
     assert 'note: the lists Evening.txt, Train.txt are not one of training' in folder.converted('export')
@@ -394,6 +405,41 @@ def test_exports_of_cvat_whose_frames_share_names(folder, kind):
     for name, labels in found.items():
         offset = 30 * ('Validation' in name)
         assert (labels == 1).sum() == 2500 and labels[10 + offset, 10 + offset] == 1
+
+
+@pytest.mark.parametrize('kind', ['cvat', 'coco', 'labelme'])
+@pytest.mark.parametrize('is_blank', [False, True])
+def test_splits_that_annotations_name(folder, kind, is_blank):
+    """The photos lie in one folder: CVAT's subsets, COCO's file a split, labelme's folder a split tell."""
+    of_part = {'Train': [0, 1], 'val2017': [2], 'Test': [3]}
+    squares = {number: [] if is_blank and number == 3 else [SQUARE] for number in range(4)}
+    text = cvat([('p%d.png' % number, (WIDTH, HEIGHT), [square_at(0)] * len(squares[number])) for number in range(4)])
+    for part, numbers in of_part.items():
+        for number in numbers:
+            text = text.replace('<image id="%d"' % number, '<image id="%d" subset="%s"' % (number, part))
+            if kind == 'labelme':
+                folder.write('files/%s/p%d.json' % (part, number), labelme(
+                    'p%d.png' % number, [labelme_shape('car', square) for square in squares[number]]))
+        if kind == 'coco':
+            folder.write('files/instances_%s.json' % part, coco(['p%d.png' % number for number in numbers], [
+                (index, 3, coco_polygon(SQUARE)) for index, number in enumerate(numbers) if squares[number]]))
+    if kind == 'cvat':
+        folder.write('files/annotations.xml', text)
+    said = folder.converted('files')
+    third = '' if is_blank else ', Test (1) for --mode=test --split=test'
+    assert ('the subsets of the annotations are the splits: Train (2 images) for training, val2017 (1) for validation'
+            '%s; --split_by_chance mixes them' % third) in said
+    training, validation = read_PascalVocData.read_folder(folder.out)
+    assert sorted(one['filename'] for one in training) == ['p0', 'p1']
+    assert [one['filename'] for one in validation] == ['p2']
+    if is_blank:
+        assert 'left out: 1 images of Test, as annotations have no shape in any' in said and len(folder.labels()) == 3
+    else:
+        assert [one['filename'] for one in read_PascalVocData.read_split(folder.out, 'test')] == ['p3']
+    folder.out += '2'
+    assert 'but the subsets of the annotations of' in folder.refused('files', '--test=0.3')
+    assert 'are the splits' not in folder.converted('files', '--split_by_chance')
+    assert len(os.listdir(folder.out + '/SegmentationClass')) == 4
 
 
 def test_shapes_that_leave_no_pixel(folder):
