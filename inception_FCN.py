@@ -126,7 +126,8 @@ flags.DEFINE_enum('optimizer', 'adam', ['adam', 'momentum'], 'momentum: stochast
 flags.DEFINE_float('momentum', 0.9, 'Of that optimizer.', 0, 1)
 flags.DEFINE_float('learning_rate', 0.00032, 'At its highest.', 0, 1e30)
 flags.DEFINE_enum('schedule', 'constant', ['constant', 'poly'], 'Of the learning rate; poly lets it fall to 0.')
-flags.DEFINE_integer('warm_up', 0, 'Steps over which the learning rate grows to its highest.', 0)
+flags.DEFINE_integer('warm_up', 0, 'Steps over which the learning rate grows to its highest.', 0,
+                     10 ** 12)
 flags.DEFINE_float('new_layers_rate', 1, "Factor of the learning rate for the layers that are not the backbone's.", 0,
                    1e6)
 flags.DEFINE_float('clip_gradient_norm', 0, 'Longest gradient, all variables together; longer ones are shortened. 0: '
@@ -250,9 +251,8 @@ def train(context: Context) -> int:
     if weights:
         print(class_weights.describe(weights, dataset.class_names))
 
-    folder = config.data.data_dir or READERS[config.data.dataset].DATA_DIR
-    records = {'training': datasets.fingerprint(dataset.training, folder),
-               'validation': datasets.fingerprint(dataset.validation, folder)}
+    records = {split: datasets.fingerprint(getattr(dataset, split), data_folder(config))
+               for split in ('training', 'validation')}
     for line in context.run.changes_of(records) if start.resumed else []:
         print(line)
     trainer = Trainer(config, context.run, dataset, workers, start, weights, started_check, records)
@@ -326,8 +326,10 @@ def draw_pictures(context: Context) -> int:
         refined = refine(predicted.image, predicted.probabilities) if refines(predicted.image) else None
         return writer.draw(left[predicted.number], panel, predicted, refined, prediction.save_probabilities)
     folders, are_photos = config.folders, bool(config.data.image_dir)
-    origin = manifest.origin(folders.log_dir, prefix, dict(
-        config.how_to_predict(dataset, context.run), crf=uses_crf and dataclasses.asdict(refine.parameters)))
+    how = dict(config.how_to_predict(dataset, context.run), crf=uses_crf and dataclasses.asdict(refine.parameters))
+    if not are_photos:
+        how.update(data_dir=config.data.data_dir, split=dataset.split)
+    origin = manifest.origin(folders.log_dir, prefix, how)
     with outputs.PictureWriter(folders.results_dir, dataset, origin, resume=are_photos,
                                all_panels=prediction.panels or not are_photos,
                                overlay_format=prediction.overlay_format) as writer:
@@ -346,6 +348,8 @@ def draw_pictures(context: Context) -> int:
                         begun[0]), outputs.ROOM):
                     writer.note(entry)
     inspection.print_messages('skipped', unreadable)
+    if writer.note_on_others:
+        print(printable(writer.note_on_others))
     if prediction.crf is None and not uses_crf:
         print('without the dense-CRF panel: pip install pydensecrf2 (Python 3.7 to 3.12) adds it')
     skipped = f' ({len(unreadable)} skipped)' if unreadable else ''
@@ -404,8 +408,12 @@ def compare(context: Context) -> int:
     if config.prediction.undo_class_weights:
         raise InputError('--undo_class_weights does not go with --compare.')
     records, comparison = records_to_show(context), Comparison(folders)
+    validation = datasets.fingerprint(dataset.validation, data_folder(config))
     for folder in folders:
         prefix, run = find_run(folder, dataset)
+        if dataset.split == 'val' and not config.data.image_dir and run.has_other_validation(validation):
+            print(printable(f'note: {folder} was validated on other images than these, and may have learned from some '
+                            'of them'))
         other = config.with_flags_of(run)
         seen = dataset if dataset.image_range_given else dataclasses.replace(dataset, image_range=run.image_range)
         with trained_model(other, other.network(len(dataset.class_names)), records, seen, prefix) as (
@@ -575,6 +583,11 @@ def records_to_show(context: Context) -> List[Any]:
     if not prediction.image_names and os.path.isfile(path):
         records = outputs.with_best_and_worst(records, validation, read_image_scores(path))
     return records
+
+
+def data_folder(config: Config) -> str:
+    """Returns the folder of the data set, where --data_dir names none too."""
+    return config.data.data_dir or READERS[config.data.dataset].DATA_DIR
 
 
 def title(context: Context) -> str:
@@ -767,11 +780,15 @@ def configure(mode: Mode) -> Tuple[Config, RunConfig]:
     if (mode.of_run or 'logs_dir' in given) and run_folder.list_checkpoints(folder):
         run = fcn_config.read_run_config(folder)
     values = fcn_config.restore_flags(values, given, run, folder, parse, mode.trains)
-    if values['dataset'] == 'pascal_voc' and values['data_dir'] and not values['class_names'] and not run.exists:
+    if values['dataset'] == 'pascal_voc' and values['data_dir'] and not values['class_names']:
         listed = os.path.join(values['data_dir'], 'labels.txt')  # as fcn.own_data writes it
-        if os.path.isfile(listed):
+        # A run has its own names; those of another folder of images must be the same.
+        is_other_folder = 'data_dir' in given and not values['image_dir'] and os.path.realpath(
+            values['data_dir']) != os.path.realpath(str(run.flags.get('data_dir')))
+        if os.path.isfile(listed) and (is_other_folder or not run.exists):
             values['class_names'] = listed
-            print(printable(f'note: the classes are those of {listed}; --class_names names another list'))
+            if not run.exists:
+                print(printable(f'note: the classes are those of {listed}; --class_names names another list'))
     return fcn_config.make_config(values), run
 
 

@@ -267,4 +267,6 @@ def _first_foreign_file(folder):
 
 
 if __name__ == '__main__':
-    draw_dataset(*sys.argv[1:2])
+    if len(sys.argv) > 2 or sys.argv[1:] and sys.argv[1].startswith('-'):
+        sys.exit(__doc__)
+    draw_dataset(*sys.argv[1:])

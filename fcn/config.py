@@ -331,6 +331,11 @@ class RunConfig:
         """Returns the `begun` of the run that goes on from `step` with these flags."""
         return step if changed_flags(flags, self.flags) else self.begun
 
+    def has_other_validation(self, fingerprint: List[Any]) -> bool:
+        """Checks whether the run's last validation images are known to be others than those of a fingerprint."""
+        known = (self.records or {}).get('validation')
+        return known is not None and list(known) != list(fingerprint)
+
     def changes_of(self, records: Dict[str, List[Any]]) -> List[str]:
         """Returns lines of text: how the data of a run that goes on differs from the `records` until now."""
         lines = []

@@ -113,7 +113,7 @@ class Segmenter:
                  image_range: Optional[int] = None):
         self._lock, self._calls, self._closed = threading.Condition(), 0, False
         path = _model_path(model)
-        _check_options(precision, test_scales, undo_class_weights, image_range)
+        _check_options(precision, test_scales, flip, undo_class_weights, image_range)
         self._tile_size, self._refine = _tile_size(tile_size), _refinement(crf)
         self._largest_scale, self._flip = max(test_scales), False
         if os.path.isfile(os.path.join(path, 'model.onnx')) and not run_folder.list_checkpoints(path):
@@ -261,17 +261,19 @@ def _model_path(model: Any) -> str:
     return path
 
 
-def _check_options(precision: str, test_scales: Sequence[float], undo_class_weights: float, image_range: Optional[int]
-                   ) -> None:
+def _check_options(precision: str, test_scales: Sequence[float], flip: bool, undo_class_weights: float,
+                   image_range: Optional[int]) -> None:
     """Raises InputError for values that the flags of these names do not have."""
     if precision not in ('float32', 'mixed'):
         raise InputError(f"precision={precision!r} is neither 'float32' nor 'mixed'.")
     if not isinstance(test_scales, (list, tuple)) or not test_scales or not all(
             isinstance(scale, (int, float)) and 0.1 <= scale <= 10 for scale in test_scales):
         raise InputError(f'test_scales={test_scales!r} is no list of numbers from 0.1 to 10.')
+    if not isinstance(flip, (int, np.bool_)):
+        raise InputError(f'flip={flip!r} is neither True nor False.')
     if not (isinstance(undo_class_weights, (int, float)) and 0 <= undo_class_weights <= 1):
         raise InputError(f'undo_class_weights={undo_class_weights!r} is no number from 0 to 1.')
-    if image_range is not None and not (isinstance(image_range, int) and 1 <= image_range <= FULL_RANGE):
+    if image_range is not None and not (type(image_range) is int and 1 <= image_range <= FULL_RANGE):
         raise InputError(f'image_range={image_range!r} is no number from 1 to {FULL_RANGE}.')
 
 

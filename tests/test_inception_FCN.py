@@ -26,6 +26,7 @@ from fcn.data import annotations, films, palettes
 from fcn.inference import boundary, crf, metrics
 from fcn.inference.onnx_model import OnnxModel
 from fcn.inference.saved_model import Exported
+from fcn.reporting import comparison
 from fcn.reporting.film_writer import FilmWriter
 from fcn.reporting.panels import save_panel
 from fcn.utils.errors import EXIT_INPUT, EXIT_STOPPED, InputError
@@ -427,6 +428,16 @@ def test_class_called_void(tmp_path):
     assert counted == [('road', 1920), ('sky', 1920)] and 'void (label 1)' in said and 'was trained' in said
     assert classes('--ignore_label=1', data[1])[0] == counted
     refused(run('--mode=train', '--logs_dir=' + logs, '--ignore_label=none'), '--ignore_label=none', 'trained with 1')
+    others = str(tmp_path / 'others')  # whose labels are numbered otherwise
+    shutil.copytree(str(tmp_path / 'data'), others)
+    for names, status in (('sky\nvoid\nroad\n', EXIT_INPUT), ('road\nvoid\nsky\n', 0)):
+        with open(others + '/labels.txt', 'w') as file:
+            file.write(names)
+        found, said, errors = run_main('--mode=check', '--logs_dir=' + logs, '--results_dir=%s' % tmp_path,
+                                       '--data_dir=' + others)
+        assert found == status, errors
+        assert ('others/labels.txt names other classes than %s was trained with: road, void, sky' % logs in errors) == (
+            status == EXIT_INPUT) and 'note: the classes' not in said
     path = os.path.join(logs, 'config.json')
     with open(path) as file:
         config = json.load(file)
@@ -538,8 +549,15 @@ def test_comparison_of_runs(two_steps, shapes, tmp_path):
     run_well('--mode=train', '--data_dir=' + shapes, '--max_iterations=1', '--skip_layers=32s', '--checkpoint_path=',
              STEP_ONE, '--resize=squash', '--logs_dir=' + other, *SMALL)
     flags = ('--mode=visualize', '--num_images=2', '--results_dir=%s' % tmp_path)
+    path = os.path.join(other, 'config.json')
+    with open(path) as file:
+        config = json.load(file)
+    config['records']['validation'] = [7, 'of other images']
+    with open(path, 'w') as file:
+        json.dump(config, file)
     output = run_well('--compare=%s,%s' % (other, one), '--skip_layers=16s', *flags)  # networks are the runs' own
     assert 'comparison.png: 2 images, 2 runs' in output and 'as %s was trained: ' % other in output
+    assert re.findall('note: (.*) was validated on other images than these', output) == [other]
     assert re.search(r'FCN-32s, .*: Mean IU within 1, 2, 4, 8, 16 pixels of an edge: \d.*\nFCN-8s, .*: Mean IU', output)
     assert (tmp_path / 'comparison_boundary.png').stat().st_size > 1000
 
@@ -552,9 +570,10 @@ def test_comparison_of_runs(two_steps, shapes, tmp_path):
     assert Image.open(str(tmp_path / 'comparison.png')).size[1] == height(75, 75) != height(120, 160)
     done = run('--compare=%s,%s' % (one, tmp_path), '--logs_dir=' + one, *flags)
     assert done.returncode == 2 and '%s is no folder of a run' % tmp_path in done.stderr
-    path = os.path.join(other, 'config.json')
-    with open(path) as file:
-        config = json.load(file)
+    dataset = SimpleNamespace(class_names=read_ShapesData.CLASS_NAMES + ['ambiguous'],
+                              void_label=len(read_ShapesData.CLASS_NAMES))
+    with pytest.raises(InputError, match='32s was trained with no --void_class, unlike the first run'):
+        comparison.find_run(other, dataset)
     config['flags']['skip_layers'] = '9s'
     with open(path, 'w') as file:
         json.dump(config, file)

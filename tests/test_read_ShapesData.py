@@ -2,6 +2,7 @@
 import contextlib
 import functools
 import os
+import runpy
 import shutil
 
 import numpy as np
@@ -262,3 +263,12 @@ def test_border_lies_on_both_sides_of_the_outline_but_not_along_the_frame():
                      '#####..',
                      '####...',
                      '.......']
+
+
+@pytest.mark.parametrize('arguments', [['--help'], ['-h'], ['a', 'b']])
+def test_its_own_command_draws_into_no_folder_called_so(arguments, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr('sys.argv', [shapes.__file__] + arguments)
+    with pytest.raises(SystemExit, match=r'python read_ShapesData.py \[folder\]'):
+        runpy.run_path(shapes.__file__, run_name='__main__')
+    assert os.listdir(str(tmp_path)) == []

@@ -227,7 +227,8 @@ def test_flip_of_a_saved_model_and_its_end(segment, exported):
 @pytest.mark.parametrize('options, words', [
     ({'precision': 'half'}, 'precision'), ({'test_scales': (0,)}, 'test_scales'), ({'test_scales': ()}, 'test_scales'),
     ({'tile_size': 1000}, 'tile_size'), ({'undo_class_weights': 2}, 'undo_class_weights'),
-    ({'image_range': 70000}, 'image_range'), ({'crf': {'size': 1}}, 'size|pydensecrf2')])
+    ({'image_range': 70000}, 'image_range'), ({'image_range': True}, 'image_range'), ({'flip': 'no'}, 'flip'),
+    ({'crf': {'size': 1}}, 'size|pydensecrf2')])
 def test_options_are_checked(random_run, options, words):
     with pytest.raises(InputError, match=words):
         Segmenter(random_run, **options)

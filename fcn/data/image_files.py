@@ -171,6 +171,25 @@ def find_maximum(path: str) -> Optional[int]:
         return int(sixteen_bits.read_values(image, lambda: opened(path, 'image')).max())
 
 
+def find_maximum_of(image: Image.Image) -> Optional[int]:
+    """Returns what `find_maximum` does, of a Pillow image. Raises BadFile."""
+    if _is_undecoded_file(image):
+        return find_maximum(image.filename)
+    with reading(name_of(image), 'image'):
+        return int(np.asarray(image).max()) if image.mode.startswith('I') and all(image.size) else None
+
+
+def name_of(image: Image.Image) -> str:
+    """Returns what to call a Pillow image in messages: its file where it has one."""
+    return getattr(image, 'filename', '') or 'the Pillow image'
+
+
+def _is_undecoded_file(image):
+    """Returns whether a Pillow image of more than 8 bits a channel is as a file gave it, which is still there."""
+    undecoded = image.format and getattr(image, 'tile', None) and not image.tell()
+    return undecoded and sixteen_bits.header_range(image) and os.path.isfile(getattr(image, 'filename', ''))
+
+
 def convert(image: Image.Image, name: str, image_range: Optional[int] = FULL_RANGE) -> np.ndarray:
     """Returns a Pillow image of any mode as `open_image` returns a file.
 
@@ -181,12 +200,14 @@ def convert(image: Image.Image, name: str, image_range: Optional[int] = FULL_RAN
       image_range: as in `open_image`.
 
     Raises:
-      BadFile: as `open_image`; a mode that Pillow does not convert.
+      BadFile: as `open_image`; a mode that Pillow does not convert; it has no pixels.
     """
-    undecoded = image.format and getattr(image, 'tile', None) and not image.tell()
-    if undecoded and sixteen_bits.header_range(image) and os.path.isfile(getattr(image, 'filename', '')):
+    if _is_undecoded_file(image):
         return open_image(image.filename, image_range=image_range)
     with reading(name, 'image'):
+        if not all(image.size):
+            raise BadFile('unreadable image', name, f'{name} has no pixels: its size is {image.size[0]}×'
+                          f'{image.size[1]}.')
         if image.mode == 'F':
             raise BadFile('floating-point picture', name, f'{name} is a floating-point picture, and nothing says which '
                           "values are black and white. Convert it to 'RGB' or 'L'.")

@@ -2,7 +2,9 @@
 
 Check, the check before a training, and the conversion of a data set share it, and so do photos.
 """
-from typing import Iterable, NamedTuple, Optional
+from typing import Iterable, NamedTuple, Optional, Union
+
+from PIL import Image
 
 from fcn.data import image_files
 from fcn.data.datasets import Dataset, evenly
@@ -19,20 +21,21 @@ class LowRange(NamedTuple):
     message: str
 
 
-def find_low_range(paths: Iterable[str]) -> Optional[LowRange]:
+def find_low_range(images: Iterable[Union[str, Image.Image]]) -> Optional[LowRange]:
     """Looks for values of 16-bit images until one is LOWEST_MAXIMUM or more; files that cannot be read say nothing.
 
     Args:
-      paths: of images, of which MOST_IMAGES, evenly spread, are looked at; decodes those that
+      images: paths, or Pillow images, of which MOST_IMAGES, evenly spread, are looked at; decodes those that
         `fcn.data.sixteen_bits.has_open_range` holds of.
 
     Returns:
       LowRange, or None where one has a large value, or there is no 16-bit image.
     """
     brightest, path, number = -1, '', 0
-    for candidate in evenly(list(paths), MOST_IMAGES):
+    for candidate in evenly(list(images), MOST_IMAGES):
         try:
-            maximum = image_files.find_maximum(candidate)
+            maximum = (image_files.find_maximum_of if isinstance(candidate, Image.Image) else
+                       image_files.find_maximum)(candidate)
         except InputError:
             continue
         if maximum is None:
@@ -41,7 +44,8 @@ def find_low_range(paths: Iterable[str]) -> Optional[LowRange]:
             return None
         number += 1
         if maximum > brightest:
-            brightest, path = maximum, candidate
+            brightest, path = maximum, image_files.name_of(candidate) if isinstance(
+                candidate, Image.Image) else candidate
     if not number:
         return None
     camera = next(white for white in CAMERAS if brightest <= white)

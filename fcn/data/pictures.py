@@ -11,17 +11,25 @@ from fcn.utils.errors import InputError
 from fcn.utils.files import expand_home
 
 CHANNELS = (1, 3, 4)  # of arrays: grey, RGB, RGBA
+STARTS = (b'\x89PNG', b'\xff\xd8\xff', b'GIF8', b'BM', b'II*', b'MM\0*', b'RIFF')  # of files of pictures
 
 
 def is_picture(something: Any) -> bool:
     """Returns whether something is one picture, good or bad, and no list of them."""
-    return isinstance(something, (str, bytes, os.PathLike, Image.Image, np.ndarray))
+    return isinstance(something, (str, bytes, os.PathLike, Image.Image, np.ndarray)) or _is_file(something)
+
+
+def _is_file(something):
+    return hasattr(something, 'read') and not isinstance(something, (os.PathLike, Image.Image))
 
 
 def path_of(picture: Any) -> Optional[str]:
     """Returns the path that a picture is, with the home folder in place of ~, or None. Raises InputError."""
     if not isinstance(picture, (str, bytes, os.PathLike)):
         return None
+    if isinstance(picture, bytes) and (b'\0' in picture or picture.startswith(STARTS)):
+        raise InputError('a picture is a path, a Pillow image or an array, and these are bytes of a file: take '
+                         'PIL.Image.open(io.BytesIO(...)).')
     path = os.fsdecode(picture)
     if os.path.lexists(path):
         return path
@@ -47,10 +55,12 @@ def read_picture(picture: Any, image_range: Optional[int]) -> np.ndarray:
     if path is not None:
         return image_files.open_image(path, image_range=image_range)
     if isinstance(picture, Image.Image):
-        return image_files.convert(picture, getattr(picture, 'filename', '') or 'the Pillow image', image_range)
+        return image_files.convert(picture, image_files.name_of(picture), image_range)
     if isinstance(picture, np.ndarray):
         return _convert_array(picture)
-    raise InputError(f'a picture is a path, a Pillow image or an array, and this is of type {type(picture).__name__}.')
+    advice = ' PIL.Image.open takes it.' if _is_file(picture) else ''
+    raise InputError(f'a picture is a path, a Pillow image or an array, and this is of type {type(picture).__name__}.'
+                     f'{advice}')
 
 
 def _convert_array(array):
@@ -70,7 +80,7 @@ def _convert_array(array):
 
 def check_range(pictures: Iterable[Any]) -> None:
     """Raises InputError where 16-bit pictures among these have a low range, see `fcn.data.image_range`."""
-    pictures = list(pictures)
-    low = find_low_range(path for path in map(path_of, pictures) if path is not None)
+    images = (picture if isinstance(picture, Image.Image) else path_of(picture) for picture in pictures)
+    low = find_low_range(image for image in images if image is not None)
     if low:
         raise InputError(low.message)

@@ -27,13 +27,16 @@ def find_run(folder: str, dataset: Dataset) -> Tuple[str, RunConfig]:
       dataset: the `fcn.data.datasets.Dataset` whose classes the run must know.
 
     Raises:
-      InputError: the folder is not a run's, its config.json is damaged, or the run has other classes.
+      InputError: the folder is not a run's, its config.json is damaged, or the run has other classes, void counted.
     """
     from fcn.runs import checkpoints
     prefix, run = checkpoints.newest_intact(folder), read_run_config(folder)
     if prefix is None or 'skip_layers' not in (run.flags or {}):
         raise InputError(f'--compare: {folder} is no folder of a run, with checkpoints and config.json.')
-    flags_of_predictions(run, folder)
+    has_void_class = flags_of_predictions(run, folder)['void_class']
+    if has_void_class != (dataset.void_label is not None):
+        raise InputError(f'--compare: {folder} was trained with {"" if has_void_class else "no "}--void_class, unlike '
+                         'the first run. Compare runs that are alike in that.')
     class_names = run.class_names or []
     if class_names != dataset.class_names[:dataset.void_label]:
         raise InputError(f'--compare: {folder} was trained on other classes: {", ".join(class_names)}.')

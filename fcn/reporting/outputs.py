@@ -98,7 +98,9 @@ class PictureWriter:
         self.folder, self.dataset, self.origin = make_folder(folder), dataset, origin
         self._all_panels, self._ending = all_panels, OVERLAY_ENDINGS[overlay_format]
         self._journal = os.path.join(folder, '.pictures.jsonl')
-        listed = [entry for entry in self._read_entries() if self._has_files(entry)] if resume else []
+        self._others: List[dict] = []  # entries of another origin
+        listed = [entry for entry in self._read_entries() if self._has_files(entry)]
+        listed = listed if resume else []
         self._entries = {entry['name']: entry for entry in listed}  # in order; None: it is drawn, or was not finished
         self._places = {name: place for place, name in enumerate(self._entries)}
         self._panels = {entry['panel'] for entry in listed}
@@ -113,6 +115,15 @@ class PictureWriter:
         """Returns the entries of `pictures.json`."""
         return [entry for entry in self._entries.values() if entry]
 
+    @property
+    def note_on_others(self) -> str:
+        """Returns '', or in words how many pictures of another origin are still in the folder."""
+        left = [entry for entry in self._others if entry['name'] not in self._entries and self._has_files(entry)]
+        if not left:
+            return ''
+        return (f'note: {len(left)} pictures of {left[0]["checkpoint"]} or other flags, such as {left[0]["name"]}, are '
+                f'still in {self.folder}, and are not listed; name another --results_dir to keep them apart')
+
     def _read_entries(self) -> List[dict]:
         """Returns the entries of the folder's lists, [] where they are of another origin."""
         try:
@@ -120,6 +131,8 @@ class PictureWriter:
                 listed = json.load(file)
             entries = listed.pop('pictures')
             if listed != self.origin:
+                self._others = [dict(entry, checkpoint=listed.get('checkpoint')) for entry in entries
+                                if _is_entry(entry)]
                 return []
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return []  # there is no list, or another program's: everything is drawn again

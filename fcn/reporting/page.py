@@ -8,7 +8,7 @@ import io
 import os
 import re
 import string
-from typing import Any, Callable, Dict, List, Optional, Sequence
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 from PIL import Image
@@ -94,7 +94,8 @@ def _sections(results_dir: str, results: Results, colours: Dict[str, str], ignor
         sections.update(pictures=lists.cards, further=lists.links, class_options=lists.class_options)
     sections['films'] = cards.film_cards(results_dir, results.films)
     sections['media_policy'] = "media-src 'self' file:; " if results.films else ''
-    sections['ranking'] = cards.ranking(results.image_scores or [], pictures)
+    same_images = not {'data_dir', 'split'} & set(_differences(results))
+    sections['ranking'] = cards.ranking(results.image_scores or [], pictures if same_images else [])
     sections['files'] = ' · '.join(f'<a href="{name}">{name}</a>' for name in result_files.NAMES
                                    if name not in results.left_out and os.path.exists(os.path.join(results_dir, name)))
     return sections
@@ -118,8 +119,22 @@ def _summary(results: Results) -> str:
         parts.append(f'{int(results.progress[-1]["step"]):,} training steps')
     if results.pictures:
         parts.append(f'pictures by <code>{escape(results.pictures["checkpoint"])}</code>')
+    parts += [f'<code>{name}</code> is {escape(tested)} for the scores, {escape(drawn)} for the pictures'
+              for name, (tested, drawn) in _differences(results).items()]
     parts += [f'<code>{escape(name)}</code> is left out: {escape(why)}' for name, why in results.left_out.items()]
     return ' · '.join(parts) or 'Nothing has been tested or drawn yet: run --mode=test and --mode=visualize.'
+
+
+def _differences(results: Results) -> Dict[str, Tuple[Any, Any]]:
+    """Returns {flag: (its value of the scores, of the pictures)} of those that both name and that differ."""
+    tested = ((results.metrics or {}).get('origin') or {}).get('how') or {}
+    drawn = (results.pictures or {}).get('how') or {}
+
+    def value(how, name):
+        return os.path.abspath(how[name]) if name == 'data_dir' and how[name] else how[name]
+    # Of the dense CRF pictures show both.
+    return {name: (tested[name], drawn[name]) for name in tested
+            if name in drawn and name != 'crf' and value(tested, name) != value(drawn, name)}
 
 
 def _score_tiles(metrics: dict) -> str:

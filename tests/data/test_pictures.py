@@ -1,4 +1,5 @@
 """fcn/data/pictures.py: paths, Pillow images and arrays become what the program reads of files."""
+import io
 import os
 
 import numpy as np
@@ -51,6 +52,30 @@ def test_sixteen_bits_of_opened_files_are_those_of_paths(tmp_path, colour):
                                           open_image(path, image_range=image_range))
     with pytest.raises(InputError, match='image_range=4095'):
         pictures.check_range([path])
+    with Image.open(path) as image, pytest.raises(InputError, match='photo.png is a 16-bit image .*image_range=4095'):
+        pictures.check_range([image])
+
+
+def test_sixteen_bits_of_pillow_images_that_would_be_black(tmp_path):
+    dark, closed = Image.fromarray(np.full((4, 5), 400, 'uint16')), Image.new('I;16', (4, 5))
+    closed.close()
+    for several in ([dark], [COLOURS, dark, Image.fromarray(COLOURS), closed]):
+        with pytest.raises(InputError, match='the Pillow image is a 16-bit image .* above 400.*image_range=1023'):
+            pictures.check_range(several)
+    pictures.check_range([dark, Image.fromarray(np.full((4, 5), 40000, 'uint16'))])
+    pictures.check_range([COLOURS, Image.fromarray(COLOURS), Image.new('I', (0, 4))])
+
+
+def test_files_that_a_program_has_read():
+    file = io.BytesIO()
+    Image.fromarray(COLOURS).save(file, 'png')
+    file.seek(0)
+    assert pictures.is_picture(file)
+    with pytest.raises(InputError, match='type BytesIO. PIL.Image.open takes it'):
+        pictures.read_picture(file, FULL)
+    with pytest.raises(InputError, match='these are bytes of a file') as caught:
+        pictures.read_picture(file.getvalue(), FULL)
+    assert len(str(caught.value)) < 200
 
 
 def test_arrays():
@@ -64,7 +89,8 @@ def test_arrays():
 @pytest.mark.parametrize('picture, words', [
     (COLOURS.astype('float32'), 'float32'), (COLOURS.astype('uint16'), 'uint16'), (COLOURS[..., :2], r'\[20, 30, 2\]'),
     (COLOURS[None], 'list of arrays'), (COLOURS[:0], 'shape'), (COLOURS[0, :, 0], 'shape'), (7, 'type int'),
-    (Image.new('F', (3, 3)), 'floating-point'), (Image.new('I', (3, 3), 70000), '32 bits'), ('absent.png', 'exist')])
+    (Image.new('F', (3, 3)), 'floating-point'), (Image.new('RGB', (0, 5)), 'has no pixels: its size is 0×5'),
+    (Image.new('I', (3, 3), 70000), '32 bits'), ('absent.png', 'exist')])
 def test_what_is_no_picture(picture, words):
     with pytest.raises(InputError, match=words):
         pictures.read_picture(picture, FULL)

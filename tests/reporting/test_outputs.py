@@ -121,6 +121,22 @@ def test_another_checkpoint_of_the_same_name_or_other_flags(folder):
     assert folder.visualize(tile_size=1024) == ['a', 'b', 'c']
 
 
+def test_pictures_of_another_checkpoint_that_stay_are_said(folder):
+    folder.visualize()
+    assert folder.writer().note_on_others == ''
+    first, folder.prefix = folder.prefix, folder.prefix.replace('-3', '-4')
+    folder.train(2)
+    records, folder.records = folder.records, folder.records[:1]
+    writer = folder.writer()
+    assert 'note: 3 pictures of %s or other flags, such as a, are still in %s' % (first, folder.results) in (
+        writer.note_on_others)
+    writer.begin(records[0])
+    assert 'note: 2 pictures of' in writer.note_on_others and 'such as b' in writer.note_on_others
+    os.remove(os.path.join(folder.results, 'labels', 'b.png'))
+    os.remove(os.path.join(folder.results, 'labels', 'c.png'))
+    assert writer.note_on_others == ''
+
+
 def test_panels_drawn_over_by_a_command_that_is_killed(folder):
     """pic_0.png is no longer a's, whatever the list of before said."""
     folder.visualize()

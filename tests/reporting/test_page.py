@@ -246,6 +246,25 @@ def test_best_and_worst_lead_to_their_pictures(full):
     assert page.texts('ol', 'ranking') == ['b0.200', 'a0.800']
 
 
+@pytest.mark.parametrize('data_dir, links', [('data/', 2), ('others', 0), (None, 2)])
+def test_scores_and_pictures_by_other_flags_or_of_other_images(full, data_dir, links):
+    """It is said; and the ranking leads to pictures of the same images alone. Photos have no data set."""
+    for name, how in (('metrics.json', {'test_flip': False, 'tile_size': 2048, 'crf': False, 'data_dir': 'data'}),
+                      ('pictures.json', {'test_flip': True, 'tile_size': 2048, 'crf': {'iterations': 5}})):
+        with open(str(full / name)) as file:
+            content = json.load(file)
+        if name == 'pictures.json':
+            content['how'] = dict(how, data_dir=data_dir) if data_dir else how
+        else:
+            content['origin'] = {'checkpoint': 'logs/all/model.ckpt-30', 'how': how}
+        (full / name).write_text(json.dumps(content))
+    page = page_of(full)
+    assert 'test_flip is False for the scores, True for the pictures' in ' '.join(page.texts('p'))
+    assert ('data_dir is data for the scores, others for the pictures' in ' '.join(page.texts('p'))) == (not links)
+    assert 'crf is' not in page.source and 'tile_size is' not in page.source
+    assert len(page.all('a', 'name')) == links
+
+
 def test_cards(full):
     page = page_of(full)
     shown = [attributes for attributes, _ in page.all('li', 'card')]
