@@ -121,8 +121,8 @@ class PictureWriter:
         left = [entry for entry in self._others if entry['name'] not in self._entries and self._has_files(entry)]
         if not left:
             return ''
-        return (f'note: {len(left)} pictures of {left[0]["checkpoint"]} or other flags, such as {left[0]["name"]}, are '
-                f'still in {self.folder}, and are not listed; name another --results_dir to keep them apart')
+        return (f'note: {len(left)} pictures from before, by {left[0]["checkpoint"]}, such as {left[0]["name"]}, are '
+                f'still in {self.folder}, and no longer listed; name another --results_dir to keep them apart')
 
     def _read_entries(self) -> List[dict]:
         """Returns the entries of the folder's lists, [] where they are of another origin."""

@@ -119,7 +119,7 @@ def _summary(results: Results) -> str:
         parts.append(f'{int(results.progress[-1]["step"]):,} training steps')
     if results.pictures:
         parts.append(f'pictures by <code>{escape(results.pictures["checkpoint"])}</code>')
-    parts += [f'<code>{name}</code> is {escape(tested)} for the scores, {escape(drawn)} for the pictures'
+    parts += [f'<code>{escape(name)}</code> is {escape(tested)} for the scores, {escape(drawn)} for the pictures'
               for name, (tested, drawn) in _differences(results).items()]
     parts += [f'<code>{escape(name)}</code> is left out: {escape(why)}' for name, why in results.left_out.items()]
     return ' · '.join(parts) or 'Nothing has been tested or drawn yet: run --mode=test and --mode=visualize.'
@@ -127,11 +127,13 @@ def _summary(results: Results) -> str:
 
 def _differences(results: Results) -> Dict[str, Tuple[Any, Any]]:
     """Returns {flag: (its value of the scores, of the pictures)} of those that both name and that differ."""
-    tested = ((results.metrics or {}).get('origin') or {}).get('how') or {}
-    drawn = (results.pictures or {}).get('how') or {}
+    origins = (results.metrics or {}).get('origin') or {}, results.pictures or {}
+    tested, drawn = (origin.get('how') for origin in origins)
+    if not (isinstance(tested, dict) and isinstance(drawn, dict)):  # of before there were origins
+        return {}
 
     def value(how, name):
-        return os.path.abspath(how[name]) if name == 'data_dir' and how[name] else how[name]
+        return os.path.abspath(how[name]) if name == 'data_dir' and isinstance(how[name], str) else how[name]
     # Of the dense CRF pictures show both.
     return {name: (tested[name], drawn[name]) for name in tested
             if name in drawn and name != 'crf' and value(tested, name) != value(drawn, name)}

@@ -128,10 +128,10 @@ def test_pictures_of_another_checkpoint_that_stay_are_said(folder):
     folder.train(2)
     records, folder.records = folder.records, folder.records[:1]
     writer = folder.writer()
-    assert 'note: 3 pictures of %s or other flags, such as a, are still in %s' % (first, folder.results) in (
+    assert 'note: 3 pictures from before, by %s, such as a, are still in %s' % (first, folder.results) in (
         writer.note_on_others)
     writer.begin(records[0])
-    assert 'note: 2 pictures of' in writer.note_on_others and 'such as b' in writer.note_on_others
+    assert 'note: 2 pictures from before' in writer.note_on_others and 'such as b' in writer.note_on_others
     os.remove(os.path.join(folder.results, 'labels', 'b.png'))
     os.remove(os.path.join(folder.results, 'labels', 'c.png'))
     assert writer.note_on_others == ''
