@@ -783,8 +783,8 @@ def configure(mode: Mode) -> Tuple[Config, RunConfig]:
     if values['dataset'] == 'pascal_voc' and values['data_dir'] and not values['class_names']:
         listed = os.path.join(values['data_dir'], 'labels.txt')  # as fcn.own_data writes it
         # A run has its own names; those of another folder of images must be the same.
-        is_other_folder = 'data_dir' in given and not values['image_dir'] and os.path.realpath(
-            values['data_dir']) != os.path.realpath(str(run.flags.get('data_dir')))
+        is_other_folder = 'data_dir' in given and not values['image_dir'] and os.path.abspath(
+            values['data_dir']) != os.path.abspath(str(run.flags.get('data_dir')))
         if os.path.isfile(listed) and (is_other_folder or not run.exists):
             values['class_names'] = listed
             if not run.exists:
