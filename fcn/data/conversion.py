@@ -117,14 +117,16 @@ def convert(config: ConversionConfig) -> None:
     out = os.path.abspath(config.out)
     check_new(out, config)
     config, names, table, drawn = read_classes(config)
-    to_list(table.class_names if table else names or [])
+    names = table.class_names if table else names
+    if names:
+        to_list(names)  # so that names that no list can hold are refused before the work
     pairs, splits = choose_pairs(config, drawn)
     root = staging_of(out)
     with locked(out, progress=True, lock=root + '.lock'):
         shutil.rmtree(root, ignore_errors=True)  # what a command that was killed left
         check_new(out, config)  # another command may have made it while this one waited
         try:
-            outcomes, names = convert_to(root, pairs, splits, table, table.class_names if table else names, config)
+            outcomes, names = convert_to(root, pairs, splits, table, names, config)
             with writing(out):
                 os.rename(root, out)
         except ColourMask:
@@ -478,7 +480,7 @@ def write_lists(root: str, pairs: List[Pair], splits: Splits, outcomes: Dict[str
 def to_list(names: List[str]) -> List[str]:
     """Returns the lines of a list of these names of classes. Raises InputError where none can hold them."""
     try:
-        return to_lines(names) if names else []
+        return to_lines(names)
     except ValueError as error:
         raise InputError(f'The names of the classes, {", ".join(names[:20])}, cannot be written to a list: it {error}. '
                          'Rename them.') from None

@@ -11,7 +11,6 @@ from fcn.utils.errors import InputError
 from fcn.utils.files import expand_home
 
 CHANNELS = (1, 3, 4)  # of arrays: grey, RGB, RGBA
-STARTS = (b'\x89PNG', b'\xff\xd8\xff', b'GIF8', b'BM', b'II*', b'MM\0*', b'RIFF')  # of files of pictures
 
 
 def is_picture(something: Any) -> bool:
@@ -27,7 +26,7 @@ def path_of(picture: Any) -> Optional[str]:
     """Returns the path that a picture is, with the home folder in place of ~, or None. Raises InputError."""
     if not isinstance(picture, (str, bytes, os.PathLike)):
         return None
-    if isinstance(picture, bytes) and (b'\0' in picture or picture.startswith(STARTS)):
+    if isinstance(picture, bytes) and b'\0' in picture:
         raise InputError('a picture is a path, a Pillow image or an array, and these are bytes of a file: take '
                          'PIL.Image.open(io.BytesIO(...)).')
     path = os.fsdecode(picture)

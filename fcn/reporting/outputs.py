@@ -99,8 +99,7 @@ class PictureWriter:
         self._all_panels, self._ending = all_panels, OVERLAY_ENDINGS[overlay_format]
         self._journal = os.path.join(folder, '.pictures.jsonl')
         self._others: List[dict] = []  # entries of another origin
-        listed = [entry for entry in self._read_entries() if self._has_files(entry)]
-        listed = listed if resume else []
+        listed = [entry for entry in self._read_entries() if resume and self._has_files(entry)]
         self._entries = {entry['name']: entry for entry in listed}  # in order; None: it is drawn, or was not finished
         self._places = {name: place for place, name in enumerate(self._entries)}
         self._panels = {entry['panel'] for entry in listed}

@@ -21,6 +21,9 @@ def test_paths(tmp_path, monkeypatch):
     Image.fromarray(COLOURS).save(str(path))
     for one in (path, str(path), os.fsencode(str(path)), '~/photo.png'):
         np.testing.assert_array_equal(pictures.read_picture(one, FULL), COLOURS)
+    monkeypatch.chdir(tmp_path)
+    os.rename('photo.png', 'BMW.png')  # BM is what a BMP's contents begin with
+    np.testing.assert_array_equal(pictures.read_picture(b'BMW.png', FULL), COLOURS)
 
 
 @pytest.mark.parametrize('mode', ['1', 'L', 'P', 'RGB', 'RGBA', 'CMYK', 'YCbCr', 'LA', 'HSV'])
