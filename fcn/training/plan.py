@@ -4,7 +4,7 @@ Each rule is of something that was measured, and its reason says where that stan
 default stays, and the reason says so. All of it is a pure function of what it is given.
 """
 import math
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple, Union
 
 from fcn.data.survey import DataSurvey
 from fcn.training import speed
@@ -115,22 +115,14 @@ def make_plan(survey: DataSurvey, machine: Machine, minutes: float, weights: Wei
         return speed.validation_seconds(pace, count, survey.megapixels, survey.num_classes)
     seconds, each, every = 60 * minutes - start, step + speed.CHECKPOINT / saving, given.get('validate_every')
     if every is None:
-        options = [(times, given.get('validation_images', images)) for times, images in VALIDATIONS]
-        times, images = next(((times, images) for times, images in options
-                              if times * one_validation(images) <= SHARE_OF_VALIDATION * 60 * minutes), options[-1])
+        times, images = validations(given, SHARE_OF_VALIDATION * 60 * minutes, one_validation)
         seconds -= times * one_validation(images)
     else:
-        options = [given.get('validation_images', images) for _, images in VALIDATIONS]
-        images = next((images for images in options
-                       if one_validation(images) <= SHARE_OF_VALIDATION * every * each), options[-1])
+        _, images = validations(given, SHARE_OF_VALIDATION * every * each, one_validation, once=True)
         each += one_validation(images) / every if every else 0
     steps = given.get('max_iterations') or count_steps(seconds, each, survey.training, batch, pretrained)
     choose(undo_class_weights(weighting, pretrained, steps))
-    reason = f'{60 * minutes:,.0f} s, less start and validations, are {steps:,} steps of {step:.2g} s'
-    if pretrained and steps == most_steps(survey.training, batch):
-        reason = ('as flags/fine_tune.flags; from so few images more were not measured' if steps ==
-                  RECIPE_STEPS else f'{MOST_PASSES} passes over the images; more gain little (docs/own-data.md)')
-    choose(Choice('max_iterations', steps, reason))
+    choose(Choice('max_iterations', steps, why_so_many(steps, step, minutes, survey.training, batch, pretrained)))
     if every is None:
         every = choose(Choice('validate_every', steps if times == 1 else max(math.ceil(0.4 * steps), 1),
                               f'{times} of them: they take a tenth of the time at most'))
@@ -248,6 +240,24 @@ def checkpoint_every(step: float) -> Choice:
                   'default, and each takes half a second')
 
 
+def validations(given: Dict[str, Value], seconds: float, one_validation: Callable[[int], float], once: bool = False
+                ) -> Tuple[int, int]:
+    """Chooses of VALIDATIONS the first that take no more than `seconds`, or else the last.
+
+    Args:
+      given: as in `make_plan`.
+      seconds: that they may take.
+      one_validation: function of the images of a validation, its seconds.
+      once: whether `seconds` are for one validation, whatever their number.
+
+    Returns:
+      (number of validations, images of each).
+    """
+    options = [(times, given.get('validation_images', images)) for times, images in VALIDATIONS]
+    return next(((times, images) for times, images in options
+                 if (1 if once else times) * one_validation(images) <= seconds), options[-1])
+
+
 def most_steps(images: int, batch: int) -> int:
     """Returns the steps from pretrained weights beyond which nothing was gained, or measured."""
     return max(math.ceil(MOST_PASSES * images / batch), RECIPE_STEPS)
@@ -260,6 +270,15 @@ def count_steps(seconds: float, step: float, images: int, batch: int, pretrained
     if pretrained:
         steps = min(steps, most_steps(images, batch))
     return max(steps, FEWEST_STEPS)
+
+
+def why_so_many(steps: int, step: float, minutes: float, images: int, batch: int, pretrained: bool) -> str:
+    """Returns the reason of `count_steps`' number. step: seconds of one; the others are as there, or of the plan."""
+    if not pretrained or steps != most_steps(images, batch):
+        return f'{60 * minutes:,.0f} s, less start and validations, are {steps:,} steps of {step:.2g} s'
+    if steps == RECIPE_STEPS:
+        return 'as flags/fine_tune.flags; from so few images more were not measured'
+    return f'{MOST_PASSES} passes over the images; more gain little (docs/own-data.md)'
 
 
 def notes_on_data(survey: DataSurvey, side: int, pretrained: bool) -> List[str]:
