@@ -135,6 +135,7 @@ def test_every_kind_of_mask_becomes_the_same_labels(folder, make):
 
 def test_a_training_is_planned_where_minutes_are_given(folder, monkeypatch):
     monkeypatch.setattr(download, 'is_reachable', lambda url: False)
+    monkeypatch.setattr('fcn.training.trial.step_seconds', lambda flags, num_classes: 0.1)
     for number in range(4):
         folder.add('p%d' % number, number)
     status, said = folder.run('--class_names=' + folder.text('names.txt', '\n'.join(NAMES)), '--minutes=3')

@@ -24,14 +24,12 @@ class Machine:
       lower: the type that --precision=mixed computes in, 'bfloat16' or 'float16', or None: float32.
       gpus: number of those that TensorFlow finds.
       free_megabytes: of memory, or None where it is not known.
-      has_old_tensorflow: whether TensorFlow is 1.15.
     """
     cores: int
     processor: str
     lower: Optional[str]
     gpus: int = 0
     free_megabytes: Optional[int] = None
-    has_old_tensorflow: bool = False
 
     @property
     def text(self) -> str:
@@ -45,8 +43,7 @@ class Machine:
 def look() -> Machine:
     """Returns the machine that this process runs on."""
     return Machine(portable.num_cores(), name_processor(cpu_features()), lower_precision('mixed'),
-                   len(tf.config.experimental.list_physical_devices('GPU')), _free_megabytes(),
-                   tf.__version__.startswith('1.'))
+                   len(tf.config.experimental.list_physical_devices('GPU')), _free_megabytes())
 
 
 def name_processor(features: str) -> str:

@@ -68,7 +68,7 @@ class Plan(NamedTuple):
 
 
 def make_plan(survey: DataSurvey, machine: Machine, minutes: float, weights: Weights,
-              given: Optional[Dict[str, Value]] = None) -> Plan:
+              time_step: Callable[[Dict[str, Any]], float], given: Optional[Dict[str, Value]] = None) -> Plan:
     """Plans a training.
 
     Args:
@@ -76,6 +76,7 @@ def make_plan(survey: DataSurvey, machine: Machine, minutes: float, weights: Wei
       machine: that trains.
       minutes: that training may take, from the command to its end.
       weights: where it starts.
+      time_step: function of {flag: value} of a training that returns the seconds of a step, its data left out.
       given: {flag: value} of those that the user has chosen already, which stay.
 
     Returns:
@@ -94,7 +95,7 @@ def make_plan(survey: DataSurvey, machine: Machine, minutes: float, weights: Wei
     choose(Choice('trainable_scopes', None, 'all layers in one step, as both recipes of docs/results.md; a first step '
                   'of the new layers alone was no better in three minutes (benchmarks/results/three_minutes.csv)'))
     choose(skip_layers(survey, given.get('upsampling')))
-    mixed = choose(precision(machine)) == 'mixed'
+    choose(precision(machine))
     side, batch = crops(survey, machine)
     side, batch = choose(side), choose(batch)
     for choice in augmentation(survey, pretrained):
@@ -105,14 +106,15 @@ def make_plan(survey: DataSurvey, machine: Machine, minutes: float, weights: Wei
         choose(choice)
 
     cache = choose(cache_megabytes(survey, machine))
-    pace = speed.megapixels_per_s(machine, mixed)
-    step = speed.step_seconds(pace, batch, side, survey.num_classes, 0 if cache else survey.megapixels, machine.cores)
+    step = time_step(dict(given, **{choice.flag: choice.value for choice in choices if choice.value is not None}))
+    pace = speed.megapixels_per_s(step, batch, side)
+    step += 0 if cache else speed.decoding_seconds(batch, survey.megapixels, machine.cores)
     saving = choose(checkpoint_every(step))
     start = speed.start_seconds(pace)
 
     def one_validation(images):
         count = min(images or survey.validation, survey.validation)
-        return speed.validation_seconds(pace, count, survey.megapixels, survey.num_classes)
+        return speed.validation_seconds(pace, count, survey.megapixels)
     seconds, each, every = 60 * minutes - start, step + speed.CHECKPOINT / saving, given.get('validate_every')
     if every is None:
         times, images = validations(given, SHARE_OF_VALIDATION * 60 * minutes, one_validation)
@@ -135,7 +137,7 @@ def make_plan(survey: DataSurvey, machine: Machine, minutes: float, weights: Wei
                f'{times} validation{"s" if times != 1 else ""} of {one_validation(images):.0f} s')
     choose(Choice('planned_step_seconds', float(f'{step:.3g}'), summary + '. Training says in its first minute where '
                   'steps take a third more, or less'))
-    notes = notes_on_data(survey, side, pretrained) + notes_on_time(machine, minutes, seconds, steps)
+    notes = notes_on_data(survey, side, pretrained) + notes_on_time(minutes, seconds, steps)
     choices.sort(key=lambda choice: ORDER.index(choice.flag))
     return Plan(choices, notes, seconds / 60, summary)
 
@@ -275,7 +277,7 @@ def count_steps(seconds: float, step: float, images: int, batch: int, pretrained
 def why_so_many(steps: int, step: float, minutes: float, images: int, batch: int, pretrained: bool) -> str:
     """Returns the reason of `count_steps`' number. step: seconds of one; the others are as there, or of the plan."""
     if not pretrained or steps != most_steps(images, batch):
-        return f'{60 * minutes:,.0f} s, less start and validations, are {steps:,} steps of {step:.2g} s'
+        return f'{60 * minutes:,.0f} s, less start and validations, are {steps:,} steps of {step:.2g} s, as timed here'
     if steps == RECIPE_STEPS:
         return 'as flags/fine_tune.flags; from so few images more were not measured'
     return f'{MOST_PASSES} passes over the images; more gain little (docs/own-data.md)'
@@ -308,15 +310,9 @@ def notes_on_data(survey: DataSurvey, side: int, pretrained: bool) -> List[str]:
     return notes
 
 
-def notes_on_time(machine: Machine, minutes: float, seconds: float, steps: int) -> List[str]:
-    """Returns lines about how sure the time is, and what it is worth."""
+def notes_on_time(minutes: float, seconds: float, steps: int) -> List[str]:
+    """Returns lines about what the time is worth."""
     notes = []
-    if machine.gpus:
-        notes.append('note: training on GPUs was not measured; its speed is assumed (docs/cluster.md)')
-    elif machine.cores > 2:
-        notes.append('note: training on more than two cores was not measured; the time is the least sure')
-    elif machine.processor == 'other':
-        notes.append('note: no processor without AVX2 was measured; the time is that of one with it')
     if seconds > 1.05 * 60 * minutes:
         notes.append(f'note: {minutes:g} minutes are too few for a start and {steps} steps; it will take '
                      f'{seconds / 60:.2g}')

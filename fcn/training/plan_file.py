@@ -1,5 +1,6 @@
 """Plans a training and writes the flag file: what --mode=plan does, and `fcn.own_data` with --minutes."""
 import csv
+import functools
 import io
 import os
 import shlex
@@ -8,6 +9,7 @@ from typing import Any, Dict, List, Optional
 from fcn.data.datasets import Dataset
 from fcn.data.survey import DataSurvey, survey
 from fcn.runs import checkpoints, run_folder
+from fcn.training import trial
 from fcn.training.machine import Machine, look
 from fcn.training.plan import Plan, Value, Weights, make_plan
 from fcn.utils import command_line, download
@@ -21,7 +23,7 @@ MOST_SHARES = 4  # classes whose shares are shown, the largest and the smallest
 
 def plan_training(dataset: Dataset, folder: str, results_dir: str, minutes: float, data_flags: Dict[str, Value],
                   given: Dict[str, Value]) -> str:
-    """Looks at a data set and at this machine, writes `folder`/plan.flags, and prints what was seen and decided.
+    """Looks at a data set and a machine, whose training steps it times; writes `folder`/plan.flags, and prints why.
 
     Args:
       dataset: `fcn.data.datasets.Dataset`.
@@ -35,7 +37,8 @@ def plan_training(dataset: Dataset, folder: str, results_dir: str, minutes: floa
       path of the file.
 
     Raises:
-      InputError: the data cannot be read, there are no such starting weights, or nothing can be written.
+      InputError: the data cannot be read, there are no such starting weights, a training step does not fit into memory,
+        or nothing can be written.
     """
     machine = look()
     seen = survey(dataset, machine.cores)
@@ -43,16 +46,18 @@ def plan_training(dataset: Dataset, folder: str, results_dir: str, minutes: floa
     weights = weights._replace(path=absolute('checkpoint_path', weights.path))
     data_flags = {flag: absolute(flag, value) for flag, value in dict(data_flags, data_dir=folder).items()}
     given = {flag: absolute(flag, value) for flag, value in given.items()}
-    plan = make_plan(seen, machine, minutes, weights, given)
+    time_step = functools.partial(trial.step_seconds, num_classes=seen.num_classes)
+    first = data_lines(seen, machine)
+    print('\n'.join(printable(line) for line in first + ['timing training steps on this machine']), flush=True)
+    plan = make_plan(seen, machine, minutes, weights, time_step, given)
     name = name_of(folder)
     folders = {flag: given.get(flag) or os.path.join(parent, name) for flag, parent in
                (('logs_dir', 'logs'), ('results_dir', 'results'))}
     others = {flag: value for flag, value in given.items()
               if flag not in folders and flag not in {choice.flag for choice in plan.choices}}
-    first = data_lines(seen, machine)
     text = render(plan, dict(data_flags, **folders), others, first, minutes)
     path = write(os.path.join(folder, NAME), text, os.path.join(results_dir, NAME))
-    print('\n'.join(printable(line) for line in first + table_lines(plan) + plan.notes))
+    print('\n'.join(printable(line) for line in table_lines(plan) + plan.notes))
     if run_folder.list_checkpoints(folders['logs_dir']):
         print(printable(f'note: {folders["logs_dir"]} holds a run already, with which training goes on; for a new one '
                         'give --logs_dir'))

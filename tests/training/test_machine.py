@@ -20,7 +20,6 @@ def test_processors(features, name):
 def test_this_machine(monkeypatch):
     found = look()
     assert found.cores == len(os.sched_getaffinity(0)) and found.free_megabytes > 0
-    assert found.has_old_tensorflow == tf.__version__.startswith('1.')
     monkeypatch.setattr(tf.config.experimental, 'list_physical_devices', lambda kind: ['a', 'b'])
     found = look()
     assert (found.gpus, found.lower, found.text) == (2, 'float16', '2 GPUs')

@@ -8,7 +8,7 @@ import inception_FCN
 from conftest import run, run_well
 from fcn.data.survey import ClassSurvey, DataSurvey
 from fcn.runs import checkpoints
-from fcn.training import plan_file
+from fcn.training import plan_file, trial
 from fcn.training.machine import Machine
 from fcn.training.plan import Weights, make_plan
 from fcn.utils import command_line, download
@@ -19,7 +19,8 @@ from small_runs import refused
 SURVEY = DataSurvey(training=30, validation=9, looked=30, unreadable=0, size=(480, 360), small_side=360,
                     megapixels=0.1728, classes=(ClassSurvey('road\x1b', 1, 200), ClassSurvey('pole', 0.01, 3)),
                     num_classes=2, neighbours=0.87, others=(0.6, 0.77))
-PLAN = make_plan(SURVEY, Machine(2, 'AMX', 'bfloat16', free_megabytes=9000), 10, Weights('w.ckpt', 'there'))
+PLAN = make_plan(SURVEY, Machine(2, 'AMX', 'bfloat16', free_megabytes=9000), 10, Weights('w.ckpt', 'there'),
+                 lambda flags: 0.41)
 
 
 def parsed(path):
@@ -98,6 +99,7 @@ def test_paths_of_data_and_weights_are_absolute(tmp_path, monkeypatch):
 
 def test_the_plan_is_all_that_train_and_test_need(shapes, tmp_path, monkeypatch):
     monkeypatch.chdir(str(tmp_path))
+    monkeypatch.setattr(trial, 'step_seconds', lambda flags, num_classes: 0.25 * flags['batch_size'])
     results = str(tmp_path / 'results')
     data = os.path.relpath(shapes)
     plan = ['--mode=plan', '--dataset=shapes', '--data_dir=' + data, '--checkpoint_path=', '--minutes=2',
@@ -106,6 +108,7 @@ def test_the_plan_is_all_that_train_and_test_need(shapes, tmp_path, monkeypatch)
     path = os.path.join(data, 'plan.flags')
     assert status == 0, errors
     assert 'images: 6 for training, 3 for validation' in output and 'wrote ' + path in output
+    assert 'steps of 0.5 s, as timed here' in output
     again = run_main(*plan)
     assert again == (0, output, errors) and not os.path.exists(path + '.old'), 'the same plan of the same data'
     flagfile = '--flagfile=' + os.path.join(shapes, 'plan.flags')
@@ -122,12 +125,13 @@ def test_the_plan_is_all_that_train_and_test_need(shapes, tmp_path, monkeypatch)
     assert {'metrics.json', 'index.html'} <= set(os.listdir(results))
 
 
-def test_images_that_cannot_be_used_are_left_out(shapes, tmp_path):
+def test_images_that_cannot_be_used_are_left_out_and_steps_are_timed(shapes, tmp_path):
     status, output, errors = run_main('--mode=plan', '--dataset=shapes', '--data_dir=' + shapes, '--skip_bad_images',
                                       '--checkpoint_path=', '--results_dir=%s' % tmp_path)
     try:
         assert status == 0 and '0 faults; 6 training and ' in output, errors
-        assert parsed(os.path.join(shapes, 'plan.flags'))['skip_bad_images']
+        values = parsed(os.path.join(shapes, 'plan.flags'))
+        assert values['skip_bad_images'] and 0 < values['planned_step_seconds'] < 60
     finally:
         os.remove(os.path.join(shapes, 'plan.flags'))
 
