@@ -41,12 +41,20 @@ def read(results_dir: str) -> Dict[str, Optional[Origin]]:
 
 @contextlib.contextmanager
 def writing_together(results_dir: str, names: Sequence[str], whole: Origin) -> Iterator[None]:
-    """A context in which these files are written; they count only behind it, all of one origin. Raises InputError."""
-    for value in (None, whole):
-        text = json.dumps({**read(results_dir), **dict.fromkeys(names, value)}, indent=1, sort_keys=True)
-        write_atomic(os.path.join(results_dir, NAME), text + '\n')
-        if value is None:
-            yield
+    """A context in which these files are written; they count only behind it, all of one origin. Raises InputError.
+
+    Those that were removed in it, or were not written, are not listed.
+    """
+    _write(results_dir, dict(read(results_dir), **dict.fromkeys(names)))
+    yield
+    found = {name: entry for name, entry in read(results_dir).items() if name not in names}
+    found.update({name: whole for name in names if os.path.exists(os.path.join(results_dir, name))})
+    _write(results_dir, found)
+
+
+def _write(results_dir, found):
+    text = json.dumps(found, indent=1, sort_keys=True)
+    write_atomic(os.path.join(results_dir, NAME), text + '\n')
 
 
 def why_not(found: Dict[str, Optional[Origin]], name: str, run_dir: Optional[str]) -> Optional[str]:

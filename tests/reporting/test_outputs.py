@@ -319,6 +319,20 @@ def test_page_shows_no_half_of_a_test(tmp_path):
     assert 'images tested' in page_of(scored(tmp_path, seed=1), logs)
 
 
+def test_the_manifest_lists_what_is_there(tmp_path):
+    """A file of an earlier command that this one removes is listed no longer."""
+    results, origin = str(tmp_path), manifest.origin(str(tmp_path), 'model.ckpt-3', {})
+    names = ('one.csv', 'two.csv')
+    for name in names:
+        (tmp_path / name).write_text('')
+    with manifest.writing_together(results, names, origin):
+        assert manifest.read(results) == {'one.csv': None, 'two.csv': None}
+    assert manifest.read(results) == {'one.csv': origin, 'two.csv': origin}
+    with manifest.writing_together(results, ['two.csv'], origin):
+        os.remove(results + '/two.csv')
+    assert manifest.read(results) == {'one.csv': origin}
+
+
 def test_page_is_of_one_run(tmp_path):
     (tmp_path / 'logs').mkdir()
     index = tmp_path / 'logs' / 'model.ckpt-3.index'
