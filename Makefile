@@ -19,7 +19,7 @@ QUICK_TESTS = $(filter-out $(SLOW_FILES),$(wildcard tests/test_*.py)) tests/data
     tests/training tests/runs tests/inference/test_metrics.py tests/inference/test_crf.py \
     tests/distributed/test_worker_spec.py tests/nets/test_inception_v3_fcn.py::test_backbone_variables_are_slims \
     --ignore-glob='*/test_fuzz_*' --ignore=tests/data/test_shape_files.py --ignore=tests/training/test_patience.py \
-    --ignore=tests/training/test_step.py --ignore=tests/training/test_plan_file.py \
+    --ignore=tests/training/test_step.py --ignore=tests/training/test_plan_file.py --ignore=tests/training/test_trial.py \
     --ignore=tests/runs/test_weight_files.py --ignore-glob='*/test_page_in_browser.py' \
     -k 'not 151 and not test_broken_bytes and not test_freed_memory and not test_the_modes_on and not test_16_bits_become_8_alike and \
         not test_files_that_are_replaced_while and not test_errors_of_a_command_whose and not test_archive_of_30000 and \
