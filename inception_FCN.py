@@ -235,6 +235,7 @@ def train(context: Context) -> int:
     records = [] if config.data.skip_bad_images else dataset.training + dataset.validation  # else all were read before
     started_check = annotation_check.begin_check(  # before TensorFlow loads
         records, dataset, workers, len(dataset.training), resumed=bool(context.run.flags))
+    from fcn.runs.checkpoints import read_score
     from fcn.training.trainer import Trainer, find_start
     start = find_start(config, workers)
     if start.step >= config.optimizer.max_iterations:
@@ -267,7 +268,7 @@ def train(context: Context) -> int:
         print(f'the last {config.training.patience} validations were no better than the best before, so --patience='
               f'{config.training.patience} ends training; a larger one goes on')
     if trainer.best:
-        score, step = trainer.best
+        score, step = read_score(os.path.join(logs_dir, 'best')) or trainer.best
         print(f'best validation: mean IoU {score:.4f} at step {step}, kept in {os.path.join(logs_dir, "best")}')
     print(f'trained to step {trainer.step}: {trainer.newest}. Next: --mode=test, --mode=visualize, or '
           f'tensorboard --logdir={logs_dir}')

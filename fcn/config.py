@@ -510,5 +510,9 @@ def changed_flags(flags: Flags, before: Flags) -> List[str]:
     names = list(TRAINING_FLAGS)
     if 'poly' in (flags.get('schedule'), before.get('schedule')):  # else it is where the run ends, and no more
         names.append('max_iterations')
+
+    def is_same(name):
+        one, other = text(flags[name]), text(before[name])
+        return one == other or name == 'data_dir' and os.path.abspath(one) == os.path.abspath(other)
     return [f'{name} {text(flags[name])} (was {text(before[name])})' for name in names
-            if name in before and text(flags[name]) != text(before[name])]
+            if name in before and not is_same(name)]

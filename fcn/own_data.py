@@ -11,7 +11,6 @@ Exit status: 0 done; 1 unknown flag or value; 2 bad input, or a table of colours
 """
 import dataclasses
 import functools
-import math
 import os
 import sys
 from typing import List, Optional
@@ -47,7 +46,7 @@ def image_range(text: str) -> int:
 def minutes(text: str) -> float:
     """Reads --minutes. Raises ValueError."""
     value = float(text)
-    if not 0 < value < math.inf:
+    if not 0.01 <= value <= 1e7:  # as the flag of the main script
         raise ValueError(text)
     return value
 

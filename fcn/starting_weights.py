@@ -29,8 +29,7 @@ def get(path: Optional[str]) -> str:
     """
     from fcn.runs import checkpoints  # TensorFlow: seconds that --help need not take
     prefix = checkpoints.find(checkpoints.PUBLISHED if path is None else path)
-    variables = checkpoints.open_reader(prefix).get_variable_to_shape_map()
-    return f'the starting weights are there: {prefix}, {len(variables)} variables'
+    return f'the starting weights are there: {prefix}, {checkpoints.check_whole(prefix)} variables'
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:

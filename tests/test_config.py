@@ -1,9 +1,12 @@
 """fcn/config.py: what a run keeps of itself, and what it takes from there when it goes on."""
+import os
+
 import pytest
 
 from fcn.config import (
     FLAGS_OF_PREDICTIONS,
     RunConfig,
+    changed_flags,
     flags_of_predictions,
     make_config,
     read_run_config,
@@ -52,6 +55,12 @@ def test_flags_of_the_stream_that_are_left_out_are_remarked_on(capsys):
     notes = capsys.readouterr().out.splitlines()
     assert [line.split(' but')[0] for line in notes] == [
         'note: augment is False,', 'note: seed, left out, is 0,', 'as logs was trained: --image_size=300']
+
+
+def test_a_folder_of_data_is_the_same_by_any_path():
+    before = {'data_dir': 'data', 'seed': 0}
+    for path, said in (('data', []), (os.path.abspath('data'), []), ('./data/', []), ('x', ['data_dir x (was data)'])):
+        assert changed_flags({'data_dir': path, 'seed': 1}, before) == said
 
 
 @pytest.mark.parametrize('now, said', [

@@ -41,6 +41,18 @@ def test_checkpoint_is_found_by_prefix_and_folder(checkpoint, capsys):
         assert capsys.readouterr().out == f'the starting weights are there: {checkpoint}, 2 variables\n'
 
 
+@pytest.mark.parametrize('damage', [lambda numbers: numbers[:4], lambda numbers: b'\xff' + numbers[1:]])
+def test_damaged_weights_are_refused(checkpoint, capsys, damage):
+    path = checkpoint + '.data-00000-of-00001'
+    with open(path, 'rb') as file:
+        numbers = file.read()
+    with open(path, 'wb') as file:
+        file.write(damage(numbers))
+    assert starting_weights.main(['--checkpoint_path=' + checkpoint]) == EXIT_INPUT
+    said = capsys.readouterr().err
+    assert f'The checkpoint {checkpoint} is damaged' in said and 'Traceback' not in said
+
+
 def test_archive_is_unpacked(archive, capsys):
     assert starting_weights.main(['--checkpoint_path=' + archive]) == 0
     prefix = os.path.join(archive[:-len('.tar.gz')], 'inception_v3.ckpt')

@@ -178,7 +178,7 @@ def _fetch_published():
 
 def _find_in_folder(folder):
     """Returns the prefix of a folder's newest checkpoint. Raises InputError where there is none, or no telling."""
-    prefix = latest(folder) or tf.train.latest_checkpoint(folder)
+    prefix = newest_intact(folder) or tf.train.latest_checkpoint(folder)
     if prefix is not None:
         return prefix
     # slim's archives hold one checkpoint and no list of checkpoints
@@ -215,9 +215,7 @@ def newest_intact(logs_dir: str, set_aside: bool = False) -> Optional[str]:
     for prefix in reversed(prefixes):
         _check_access(prefix)
         try:
-            reader = open_reader(prefix)
-            for name in reader.get_variable_to_shape_map():
-                reader.get_tensor(name)  # its checksum is verified
+            _read_whole(prefix)
         except tf.errors.ResourceExhaustedError:
             raise
         except DAMAGE as error:
@@ -232,8 +230,33 @@ def newest_intact(logs_dir: str, set_aside: bool = False) -> Optional[str]:
         return prefix
     if prefixes:
         raise InputError(f'All checkpoints in {logs_dir} are damaged. Delete them to begin anew, or name another '
-                         '--logs_dir.')
+                         'folder.')
     return None
+
+
+def check_whole(prefix: str) -> int:
+    """Reads all of a checkpoint, or of a file of weights. Returns the number of its variables.
+
+    Raises InputError: it is damaged, or cannot be read.
+    """
+    try:
+        return _read_whole(prefix)
+    except (tf.errors.ResourceExhaustedError, InputError):
+        raise
+    except DAMAGE as error:
+        raise _damaged(prefix, error) from None
+
+
+def _damaged(prefix, error):
+    return InputError(f'The checkpoint {prefix} is damaged: {reason(error)}')
+
+
+def _read_whole(prefix):
+    reader = open_reader(prefix)
+    names = reader.get_variable_to_shape_map()
+    for name in names:
+        reader.get_tensor(name)  # its checksum is verified
+    return len(names)
 
 
 def _files_of(prefix):
@@ -350,8 +373,14 @@ def warm_start(prefix: str, variables: Sequence[tf.Variable], exclude_scopes: Se
     saver = tf.train.Saver(fitting)
 
     def restore_fitting(session):
-        with _as_checkpoint(prefix) as checkpoint:
-            saver.restore(session, checkpoint)
+        try:
+            with _as_checkpoint(prefix) as checkpoint:
+                saver.restore(session, checkpoint)
+        except tf.errors.ResourceExhaustedError:
+            raise
+        except tf.errors.OpError as error:
+            raise InputError(f'The weights {prefix} cannot be restored: {reason(error)}. They are damaged, or not of '
+                             'float32: get them again, or name others.') from None
         return fitting
     return report, restore_fitting
 
@@ -429,7 +458,7 @@ def restore(session: tf.Session, prefix: str, variables: Sequence[tf.Variable],
         raise
     except tf.errors.OpError as error:
         _check_is_there(prefix)
-        raise InputError(f'The checkpoint {prefix} is damaged: {reason(error)}') from None
+        raise _damaged(prefix, error) from None
     return restores_optional
 
 

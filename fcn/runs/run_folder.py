@@ -8,6 +8,7 @@ from typing import IO, Dict, Iterator, List, Optional
 from fcn.utils import portable
 from fcn.utils.errors import InputError
 
+PATTERN = re.compile(r'[*?[]' if os.sep == '\\' else r'[*?[\\]')  # what TensorFlow takes for one in a path
 _held: Dict[str, IO] = {}  # {logs_dir: its file .lock, which this process has locked}
 
 
@@ -39,7 +40,7 @@ def no_checkpoint(place: str, weights: Optional[str] = None) -> InputError:
 
 def check_name(path: str) -> None:
     """Raises InputError where TensorFlow takes a path for a pattern, and would not find a checkpoint of it again."""
-    found = re.search(r'[*?[]' if os.sep == '\\' else r'[*?[\\]', path)
+    found = PATTERN.search(path)
     if found:
         raise InputError(f'{path} has a {found.group()} in its name, so that TensorFlow takes it for a pattern where '
                          'it looks for a checkpoint, and finds none. Rename it, or name another.')

@@ -17,7 +17,7 @@ class Pace:
     """
 
     def __init__(self, planned: float, step: int, max_iterations: int):
-        self._planned, self._max = planned, max_iterations
+        self._planned, self._step, self._max = planned, step, max_iterations
         self._half = (max_iterations - step) // 2
         self._seconds: Optional[List[float]] = [] if planned else None
 
@@ -34,5 +34,8 @@ class Pace:
         if 1 - OFF <= ratio <= 1 + OFF:
             return None
         fitting = max(round(self._max / ratio), 1)
-        return (f'note: a step takes {measured:.2g} s, not {self._planned:.2g} as planned, so that {self._max} steps '
-                f'take {ratio:.2g} times as long; --max_iterations={fitting} would take the time of the plan')
+        note = (f'note: a step takes {measured:.2g} s, not {self._planned:.2g} as planned, so that {self._max} steps '
+                f'take {ratio:.2g} times as long')
+        if fitting <= self._step:  # the run is beyond that already
+            return note
+        return f'{note}; --max_iterations={fitting} would take the time of the plan'

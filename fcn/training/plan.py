@@ -107,8 +107,10 @@ def make_plan(survey: DataSurvey, machine: Machine, minutes: float, weights: Wei
 
     cache = choose(cache_megabytes(survey, machine))
     step = time_step(dict(given, **{choice.flag: choice.value for choice in choices if choice.value is not None}))
-    pace = speed.megapixels_per_s(step, batch, side)
-    step += 0 if cache else speed.decoding_seconds(batch, survey.megapixels, machine.cores)
+    images_a_step = batch * max(machine.gpus, 1)
+    pace = speed.megapixels_per_s(step, images_a_step, side)
+    decoded = max(1 - (cache or 0) / survey.decoded_megabytes, 0) * survey.megapixels  # of an image, on average
+    step += speed.decoding_seconds(images_a_step, decoded, machine.cores)
     saving = choose(checkpoint_every(step))
     start = speed.start_seconds(pace)
 
@@ -122,9 +124,10 @@ def make_plan(survey: DataSurvey, machine: Machine, minutes: float, weights: Wei
     else:
         _, images = validations(given, SHARE_OF_VALIDATION * every * each, one_validation, once=True)
         each += one_validation(images) / every if every else 0
-    steps = given.get('max_iterations') or count_steps(seconds, each, survey.training, batch, pretrained)
+    steps = given.get('max_iterations') or count_steps(seconds, each, survey.training, images_a_step, pretrained)
     choose(undo_class_weights(weighting, pretrained, steps))
-    choose(Choice('max_iterations', steps, why_so_many(steps, step, minutes, survey.training, batch, pretrained)))
+    choose(Choice('max_iterations', steps, why_so_many(
+        steps, step, minutes, survey.training, images_a_step, pretrained)))
     if every is None:
         every = choose(Choice('validate_every', steps if times == 1 else max(math.ceil(0.4 * steps), 1),
                               f'{times} of them: they take a tenth of the time at most'))
@@ -138,6 +141,9 @@ def make_plan(survey: DataSurvey, machine: Machine, minutes: float, weights: Wei
     choose(Choice('planned_step_seconds', float(f'{step:.3g}'), summary + '. Training says in its first minute where '
                   'steps take a third more, or less'))
     notes = notes_on_data(survey, side, pretrained) + notes_on_time(minutes, seconds, steps)
+    if machine.gpus > 1:
+        notes.append(f'note: a step takes {images_a_step} images, {batch} on each of {machine.gpus} GPUs; no learning '
+                     f'rate was measured but that of {batch}, see --learning_rate_scaling')
     choices.sort(key=lambda choice: ORDER.index(choice.flag))
     return Plan(choices, notes, seconds / 60, summary)
 

@@ -1,4 +1,5 @@
 """Plans a training and writes the flag file: what --mode=plan does, and `fcn.own_data` with --minutes."""
+import contextlib
 import csv
 import functools
 import io
@@ -6,6 +7,7 @@ import os
 import shlex
 from typing import Any, Dict, List, Optional
 
+from fcn.config import FLAGS_OF_PREDICTIONS, IMMUTABLE_FLAGS, RunConfig, read_run_config
 from fcn.data.datasets import Dataset
 from fcn.data.survey import DataSurvey, survey
 from fcn.runs import checkpoints, run_folder
@@ -58,9 +60,9 @@ def plan_training(dataset: Dataset, folder: str, results_dir: str, minutes: floa
     text = render(plan, dict(data_flags, **folders), others, first, minutes)
     path = write(os.path.join(folder, NAME), text, os.path.join(results_dir, NAME))
     print('\n'.join(printable(line) for line in table_lines(plan) + plan.notes))
-    if run_folder.list_checkpoints(folders['logs_dir']):
-        print(printable(f'note: {folders["logs_dir"]} holds a run already, with which training goes on; for a new one '
-                        'give --logs_dir'))
+    note = note_on_run(folders['logs_dir'], dict(given, **data_flags, **plan.values()))
+    if note:
+        print(printable(note))
     print(plan.summary)
     print(printable(f'wrote {path}. Next:'))
     for mode in ('train', 'test', 'visualize'):
@@ -97,8 +99,25 @@ def absolute(flag: str, value: Any) -> Any:
 
 
 def name_of(folder: str) -> str:
-    """Returns what to call the run on a data set in this folder: the folder's name."""
-    return os.path.basename(os.path.abspath(folder)) or 'data'
+    """Returns what to call the run on a data set in this folder: the folder's name, as checkpoints may have it."""
+    return run_folder.PATTERN.sub('_', os.path.basename(os.path.abspath(folder))) or 'data'
+
+
+def note_on_run(logs_dir: str, values: Dict[str, Any]) -> Optional[str]:
+    """Returns a line that says what training with these flags does with a run that is there already, or None."""
+    prefix, run = checkpoints.latest(logs_dir), RunConfig()
+    if not prefix:
+        return None
+    with contextlib.suppress(InputError):  # training says it
+        run = read_run_config(logs_dir)
+    differences = [f'{flag} {run.flags[flag]}' for flag in IMMUTABLE_FLAGS
+                   if flag in run.flags and run.flags[flag] != values.get(flag, FLAGS_OF_PREDICTIONS[flag][0])]
+    what = 'with which training goes on'
+    if differences:
+        what = f'which has {" and ".join(differences)}, so that training refuses to go on with it'
+    elif run_folder.step_of(prefix) >= values['max_iterations']:
+        what = f'at step {run_folder.step_of(prefix):,}, so that there is nothing to train'
+    return f'note: {logs_dir} holds a run already, {what}; for a new one give --logs_dir'
 
 
 def data_lines(seen: DataSurvey, machine: Machine) -> List[str]:
@@ -128,9 +147,14 @@ def table_lines(plan: Plan) -> List[str]:
 
 
 def flag_line(flag: str, value: Optional[Value]) -> str:
-    """Returns a flag as a line of a flag file has it, so that the same is read from it. value: None: the default."""
+    """Returns a flag as a line of a flag file has it, so that the same is read from it. value: None: the default.
+
+    Raises InputError for a text with blanks at an end, which are stripped where it is read.
+    """
     if value is None:
         return f'(--{flag})'
+    if isinstance(value, str) and value.strip() != value:
+        raise InputError(f'--{flag}={value} begins or ends in a blank, which a flag file cannot hold. Rename it.')
     if isinstance(value, bool):
         return f'--{flag}' if value else f'--no{flag}'
     if isinstance(value, (list, tuple)):

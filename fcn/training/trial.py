@@ -42,7 +42,7 @@ def step_seconds(flags: Dict[str, Any], num_classes: int) -> float:
     with tf.Graph().as_default(), cluster.scope():
         crops = {'image': noise.randint(0, 256, (batch, side, side, 3)).astype('uint8'),
                  'annotation': noise.randint(0, num_classes, (batch, side, side, 1)).astype('uint8'),
-                 'number': np.arange(batch)}
+                 'number': np.arange(batch, dtype='int64')}
         try:
             step = Step(cluster, lambda _: tf.data.Dataset.from_tensors(crops).repeat(), network_config, loss_config,
                         optimizer_config, flags['trainable_scopes'])

@@ -211,6 +211,19 @@ def test_a_damaged_checkpoint_that_was_named_is_said(tmp_path, session):
     assert np.all(session.run(one) == 0)
 
 
+def test_damaged_starting_weights_are_an_error_of_the_input(tmp_path, session):
+    prefix = save(tmp_path / 'w.ckpt', a=[1000])
+    _, restore = checkpoints.warm_start(prefix, [variable('a', [1000])])
+    data = tmp_path / 'w.ckpt.data-00000-of-00001'
+    data.write_bytes(data.read_bytes()[:100])
+    with pytest.raises(InputError, match='w.ckpt cannot be restored.*get them again'):
+        restore(session)
+    for step in (5, 10):
+        save(tmp_path / 'run' / ('model.ckpt-%d' % step), a=[1000])
+    (tmp_path / 'run' / 'model.ckpt-10.data-00000-of-00001').write_bytes(b'')
+    assert checkpoints.find(str(tmp_path / 'run')).endswith('model.ckpt-5'), 'the newest that is whole'
+
+
 def test_index_without_its_numbers(tmp_path):
     (tmp_path / 'w.ckpt.index').write_bytes(b'x' * 100)
     with pytest.raises(InputError, match='has an index but no numbers.*Copy both'):

@@ -33,6 +33,8 @@ def test_short_runs():
     assert list(lines(Pace(1.0, 0, 60), [2.0] * 60)) == [30], 'half-way, where that is less than a minute'
     assert lines(Pace(1.0, 0, 5), [9.0] * 5) == {}, 'too few to tell'
     assert list(lines(Pace(1.0, 900, 1000), [0.1] * 100)) == [50], 'of a run that goes on'
+    line, = lines(Pace(1.0, 900, 1000), [2.0] * 100).values()
+    assert '2 times as long' in line and '--max_iterations' not in line, 'the run is beyond these'
 
 
 def test_the_log_prints_it(tmp_path, capsys, monkeypatch):

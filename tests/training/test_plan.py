@@ -116,6 +116,21 @@ def test_the_time_adds_up_and_is_not_more_than_was_given(machine, minutes):
     assert 0.7 * plan.minutes < steps < plan.minutes
 
 
+def test_several_gpus_take_their_batches_in_each_step():
+    many = dataclasses.replace(GPU, gpus=4)
+    plan, one = planned(machine=many, minutes=600), planned(machine=GPU, minutes=600)
+    assert plan.values()['max_iterations'] == pytest.approx(one.values()['max_iterations'] / 4, abs=1), '60 passes'
+    assert [note for note in plan.notes if 'a step takes 16 images, 4 on each of 4 GPUs' in note]
+    assert not [note for note in one.notes if 'GPUs' in note]
+
+
+def test_images_that_are_not_cached_are_decoded():
+    all_of_them = PHOTOS.decoded_megabytes
+    steps = [values(PHOTOS, cache_megabytes=megabytes)['planned_step_seconds']
+             for megabytes in (0, int(all_of_them / 2), int(all_of_them) + 1)]
+    assert steps[0] - steps[1] == pytest.approx(steps[1] - steps[2], abs=2e-3) and steps[1] - steps[2] > 0.05
+
+
 def test_what_the_user_has_chosen_stays_and_is_reckoned_with():
     plan = planned(given={'batch_size': 8, 'skip_layers': '8s', 'class_weights': 'none'})
     found = plan.values()

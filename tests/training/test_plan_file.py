@@ -6,8 +6,10 @@ import pytest
 
 import inception_FCN
 from conftest import run, run_well
+from fcn.config import RunConfig, write_run_config
 from fcn.data.survey import ClassSurvey, DataSurvey
 from fcn.runs import checkpoints
+from fcn.runs.run_folder import check_name
 from fcn.training import plan_file, trial
 from fcn.training.machine import Machine
 from fcn.training.plan import Weights, make_plan
@@ -134,6 +136,32 @@ def test_images_that_cannot_be_used_are_left_out_and_steps_are_timed(shapes, tmp
         assert values['skip_bad_images'] and 0 < values['planned_step_seconds'] < 60
     finally:
         os.remove(os.path.join(shapes, 'plan.flags'))
+
+
+def test_what_becomes_of_a_run_that_is_there(tmp_path):
+    logs = str(tmp_path)
+
+    def note(**values):
+        return plan_file.note_on_run(logs, dict({'skip_layers': '4s', 'max_iterations': 100}, **values))
+    assert note() is None
+    (tmp_path / 'model.ckpt-50.index').touch()
+    for trained_with, words in (
+            ({}, 'goes on'), ({'skip_layers': '4s'}, 'goes on'),
+            ({'skip_layers': '8s', 'void_class': True}, 'has void_class True and skip_layers 8s, so that training')):
+        write_run_config(logs, RunConfig(flags=trained_with, class_names=['a', 'b']))
+        assert words in note() and 'for a new one give --logs_dir' in note()
+    assert 'refuses' not in note(skip_layers='8s', void_class=True)
+    write_run_config(logs, RunConfig(class_names=['a', 'b']))
+    assert 'at step 50, so that there is nothing to train' in note(max_iterations=50)
+    (tmp_path / 'config.json').write_text('{')
+    assert 'goes on' in note(), 'training says what is wrong with it'
+
+
+def test_names_that_checkpoints_or_flag_files_cannot_have():
+    assert plan_file.name_of('/data/D [2]*') == 'D _2]_'
+    check_name(os.path.join('logs', plan_file.name_of('/data/D [2]*')))
+    with pytest.raises(InputError, match='begins or ends in a blank.*Rename'):
+        plan_file.flag_line('data_dir', '/data/D ')
 
 
 def test_what_is_wrong_is_said(tmp_path):
