@@ -8,8 +8,10 @@ A plain list has a name a line, line number = label from 0. A numbered list give
 
 It is one only where every line, but for a header, is numbered: "3 wheeler" is a name. Comments, and the '__ignore__'
 that labelme's lists begin with for its label -1, are no classes. A list of YAML or JSON, [background, cat] or a line
-"- cat" each, alone or behind "names:", is a plain one.
+"- cat" each, alone or behind "names:", is a plain one; "1: cat" behind "names:", a line each or in braces, a numbered
+one. The other keys of such a file count for nothing.
 """
+import itertools
 import re
 from typing import List, NamedTuple, Optional, Tuple
 
@@ -29,6 +31,8 @@ _HEADER_WORDS = {'id', 'ids', 'idx', 'index', 'label', 'labels', 'value', 'value
 _NAME_WORDS = {'name', 'names', 'class', 'title', 'category', 'description', 'label'}
 _INLINE_LIST = re.compile(r'(?:^|\n)[ \t]*(?:["\']?(?:names|classes|labels)["\']?[ \t]*:[ \t]*)?\[([^\[\]{}]*)\][ \t]*'
                           r'(?:\n|$)')
+_INLINE_NUMBERED = re.compile(r'(?:^|\n)[ \t]*["\']?(?:names|classes|labels)["\']?[ \t]*:[ \t]*\{([^\[\]{}]*)\}[ \t]*'
+                              r'(?:\n|$)')
 _NAMES_KEY = re.compile(r'["\']?(?:names|classes|labels)["\']?\s*:$')
 _COLOUR = r'\d{1,3}[\s,;:]+\d{1,3}[\s,;:]+\d{1,3}'
 _COLOUR_LINE = re.compile(rf'(?:{_COLOUR}[\s,;:]+\S.*|\D.*[\s,;:]{_COLOUR}(?:[\s,;:].*)?|#[0-9a-fA-F]{{6}}\b.*)$')
@@ -71,6 +75,10 @@ def parse_class_names(text: str) -> Tuple[List[str], List[int]]:
     entries = _numbered(lines)
     if entries is not None:
         return _place(entries)
+    for line in lines:
+        if _NAMES_KEY.match(line.text):
+            raise ValueError(f'has "{line.text}" in line {line.number}, as files of YAML have, but no list of names '
+                             'behind it. Write a text file with one class name a line, in the order of the labels')
     names = _undecorated([line.text for line in lines])
     if len(names) < 2:
         raise ValueError(f'names {len(names)} classes; two at least are needed, one a line')
@@ -131,20 +139,27 @@ def _content(text):
 
 
 def _of_yaml(text) -> List[_Line]:
-    """Returns the _Lines, a name each, of a list of YAML or JSON; [] of other texts."""
+    """Returns the _Lines, a name each, numbered or not, of a list of YAML or JSON; [] of other texts."""
     lines = _content(text)
-    inline = _INLINE_LIST.search('\n'.join(line.text for line in lines))
+    joined = '\n'.join(line.text for line in lines)
+    numbered = _INLINE_NUMBERED.search(joined)
+    if numbered:
+        return [_Line(number, entry.strip()) for number, entry in enumerate(numbered.group(1).split(','), 1)
+                if entry.strip()]
+    inline = _INLINE_LIST.search(joined)
     if inline:
         return [_Line(number, _unquoted(name)) for number, name in enumerate(inline.group(1).split(','), 1)
                 if name.strip()]
     first = next((index for index, line in enumerate(lines) if _NAMES_KEY.match(line.text)), -1) + 1
-    items = [line for line in lines[first:] if line.text.startswith('- ')]
-    if first and items:  # to the first line that is none: another key
-        others = [index for index, line in enumerate(lines[first:]) if not line.text.startswith('- ')]
-        items = lines[first:][:others[0]] if others else items
-    elif len(items) < len(lines):
+    if first:  # to the first line that is none: another key
+        behind = [line for line in lines[first:] if line.text]
+        numbered = list(itertools.takewhile(lambda line: re.match(r'["\']?-?\d+["\']?\s*:', line.text), behind))
+        lines = list(itertools.takewhile(lambda line: line.text.startswith('- '), behind))
+        if numbered:
+            return numbered
+    elif not all(line.text.startswith('- ') for line in lines):
         return []
-    return [_Line(line.number, _unquoted(line.text[2:])) for line in items]
+    return [_Line(line.number, _unquoted(line.text[2:])) for line in lines]
 
 
 def _undecorated(names):

@@ -27,6 +27,10 @@ def names_of(tmp_path, text, encoding='utf-8'):
     'names:\n- background\n- cat\n- dog\n', 'nc: 3\nnames:\n  - background\n  - "cat"\n  - dog\npath: x\n',
     '- background\n- cat\n- dog\n', 'nc: 3\nnames: [background, cat, "dog"]\n', '["background", "cat",\n"dog"]\n',
     'names:\n[\n"background",\n"cat",\n"dog"\n]\n',
+    'path: coco8 # root\ntrain: images/train\nval: images/val\ntest: # optional\n\n# Classes\nnames:\n  0: background\n'
+    '  1: "cat"\n\n  2: dog\nnc: 3\ndownload: https://x/y.zip\n',  # Ultralytics' data.yaml
+    'path: x\nnames: {0: background, 2: "dog", 1: cat}\nnc: 3\n',
+    'train: a\nval: b\nnames:\n- background\n- cat\n- dog\n',
     'background,\ncat,\ndog\n', '"background",\n"cat",\n"dog",\n', "'background'\n'cat'\n'dog'\n",
     'background # of all images\ncat\ndog # and wolf\n'])
 def test_lists_of_other_tools(tmp_path, text):
@@ -57,6 +61,9 @@ def test_gaps_and_a_start_above_0(tmp_path, capsys):
     ('-2: a\n0: b\n', ['the label -2 in line 1']),
     ('__ignore__\nroad\n', ['names 1 classes']), ('# road\n# sky\n', ['names 0 classes']),
     ('-1: void\n0: road\n', ['names 1 classes']), ('# a\nroad\n\nsky\n', ['line 3 is empty']),
+    ('names:\nroad\nsky\n', ['"names:" in line 1', 'no list of names behind it']),
+    ('path: x\nnames:\n  0: road\n  0: sky\n', ['the label 0 two names']),
+    ('path: x\nnames:\n  0: road\nnc: 1\n', ['names 1 classes']),
     ('name,r,g,b\nroad,1,2,3\nsky,4,5,6\n', ['table of colours', 'line 2', '--colours']),
     ('1 2 3 road\n4 5 6 sky\n', ['table of colours']), ('road:1,2,3::\nsky:4,5,6::\n', ['table of colours'])])
 def test_contradictions_are_refused_with_their_lines(tmp_path, text, words):
