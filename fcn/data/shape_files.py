@@ -22,6 +22,7 @@ from fcn.utils.errors import InputError, printable
 LABELME, COCO, CVAT = 'labelme\'s JSON', 'COCO\'s JSON', 'CVAT\'s XML'
 EXTENSIONS = ('.json', '.xml')
 KEYS = {'shapes': LABELME, 'images': COCO, 'annotations': COCO, 'categories': COCO}  # that tell the format
+OTHER_TASKS = re.compile(r'(captions|person_keypoints|panoptic|image_info)_.*\.json$')  # of COCO 2017
 LONGEST_NAME = 200  # characters of a class's name
 ADVICE = 'Give a file or folder of labelme, COCO or CVAT (for images 1.1, or masks with labelmap.txt)'
 
@@ -53,7 +54,7 @@ def read(path: str, crowds: str = 'void') -> Annotations:
 
     crowds: what COCO's crowds become, of `fcn.data.coco_files.CROWDS`.
     """
-    files = _find_files(path)
+    files, of_other_tasks = _without_other_tasks(_find_files(path))
     kinds = collections.defaultdict(list)
     for file in tqdm(files, desc='looking at annotations', unit=' files', leave=False, delay=2, disable=None):
         kinds[_tell(file)].append(file)
@@ -68,6 +69,8 @@ def read(path: str, crowds: str = 'void') -> Annotations:
     skipped = Skipped()
     for file in others:
         skipped.add('files that are no annotations of these formats', file)
+    for file in of_other_tasks:
+        skipped.add('files of COCO that hold no instances but captions, keypoints or the like', file)
     images, names = _read_files(kind, files, skipped, crowds)
     if not any(annotated.shapes or annotated.fault for annotated in images):
         raise InputError(f'--annotations={path}, {kind}, has no shape that can be drawn'
@@ -96,6 +99,14 @@ def _find_files(path):
     _, left_out = list_pictures(path)
     return sorted(file for file in left_out.get(NO_PICTURE, []) if file.lower().endswith(EXTENSIONS)
                   and os.path.isfile(file))
+
+
+def _without_other_tasks(files):
+    """Returns (files, those of COCO's other tasks, which its folder `annotations` holds beside instances_*.json)."""
+    with_instances = {os.path.dirname(file) for file in files if os.path.basename(file).startswith('instances_')}
+    others = [file for file in files if OTHER_TASKS.match(os.path.basename(file))
+              and os.path.dirname(file) in with_instances]
+    return [file for file in files if file not in others], others
 
 
 def _tell(path):

@@ -749,6 +749,22 @@ def test_a_file_of_coco_for_each_split(folder):
         'train__p0': 1, 'train__p1': 1, 'valid__p0': 0, 'valid__p1': 0}
 
 
+def test_the_folder_of_coco_2017_holds_other_tasks_too(folder):
+    for split, photo in (('train2017', 0), ('val2017', 1)):
+        instances = coco([folder.photos[photo]], [(0, 3, coco_polygon(SQUARE))])
+        folder.write('annotations/instances_%s.json' % split, instances)
+        folder.write('annotations/person_keypoints_%s.json' % split, instances)
+        folder.write('annotations/captions_%s.json' % split, {
+            'images': [{'id': 0, 'file_name': folder.photos[photo]}],
+            'annotations': [{'id': 1, 'image_id': 0, 'caption': 'A car.'}]})
+    said = folder.converted('annotations', '--skip_bad_images')
+    assert '4 files of COCO that hold no instances but captions, keypoints or the like' in said
+    assert 'train2017 (1 images) for training, val2017 (1) for validation' in said
+    assert len(folder.labels()) == 2
+    folder.out += '2'
+    assert 'no list of categories' in folder.refused('annotations/captions_val2017.json')
+
+
 def test_files_of_coco_that_contradict(folder):
     images = write_splits(folder, {'train': [(3, 'car')], 'valid': [(3, 'tree')]})
     said = folder.refused('set', images)
