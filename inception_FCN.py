@@ -181,7 +181,7 @@ flags.DEFINE_list('image_names', None, 'Validation images to show, without exten
 flags.DEFINE_integer('num_images', 5, 'Size of the random choice.', 1)
 flags.DEFINE_list('compare', None, 'Folders of runs, e.g. logs/32s,logs/16s,logs/8s, whose predictions visualize '
                   'draws side by side.')
-flags.DEFINE_integer('tile_size', 2048, 'Larger photos are predicted in tiles of this side, in pixels, that overlap; '
+flags.DEFINE_integer('tile_size', 2048, 'Larger images are predicted in tiles of this side, in pixels, that overlap; '
                      '0: never.', 0)
 flags.register_validator('tile_size', lambda size: size == 0 or (size >= 1024 and size % 32 == 0),
                          'must be 0, or a multiple of 32 from 1024 up')
@@ -292,7 +292,8 @@ def test(context: Context) -> int:
         of_split = '' if dataset.split == 'val' else f' ({printable(dataset.split)})'
         print(f'testing {prefix} on {len(dataset.validation)} images of {title(context)}{of_split}{averaged}{undone}')
         found = predictor.evaluate(session, progress='testing' if context.workers.chief else None,
-                                   refine=refinement(config) if prediction.crf else None, near_edges=True)
+                                   refine=refinement(config) if prediction.crf else None, near_edges=True,
+                                   tile_size=prediction.tile_size)
     if not context.workers.chief:
         return 0
     with results_locked(config):

@@ -120,10 +120,11 @@ class Predictor:
         confusion = losses.confusion_matrix(self._annotation, network.prediction, size, dataset.ignore_label)
         self._counts = {'loss': tf.reduce_sum(pixel_losses), 'pixels': tf.reduce_sum(tf.cast(counted, tf.float32)),
                         'confusion': confusion}
+        self._pixels = {'losses': pixel_losses[0], 'counted': counted[0], 'labels': network.labels}  # of a tile
         self._input = _Image(batch['number'][0], batch['image'][0], batch['annotation'][0, :, :, 0])
 
     def evaluate(self, session: tf.Session, examples: int = 0, progress: Optional[str] = None,
-                 refine: Optional[Refine] = None, near_edges: bool = False) -> EvaluationResult:
+                 refine: Optional[Refine] = None, near_edges: bool = False, tile_size: int = 0) -> EvaluationResult:
         """Predicts and scores all records; of several workers each its own part, and all have the result.
 
         Args:
@@ -133,13 +134,18 @@ class Predictor:
           refine: None, or a function of the image, uint8 [H, W, 3], and the probabilities, float32 [H, W, C], that
             gives better labels, uint8 [H, W], to be counted too.
           near_edges: count the pixels near edges by themselves, too.
+          tile_size: see `predict`.
         """
         classes, ignored = len(self.dataset.class_names), self.dataset.ignore_label
         table, shown = np.zeros((self.total, 5)), []
         # Of the predictions and the refined ones: of all pixels, then of the bands around edges.
         confusions = np.zeros((2, 1 + len(boundary.WIDTHS), classes, classes), 'int64')
 
+        tile_size = 0 if self._network.squashes else tile_size
+
         def count(image):
+            if tile_size and max(image.annotation.shape) > tile_size:
+                return image, self._count_in_tiles(session, image, tile_size, bool(refine))
             fetches = {name: tensor for name, tensor, wanted in (
                 ('labels', self._network.labels, near_edges or image.number < examples),
                 ('probabilities', self._network.probabilities, refine)) if wanted}
@@ -177,6 +183,16 @@ class Predictor:
             refined_confusion=confusions[1, 0] if refine else None, examples=shown, image_scores=rows,
             image_pixels=table[:, 4].astype(int).tolist(), bands=confusions[0, 1:] if near_edges else None,
             refined_bands=confusions[1, 1:] if near_edges and refine else None)
+
+    def _count_in_tiles(self, session, image, tile_size, probabilities):
+        """Returns what `evaluate` counts of an image, its labels, and its probabilities where they are asked for."""
+        fetches = dict(self._pixels, **({'probabilities': self._network.probabilities} if probabilities else {}))
+        found = tiling.predict(lambda tile: session.run(fetches, {
+            self._network.image: tile[None, ..., :3], self._annotation: tile[None, ..., 3:]}),
+                               np.dstack([image.pixels, image.annotation]), tile_size, MARGIN)
+        losses, counted = found.pop('losses'), found.pop('counted')
+        return dict(found, loss=losses.sum(dtype='float64'), pixels=counted.sum(), confusion=metrics.confusion_matrix(
+            image.annotation, found['labels'], len(self.dataset.class_names), self.dataset.ignore_label))
 
     def predict(self, session: tf.Session, probabilities: Optional[Callable[[np.ndarray], bool]] = None,
                 progress: Optional[str] = None, tile_size: int = 0,

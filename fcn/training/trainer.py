@@ -191,7 +191,8 @@ class Trainer:
         """Does what is due after a step; of the workers only the chief has a log and checkpoints."""
         values = {'step': self.step, 'loss': float(done['loss']), 'learning_rate': float(done['learning_rate'])}
         if due.validate:
-            values.update(validate(self._validation, self._session, log, self.step))
+            values.update(validate(self._validation, self._session, log, self.step,
+                                   self.config.prediction.tile_size))
         is_best = due.write_line and log.write(values)
         if 'histograms' in done:
             log.summary('train', self.step, done['histograms'])

@@ -19,7 +19,7 @@ COLLAPSE = ('warning: at step {step} the network predicts {name} nearly everywhe
             'the annotations hold.')
 
 
-def validate(predictor: Predictor, session: tf.Session, log: Any, step: int) -> Dict[str, Any]:
+def validate(predictor: Predictor, session: tf.Session, log: Any, step: int, tile_size: int = 0) -> Dict[str, Any]:
     """Evaluates the network as it is, and shows images, classes and confusion matrix in TensorBoard.
 
     Args:
@@ -27,11 +27,12 @@ def validate(predictor: Predictor, session: tf.Session, log: Any, step: int) -> 
       session: with the variables.
       log: a `TrainingLog`, or a `NoLog` where another worker's is kept.
       step: the last that was trained.
+      tile_size: see `Predictor.predict`.
 
     Returns:
       {'validation_loss', 'validation_mean_iou'}, for the log, None where no pixel has a label; {} where none is kept.
     """
-    result = predictor.evaluate(session, examples=EXAMPLES if log.is_kept else 0, near_edges=True)
+    result = predictor.evaluate(session, examples=EXAMPLES if log.is_kept else 0, near_edges=True, tile_size=tile_size)
     if not log.is_kept:
         return {}
     dataset = predictor.dataset

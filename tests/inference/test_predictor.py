@@ -8,6 +8,7 @@ from fcn.data import datasets
 from fcn.data.palettes import voc_palette
 from fcn.distributed.cluster import Cluster
 from fcn.distributed.workers import SingleWorker
+from fcn.inference import metrics
 from fcn.inference import predictor as predictor_module
 from TensorflowUtils import tf
 
@@ -63,6 +64,29 @@ def test_scores_of_pairs_are_those_of_images_alone(evaluated, monkeypatch):
     for one, other in zip(pairs.examples, alone.examples):
         for name in ('image', 'annotation', 'labels'):
             np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+
+
+def test_large_images_are_scored_in_the_tiles_that_predict_them(evaluated, monkeypatch):
+    session, predictor = evaluated
+    monkeypatch.setattr(predictor_module, 'MARGIN', 32)
+
+    def argmax(image, probabilities):
+        return probabilities.argmax(2).astype('uint8')
+    for tile_size in (96, 128):
+        found = predictor.evaluate(session, 6, refine=argmax, near_edges=True, tile_size=tile_size)
+        predicted = list(predictor.predict(session, tile_size=tile_size))
+        for one, other in zip(found.examples, predicted):
+            np.testing.assert_array_equal(one.labels, other.labels)
+        expected = sum(metrics.confusion_matrix(one.annotation, one.labels, CLASSES, 255) for one in predicted)
+        np.testing.assert_array_equal(found.confusion, expected)
+        np.testing.assert_array_equal(found.refined_confusion, expected)
+        assert len(found.examples) == 6 and (found.bands > 0).any()
+    whole = predictor.evaluate(session)
+    in_tiles = [predictor._count_in_tiles(session, image, 160, False) for image in predictor._images(session, None)]
+    for name in ('loss', 'pixels'):
+        assert sum(one[name] for one in in_tiles) == pytest.approx(
+            whole.loss * whole.confusion.sum() if name == 'loss' else whole.confusion.sum(), rel=1e-5)
+    np.testing.assert_array_equal(sum(one['confusion'] for one in in_tiles), whole.confusion)
 
 
 def test_pictures_come_in_the_records_order(evaluated):
