@@ -713,11 +713,59 @@ def test_lists_of_splits_leave_nothing_to_chance(folder, flag):
 def test_colours_that_the_table_leaves_out_are_counted(folder):
     for number in range(3):
         picture = as_colours(labels_of(number)).convert('RGBA')
-        picture.putpixel((0, 0), (9, 9, 9, 0))
+        picture.putpixel((0, 0), (9, 9, 9, 128))
         folder.save(picture, 'masks', 'p%d.png' % number)
         folder.save(Image.fromarray(pixels_of(number)), 'photos', 'p%d.png' % number)
     said = folder.refused()
-    assert '5 in all' in said and 'It lists 4; the others are transparent or the rarest' in said
+    assert '5 in all' in said and 'It lists 4; the others are transparent in part or the rarest' in said
+
+
+def test_a_transparent_background_is_named(folder):
+    """As Photoshop and GIMP export masks: whatever colour the transparent pixels have, they are one."""
+    for number in range(4):
+        shown = labels_of(number) == 1
+        picture = np.dstack([np.where(shown[..., None], np.uint8([255, 0, 0]), pixels_of(number)),
+                             np.where(shown, 255, 0).astype('uint8')])
+        folder.save(Image.fromarray(picture), 'masks', 'p%d.png' % number)
+        folder.save(Image.fromarray(pixels_of(number)), 'photos', 'p%d.png' % number)
+    assert '2 in all' in folder.refused()
+    path = folder.out + '_colours.txt'
+    with open(path, encoding='utf-8') as file:
+        assert [text for text in file.read().splitlines() if not text.startswith('#')] == ['transparent', '255 0 0']
+    assert 'the colour transparent has no class yet' in folder.refused('--colours=' + path)
+    folder.text('colours.txt', '0 0 0 background\n255 0 0 thing\n')
+    said = folder.refused('--colours=%s/colours.txt' % folder.path)
+    assert 'that are transparent. Add a line such as "transparent background" to the table, or give --unknown' in said
+    for line, label in (('Transparent,void', 255), ('transparent: thing', 0), ('transparent "something else"', 2)):
+        table = colour_masks.read_table(folder.text('table.txt', '255 0 0 thing\n0 0 0 other\n' + line))
+        labels, unknown = colour_masks.read_mask(os.path.join(folder.path, 'masks', 'p0.png'), table)
+        np.testing.assert_array_equal(labels, np.where(labels_of(0) == 1, 0, label))
+        assert not unknown
+    status, said = folder.run('--colours=' + folder.text('colours.txt', 'transparent background\n255 0 0 thing\n'))
+    assert status == 0, said
+    np.testing.assert_array_equal(folder.labels()['p0'], labels_of(0) == 1)
+
+
+def test_what_is_transparent_in_part_is_no_background(folder):
+    table = colour_masks.read_table(folder.text('colours.txt', 'transparent background\n255 0 0 thing\n'))
+    picture = np.zeros((HEIGHT, WIDTH, 4), 'uint8')
+    picture[4:, :] = 255, 0, 0, 255
+    picture[3, :5] = 255, 0, 0, 128
+    path = folder.save(Image.fromarray(picture), 'masks', 'p.png')
+    with pytest.raises(InputError, match='has 5 pixels of 864 that are transparent in part. Give --unknown=void'):
+        colour_masks.read_mask(path, table)
+    labels, unknown = colour_masks.read_mask(path, table, 'void')
+    assert (labels[3, :5] == 255).all() and not labels[3, 5:].any() and (labels[4:] == 1).all()
+    assert [(colour_masks.describe(colour), count) for colour, count in unknown.items()] == [('transparent in part', 5)]
+    picture[3, :5] = 9, 9, 9, 255
+    folder.save(Image.fromarray(picture), 'masks', 'p.png')
+    with pytest.raises(InputError, match='the nearest there is 255 0 0 .thing.'):
+        colour_masks.read_mask(path, table)
+
+
+def test_a_class_called_transparent(folder):
+    read = colour_masks.read_table(folder.text('colours.txt', 'transparent 1 2 3\n4 5 6 transparent\n0 0 0 other\n'))
+    assert read.class_names == ['transparent', 'other'] and colour_masks.TRANSPARENT not in read.colours
 
 
 # ---- masks whose values are no labels

@@ -5,11 +5,12 @@ A table is a text file with a line a colour, in any of these forms; '#' and a bl
     128 64 128 road           128,64,128,road           #804080 road           road,128,64,128
     128:64:128 road           road 128 64 128           road,#804080           road:128,64,128:parts:actions
 
-The last form is CVAT's. A header that names the columns, such as id,name,r,g,b, says where they are.
+The last form is CVAT's. A header that names the columns, such as id,name,r,g,b, says where they are. 'transparent' in
+place of a colour, as in "transparent background", is every pixel that is wholly so.
 
 Several colours may have one class; the class 'void' (or -1, or 255, or labelme's __ignore__) leaves pixels out of
 training and scores, and so does one called unlabelled or so that a given list of classes does not have. A colour is
-packed as uint32: red | green << 8 | blue << 16 | alpha << 24.
+packed as uint32: red | green << 8 | blue << 16 | alpha << 24; TRANSPARENT stands for all whose alpha is 0.
 """
 import collections
 import re
@@ -31,6 +32,7 @@ from fcn.utils.files import read_text
 from fcn.utils.threads import ordered_map
 
 VOID = 255
+TRANSPARENT = 0
 MOST_COLOURS = 1024  # that a mask is believed to have; photos and JPEG-compressed masks have more
 MOST_REMEMBERED = 20  # unknown colours of each mask: thousands of blurred masks would fill the memory
 FEW_VALUES = 8  # of all masks, that are no shades
@@ -43,6 +45,7 @@ _NAME_FIRST = [re.compile(r'(.+?)' + form) for form in (
     r'\s*[,;\t]\s*' + _COLOUR + r'\s*(?:[,;\t].*)?$', r'(?<!\d)\s+(\d{1,3})\s+(\d{1,3})\s+(\d{1,3})$')]
 _LABELMAP_LINE = re.compile(r'[^:]+:\d{1,3},\d{1,3},\d{1,3}:[^:]*:[^:]*$')  # of CVAT, which may call a class 7
 _HEXADECIMAL_LAST = re.compile(r'(\D+?)[\s,;:]+["\']?#([0-9a-fA-F]{6})["\']?(?:[\s,;:].*)?$')
+_TRANSPARENT_FIRST = re.compile(r'transparent(?:[\s,;:]+(.*))?$', re.IGNORECASE)
 _HEADER = re.compile(r'\br(ed)?[\s,;:]+g(reen)?[\s,;:]+b(lue)?\b', re.IGNORECASE)
 _HEADER_WORDS = {'label', 'labels', 'class', 'classes', 'name', 'names', 'id', 'index', 'color', 'colour', 'rgb', 'hex',
                  'parts', 'actions', 'value'}
@@ -93,7 +96,7 @@ def read_table(path: str, class_names: Optional[List[str]] = None) -> Table:
         raise InputError(f'--colours={path} names {len(names)} classes besides void; 2 to {MOST_CLASSES} can be '
                          'learned.')
     colours = np.array(sorted(labels), 'uint32')
-    first = {label: _rgb(colour) for colour, label in reversed(list(labels.items()))}
+    first = {label: _rgb(colour) for colour, label in reversed(list(labels.items())) if colour != TRANSPARENT}
     return Table(path, names, colours, np.array([labels[int(colour)] for colour in colours], 'uint8'),
                  with_colours(voc_palette(), first))
 
@@ -105,7 +108,7 @@ def read_mask(path: str, table: Optional[Table] = None, unknown: str = 'error',
     Args:
       path: of the mask.
       table: a Table; None for a mask whose pixels are labels.
-      unknown: 'error', or 'void' to give 255 to pixels that are transparent or of no colour of the table.
+      unknown: 'error', or 'void' to give 255 to pixels that are of no colour of the table.
 
     Returns:
       (labels uint8 [H, W], {packed colour: number of its pixels} of the colours not in the table, rare colours
@@ -190,20 +193,23 @@ def count_colours(paths: List[str], threads: int, progress: Optional[str] = None
 def template_lines(found: Dict[int, List[int]], masks: int) -> List[str]:
     """Returns the lines of a table to fill in: a line for each colour that `count_colours` found, most pixels first.
 
-    masks: their number, for comments. Transparent colours are left out, and the rarest beyond MOST_CLASSES.
+    masks: their number, for comments. Left out are colours that are transparent in part, which soft edges have, and the
+    rarest beyond MOST_CLASSES.
     """
     total = sum(pixels for pixels, _ in found.values()) or 1
     lines = ['# After each colour (red green blue), write the name of its class, or void to leave its pixels out.',
              '# Several colours may have one name. Labels are numbered from 0, as names first appear.']
-    opaque = [item for item in found.items() if item[0] >> 24 == 255]
-    for colour, (pixels, shown) in sorted(opaque, key=lambda item: -item[1][0])[:MOST_CLASSES]:
+    whole = [item for item in found.items() if item[0] >> 24 in (0, 255)]
+    for colour, (pixels, shown) in sorted(whole, key=lambda item: -item[1][0])[:MOST_CLASSES]:
         lines += [f'# {100 * pixels / total:.3f} % of all pixels, in {shown} of {masks} masks', describe(colour)]
     return lines
 
 
 def describe(colour: int) -> str:
-    """Returns a packed colour in words: 'R G B', or 'transparent'."""
-    return '%d %d %d' % _rgb(colour) if colour >> 24 == 255 else 'transparent'
+    """Returns a packed colour in words: 'R G B', 'transparent', or 'transparent in part'."""
+    if colour == TRANSPARENT:
+        return 'transparent'
+    return '%d %d %d' % _rgb(colour) if colour >> 24 == 255 else 'transparent in part'
 
 
 def _rgb(colour):
@@ -293,7 +299,7 @@ def _parse(line, columns=None):
     by_header = [cells[place] for place in columns[2]] if columns and len(cells) == columns[1] else []
     plain = None if _LABELMAP_LINE.match(line) else _COLOUR_FIRST.match(line)
     named = next(filter(None, (form.match(line) for form in _NAME_FIRST)), None)
-    named_hexadecimal = _HEXADECIMAL_LAST.match(line)
+    named_hexadecimal, transparent = _HEXADECIMAL_LAST.match(line), _TRANSPARENT_FIRST.match(line)
     if hexadecimal:
         rgb, name = bytes.fromhex(hexadecimal.group(1)), hexadecimal.group(2)
     elif by_header and all(re.match(r'\d{1,3}$', number) for number in by_header[:3]):
@@ -306,14 +312,17 @@ def _parse(line, columns=None):
         rgb, name = [int(number) for number in named.groups()[1:]], named.group(1)
     elif named_hexadecimal:
         rgb, name = bytes.fromhex(named_hexadecimal.group(2)), named_hexadecimal.group(1)
+    elif transparent:
+        rgb, name = None, transparent.group(1)
     else:
         raise ValueError(f'"{line}" is no colour and class')
     name = (name or '').strip().strip('"\'').strip()
-    if max(rgb) > 255:
+    if rgb and max(rgb) > 255:
         raise ValueError(f'{max(rgb)} is no part of a colour')
+    colour = _pack(rgb) if rgb else TRANSPARENT
     if not name:
-        raise ValueError(f'the colour {describe(_pack(rgb))} has no class yet; write its name, or void')
-    return _pack(rgb), name
+        raise ValueError(f'the colour {describe(colour)} has no class yet; write its name, or void')
+    return colour, name
 
 
 def _read_packed(path, data):
@@ -324,7 +333,8 @@ def _read_packed(path, data):
                           'different colours become one in 8 bits. Export the masks with 8 bits a channel.')
         if image.mode.startswith('I'):  # 16 bits a pixel, which Pillow does not convert as they are
             image = Image.fromarray(open_annotation(path, data))
-        return np.ascontiguousarray(image.convert('RGBA')).view('<u4')[..., 0]
+        packed = np.ascontiguousarray(image.convert('RGBA')).view('<u4')[..., 0]
+    return np.where(packed >> 24, packed, np.uint32(TRANSPARENT))
 
 
 def _runs(packed):
@@ -347,10 +357,12 @@ def _unknown_colours(path, found, size, table):
     colour, pixels = max(found.items(), key=lambda item: item[1])
     many = '' if len(found) == 1 else f'{len(found)} colours that are not in {table.path}, most of them '
     if colour >> 24 != 255:
-        return (f'{path} has {many}{pixels} pixels of {size} that are transparent. Give --unknown=void to make them '
-                'void.')
+        line = 'Add a line such as "transparent background" to the table, or give' if colour == TRANSPARENT else 'Give'
+        return (f'{path} has {many}{pixels} pixels of {size} that are {describe(colour)}. {line} --unknown=void to '
+                'make them void.')
     rgb = np.array([_rgb(known) for known in table.colours.tolist()], 'int64')
-    nearest = int(np.argmin(((rgb - _rgb(colour)) ** 2).sum(1)))
+    distances = ((rgb - _rgb(colour)) ** 2).sum(1)
+    nearest = int(np.argmin(np.where(table.colours == TRANSPARENT, distances.max() + 1, distances)))
     label = table.labels[nearest]
     name = 'void' if label == VOID else table.class_names[label]
     return (f'{path} has {many}{pixels} pixels of {size} in the colour {describe(colour)}, which is not in '

@@ -457,8 +457,8 @@ def ask_for_table(pairs: List[Pair], config: ConversionConfig, why: str, further
                           'anew.')
     write_atomic(path, '\n'.join(lines) + '\n')
     listed = sum(not line.startswith('#') for line in lines)
-    rest = '' if listed == len(found) else (f' It lists {listed}; the others are transparent or the rarest: add lines '
-                                            'for them, or --unknown=void.')
+    rest = '' if listed == len(found) else (f' It lists {listed}; the others are transparent in part or the rarest: '
+                                            'add --unknown=void, or lines for the latter.')
     return InputError(f'{why}, {len(found)} in all, are now listed in {path}: write the name of a class after each, '
                       f'and run the same command with --colours={shlex.quote(path)}{further}.{rest}')
 
