@@ -52,7 +52,7 @@ def draw_png(pixels, colour, interlaced=False):
                      + [(b'IEND', b'')])
 
 
-def draw_tiff(pixels, order, compressed=False):
+def draw_tiff(pixels, order, compressed=False, white_is_0=False):
     """A TIFF of uint16 [H, W], or RGB or RGBA [H, W, channels], in a byte order, '<' or '>'; Pillow writes no colours.
 
     compressed: by Deflate, which another of Pillow's decoders reads.
@@ -62,13 +62,48 @@ def draw_tiff(pixels, order, compressed=False):
     data = zlib.compress(data) if compressed else data
     bits = struct.pack(order + '%dH' % channels, *[16] * channels).ljust(8, b'\0')
     tags = [(256, 4, 1, width), (257, 4, 1, height), (258, 3, channels, 8), (259, 4, 1, 8 if compressed else 1),
-            (262, 4, 1, 2 if channels > 1 else 1), (273, 4, 1, 16), (277, 4, 1, channels), (278, 4, 1, height),
-            (279, 4, 1, len(data))] + [(338, 4, 1, 2)] * (channels == 4)
+            (262, 4, 1, 2 if channels > 1 else 0 if white_is_0 else 1), (273, 4, 1, 16), (277, 4, 1, channels),
+            (278, 4, 1, height), (279, 4, 1, len(data))] + [(338, 4, 1, 2)] * (channels == 4)
     if channels == 1:
         tags[2] = (258, 4, 1, 16)
     start = struct.pack(order + '2sHI', {'<': b'II', '>': b'MM'}[order], 42, 16 + len(data))
     return (start + bits + data + struct.pack(order + 'H', len(tags)) +
             b''.join(struct.pack(order + 'HHII', *tag) for tag in tags) + b'\0' * 4)
+
+
+def draw_tiff_in_parts(pixels, order, rows=None, columns=None, separate=True, extra=2):
+    """A TIFF as `draw_tiff`, in strips of some rows or, with columns, tiles; separate: one channel after the other.
+
+    extra: what the fourth channel is, 2: alpha.
+    """
+    pixels = np.atleast_3d(pixels)
+    height, width, channels = pixels.shape
+    planes = np.moveaxis(pixels, 2, 0)[..., None] if separate else pixels[None]
+    down, right = rows or height, columns or width
+    padded = np.pad(planes, ((0, 0), (0, -height % down), (0, -width % right), (0, 0)), 'constant')
+    count, tall, wide, together = padded.shape
+    parts = padded.reshape(count, tall // down, down, wide // right, right, together).swapaxes(2, 3)
+    parts = parts.reshape(-1, down * right * together)
+    size, number = 2 * parts.shape[1], len(parts)
+    data = parts.astype(order + 'u2').tobytes()
+    lists = {258: ('H', [16] * channels), 273: ('I', [8 + size * one for one in range(number)]),
+             279: ('I', [size] * number)}
+    tags = {256: width, 257: height, 259: 1, 262: 2 if channels > 1 else 1, 277: channels, 284: 1 + separate}
+    tags.update({338: extra} if channels == 4 else {})
+    if columns:
+        tags.update({322: right, 323: down})
+        lists[324], lists[325] = lists.pop(273), lists.pop(279)
+    else:
+        tags[278] = down
+    entries = [(tag, 4, 1, struct.pack(order + 'I', value)) for tag, value in tags.items()]
+    for tag, (kind, values) in lists.items():
+        packed = struct.pack(order + kind * len(values), *values)
+        if len(packed) > 4:
+            packed, data = struct.pack(order + 'I', 8 + len(data)), data + packed + b'\0' * (len(packed) % 4)
+        entries.append((tag, 3 if kind == 'H' else 4, len(values), packed.ljust(4, b'\0')))
+    start = struct.pack(order + '2sHI', {'<': b'II', '>': b'MM'}[order], 42, 8 + len(data))
+    return (start + data + struct.pack(order + 'H', len(entries)) +
+            b''.join(struct.pack(order + 'HHI', *entry[:3]) + entry[3] for entry in sorted(entries)) + b'\0' * 4)
 
 
 def draw_pnm(pixels, white=65535):
@@ -91,6 +126,8 @@ def sixteen_bit_files(grey, rgb):
         for compressed in (False, True) if features.check('libtiff') else (False,):
             for kind, pixels, values in (('grey', grey, grey), ('RGB', rgb, rgb), ('RGBA', with_alpha, rgb)):
                 files[f'{kind} TIFF {order}{", Deflate" * compressed}'] = draw_tiff(pixels, order, compressed), values
+        for kind, pixels, values in (('grey', grey, grey), ('RGB', rgb, rgb), ('RGBA', with_alpha, rgb)):
+            files[f'{kind} TIFF {order}, planes'] = draw_tiff_in_parts(pixels, order), values
     return files
 
 

@@ -122,6 +122,7 @@ def opened(path: str, what: str, data: Optional[bytes] = None) -> Iterator[Image
         if what == 'annotation':
             _refuse_lossy(path, image, data)
             _refuse_pages(path, image)
+        sixteen_bits.prepare(image)
         yield image
 
 

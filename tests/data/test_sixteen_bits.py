@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from fcn.data import image_files, sixteen_bits
-from picture_files import draw_png, draw_pnm, draw_tiff, sixteen_bit_files
+from picture_files import draw_png, draw_pnm, draw_tiff, draw_tiff_in_parts, sixteen_bit_files
 from small_files import write
 
 GREY = np.random.RandomState(0).randint(0, 65536, (6, 9)).astype('uint16')
@@ -50,6 +50,50 @@ def test_colours_in_runs_that_knew_of_no_range(tmp_path):
     for kind in ('RGB PNG', 'RGBA TIFF <', 'RGB TIFF >'):
         write(str(tmp_path / 'x.png'), FILES[kind][0])
         np.testing.assert_array_equal(image_files.open_image(str(tmp_path / 'x.png'), image_range=None), COLOURS >> 8)
+
+
+@pytest.mark.parametrize('order', ['<', '>'])
+@pytest.mark.parametrize('rows, columns', [(None, None), (8, None), (16, 16)])
+@pytest.mark.parametrize('extra', [None, 2])
+def test_channels_of_a_tiff_one_after_the_other(tmp_path, order, rows, columns, extra):
+    """As GDAL and microscopes write them; also where a run knew of no range, and for a Pillow image."""
+    path = str(tmp_path / 'x.tif')
+    values = np.random.RandomState(2).randint(0, 65536, (41, 37, 3 if extra is None else 4)).astype('uint16')
+    write(path, draw_tiff_in_parts(values, order, rows, columns, extra=extra))
+    for white in (65535, 4095):
+        np.testing.assert_array_equal(image_files.open_image(path, image_range=white), expected(values[..., :3], white))
+    np.testing.assert_array_equal(image_files.open_image(path, image_range=None), values[..., :3] >> 8)
+    with Image.open(path) as image:
+        np.testing.assert_array_equal(image_files.convert(image, 'x'), expected(values[..., :3], 65535))
+
+
+def test_channels_one_after_the_other_that_are_refused(tmp_path):
+    """Of a fourth channel that multiplied the others, or of which nothing is said, where Pillow takes it for one."""
+    path = str(tmp_path / 'x.tif')
+    for extra in (0, 1):
+        write(path, draw_tiff_in_parts(np.dstack([COLOURS, GREY]), '<', extra=extra))
+        with Image.open(path) as image:
+            if image.mode == 'RGB':
+                np.testing.assert_array_equal(image_files.open_image(path), expected(COLOURS, 65535))
+                continue
+        with pytest.raises(image_files.BadFile, match='cannot be read as a picture: .* channel .* Save it as RGB'):
+            image_files.open_image(path)
+
+
+@pytest.mark.parametrize('order', ['<', '>'])
+def test_colours_in_several_strips(tmp_path, order):
+    path = str(tmp_path / 'x.tif')
+    write(path, draw_tiff_in_parts(COLOURS, order, rows=2, separate=False))
+    np.testing.assert_array_equal(image_files.open_image(path), expected(COLOURS, 65535))
+
+
+def test_grey_whose_0_is_white(tmp_path):
+    """As 8 bits are read, which Pillow turns itself."""
+    path = str(tmp_path / 'x.tif')
+    write(path, draw_tiff(65535 - GREY, '<', white_is_0=True))
+    for white in (65535, 4095):
+        np.testing.assert_array_equal(image_files.open_image(path, image_range=white), expected(GREY, white))
+    assert image_files.find_maximum(path) == GREY.max()
 
 
 @pytest.mark.parametrize('values', [GREY >> 4, COLOURS >> 4], ids=['PGM', 'PPM'])
