@@ -35,7 +35,9 @@ OVERLAY_ENDINGS = {'png': '.png', 'jpeg': '.jpg'}
 JPEG_QUALITY = 90
 MOST_THREADS = 8  # that draw
 ROOM = 1 << 30  # bytes that pictures take which are being drawn; a larger one is drawn alone
-PICTURES = re.compile(r'(labels|overlays)/|(pic_\d+|comparison|curves|class_iou|confusion_matrix)\.png$')
+PICTURES = re.compile(r'(labels|overlays)/|pic_\d+\.png$')  # of visualize, beside its pictures.json
+PLOTS = re.compile(r'(comparison|comparison_boundary|curves|class_iou|boundary|confusion_matrix)\.png$')
+SIGNS = ('pictures.json', 'metrics.json', 'comparison.png')  # that plots beside are results; the manifest is another
 
 
 def with_best_and_worst(records: List[dict], others: Sequence[dict], scores: ImageScores, count: int = 3) -> List[dict]:
@@ -51,7 +53,7 @@ def with_best_and_worst(records: List[dict], others: Sequence[dict], scores: Ima
 def is_output(results_dir: str) -> Callable[[str], bool]:
     """Returns a function that tells whether a path is of a picture that a mode wrote into `results_dir`."""
     folder = os.path.realpath(results_dir)
-    has_pictures, listed = os.path.isfile(os.path.join(folder, 'pictures.json')), manifest.read(folder)
+    listed, signs = manifest.read(folder), [name for name in SIGNS if os.path.isfile(os.path.join(folder, name))]
 
     def found(path):
         try:
@@ -59,7 +61,8 @@ def is_output(results_dir: str) -> Callable[[str], bool]:
         except ValueError:  # Windows: on another drive
             return False
         of_film = name in listed or os.path.dirname(name) in listed  # the latter: of a frame
-        return of_film or has_pictures and bool(PICTURES.match(name))
+        is_plot = bool((listed or signs) and PLOTS.match(name))
+        return of_film or is_plot or 'pictures.json' in signs and bool(PICTURES.match(name))
     return found
 
 

@@ -283,6 +283,22 @@ def test_pictures_in_the_folder_of_photos_are_not_photos(folder, place, capsys):
     assert len(photos.list_photos(folder.root + '/photos')) == 12
 
 
+@pytest.mark.parametrize('sign, others', [
+    (None, set()), ('metrics.json', set()), ('manifest.json', set()), ('comparison.png', set()),
+    ('pictures.json', {'labels/a.png', 'overlays/a.jpg', 'pic_0.png'})])
+def test_plots_are_no_photos_where_something_says_that_they_are_results(tmp_path, sign, others):
+    plots = {'boundary.png', 'class_iou.png', 'comparison_boundary.png', 'confusion_matrix.png', 'curves.png'}
+    photographs = {'a.png', 'labels/a.png', 'overlays/a.jpg', 'pic_0.png', 'my_boundary.png', 'mine/curves.png'}
+    for name in plots | photographs:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    if sign:
+        (tmp_path / sign).write_text('{"curves.png": null}')
+    listed = photos.list_photos(str(tmp_path), is_output(str(tmp_path)))
+    found = {os.path.relpath(one['image'], str(tmp_path)).replace(os.sep, '/') for one in listed}
+    assert found == (photographs - others if sign else photographs | plots)
+
+
 def test_names_of_photos_are_as_many_as_photos(tmp_path):
     for name in ('a.jpg', 'a.png', 'a.jpg.png', 'b.png', 'b.jpg.png'):
         (tmp_path / name).touch()
