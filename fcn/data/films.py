@@ -13,7 +13,8 @@ from tqdm import tqdm
 from fcn.data.image_files import opened
 from fcn.utils.errors import InputError, printable
 
-EXTENSIONS = ('.mp4', '.m4v', '.mov', '.avi', '.mkv', '.webm')
+EXTENSIONS = ('.mp4', '.m4v', '.mov', '.avi', '.mkv', '.webm', '.mts', '.m2ts', '.ts', '.3gp', '.mpg', '.mpeg', '.wmv',
+              '.flv', '.ogv')
 TELEVISION_RATES = tuple(Fraction(whole * 1000, 1001) for whole in (24, 30, 48, 60, 120))  # ffmpeg tells 2 decimals
 VERSION = '0.8.1' if sys.version_info >= (3, 10) else '0.5.1'
 PICTURES = '0:V:0'  # as ffmpeg calls a film's first pictures that are no cover of an album

@@ -43,6 +43,9 @@ UNREAD_EXTENSIONS = tuple(extension for extension in (
     '.jls', '.jxl', '.jxr', '.nef', '.nrw', '.orf', '.pcd', '.pdf', '.pef', '.pfm', '.psb', '.psd', '.raf', '.rgb',
     '.rw2', '.srw', '.svg', '.wdp', '.wmf', '.xbm', '.xcf', '.xpm') if extension not in IMAGE_EXTENSIONS)
 
+# What files of HEIC and AVIF begin with, behind 'ftyp'; films have others.
+HEIC_BRANDS = (b'heic', b'heix', b'heim', b'heis', b'hevc', b'hevx', b'mif1', b'msf1', b'avif', b'avis')
+
 # Pillow's names of the compressions of TIFF files that change pixels.
 LOSSY_TIFF = {'jpeg': 'JPEG', 'tiff_jpeg': 'JPEG', 'webp': 'WebP', 'tiff_sgilog': 'SGI log', 'tiff_sgilog24': 'SGI log'}
 NEW_SUBFILE_TYPE = 254  # TIFF tag
@@ -279,8 +282,8 @@ def _describe_unknown(path):
     """Returns what is wrong with a file that is no picture to Pillow, whatever its name."""
     with open(path, 'rb') as file:
         start = file.read(12)
-    if start[4:8] == b'ftyp':  # such as a telephone's HEIC that was renamed
-        return 'its contents are HEIC, AVIF or a video, which are not read; convert it to JPEG or PNG'
+    if start[4:8] == b'ftyp' and start[8:12] in HEIC_BRANDS:  # such as a telephone's HEIC that was renamed
+        return 'its contents are HEIC or AVIF, which are not read; convert it to JPEG or PNG'
     return 'its contents are of no picture format that is known' if start else 'it is empty'
 
 

@@ -111,6 +111,12 @@ def test_heic_under_another_name_is_told(tmp_path):
         image_files.open_image(str(tmp_path / 'x.jpg'))
 
 
+def test_a_film_under_the_name_of_a_picture_is_no_heic(tmp_path):
+    write(tmp_path / 'x.jpg', b'\0\0\0\x20ftypisom\0\0\2\0isomiso2')
+    with raises(tmp_path / 'x.jpg', 'its contents are of no picture format that is known'):
+        image_files.open_image(str(tmp_path / 'x.jpg'))
+
+
 def test_extensions_are_told_apart():
     listed = image_files.IMAGE_EXTENSIONS + image_files.UNREAD_EXTENSIONS
     assert len(set(listed)) == len(listed)
