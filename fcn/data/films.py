@@ -18,6 +18,8 @@ EXTENSIONS = ('.mp4', '.m4v', '.mov', '.avi', '.mkv', '.webm', '.mts', '.m2ts', 
 TELEVISION_RATES = tuple(Fraction(whole * 1000, 1001) for whole in (24, 30, 48, 60, 120))  # ffmpeg tells 2 decimals
 VERSION = '0.8.1' if sys.version_info >= (3, 10) else '0.5.1'
 PICTURES = '0:V:0'  # as ffmpeg calls a film's first pictures that are no cover of an album
+# ffmpeg's filter to the size that players show where pixels are no squares, as of HDV and DV; even, for the encoder.
+AS_SHOWN = "scale='if(eq(sar,1),iw,2*round(iw*sar/2))':ih"
 SILENT = ('none', 'unknown')  # codecs of sound that ffmpeg does not know
 
 
@@ -25,9 +27,9 @@ SILENT = ('none', 'unknown')  # codecs of sound that ffmpeg does not know
 class Film:
     """Holds what is known of a film before it is read.
 
-    path: absolute. width, height: pixels of the frames as players show them, a telephone's rotation done. rate: frames
-    a second; of a film of variable rate the mean one. seconds: what its header says of its length, sound counted in; 0
-    where it says nothing. sound: name of the codec of its sound, or None.
+    path: absolute. width, height: of the frames as players show them, a telephone's rotation done, in square pixels.
+    rate: frames a second; of a film of variable rate the mean one. seconds: what its header says of its length, sound
+    counted in; 0 where it says nothing. sound: name of the codec of its sound, or None.
     """
     path: str
     width: int
@@ -86,7 +88,7 @@ def open_film(path: str) -> Film:
     with _reading(path):
         if not os.path.getsize(path):
             raise _unreadable(path, 'it is empty')
-        with contextlib.closing(_read(path)) as stream:
+        with contextlib.closing(_read(path, '-vf', AS_SHOWN)) as stream:
             found = next(stream)
         rate = find_rate(found['fps'])
         if not rate:  # such as films that browsers recorded, whose headers hold none

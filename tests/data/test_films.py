@@ -78,6 +78,32 @@ def test_a_telephones_film_is_turned(tmp_path):
 
 
 @needs_ffmpeg
+@pytest.mark.parametrize('height, width, shape, shown', [
+    (108, 144, '4/3', 192), (48, 72, '32/27', 86), (96, 72, '16/15', 76), (80, 97, '1', 97), (80, 97, '0', 97),
+    (80, 96, '1/2', 48)])
+def test_pixels_that_are_no_squares(tmp_path, height, width, shape, shown):
+    """As of HDV and DV; the width is even where it changes."""
+    made = moving_shapes(6, height, width)
+    film, frames = frames_of(write_film(tmp_path / 'film.mkv', made, 10, 'libx264rgb', None, '-vf', 'setsar=' + shape))
+    assert (film.width, film.height) == (shown, height) and frames.shape == (6, height, shown, 3)
+    for frame, drawn in zip(frames, made):
+        there = Image.fromarray(drawn).resize((shown, height), Image.BICUBIC)
+        assert abs(frame.astype(int) - np.asarray(there)).mean() < (4 if shown != width else 1e-9)
+
+
+@needs_ffmpeg
+def test_a_turned_film_whose_pixels_are_no_squares(tmp_path):
+    path = write_film(tmp_path / 'film.mp4', moving_shapes(6), 10, 'libx264rgb', None, '-vf', 'setsar=3/2')
+    with open(path, 'rb') as file:
+        before, after = file.read().split(b'tkhd')
+    with open(path, 'wb') as file:
+        file.write(before + b'tkhd' + after.replace(UPRIGHT, TURNED, 1))
+    film, frames = frames_of(path)
+    assert frames.shape == (6, film.height, film.width, 3)
+    assert film.width / film.height == pytest.approx(80 / (96 * 1.5), rel=0.03)
+
+
+@needs_ffmpeg
 def test_frames_of_a_variable_rate_come_at_their_times(tmp_path):
     """Of ten tenths of a second the film shows 0 to 3, then 3, 6 and 9 for longer."""
     made = moving_shapes(10)
