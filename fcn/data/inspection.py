@@ -338,10 +338,10 @@ def _empty_splits(dataset, problems):
 
 
 def _class_counts(report, dataset):
-    """Returns the counts of each class, a dict a class, as `check.json` has them; the ignored label is no class."""
+    """Returns the counts of each class, a dict a class, as `check.json` has them; ignored labels are no classes."""
     rows = []
     for label, name in enumerate(dataset.class_names):
-        if label == dataset.ignore_label:
+        if label == dataset.ignore_label or label in dataset.ignored_classes:
             continue
         row = {'name': name}
         for split in SPLITS:

@@ -42,7 +42,8 @@ def confusion_matrix(annotation: np.ndarray, prediction: np.ndarray, num_classes
     return np.bincount(annotation * num_classes + prediction, minlength=num_classes ** 2).reshape(num_classes, -1)
 
 
-def compute(confusion: np.ndarray, class_names: Sequence[str], images: int, ignore_label: Optional[int] = None) -> dict:
+def compute(confusion: np.ndarray, class_names: Sequence[str], images: int, ignore_label: Optional[int] = None,
+            ignored_classes: Sequence[int] = ()) -> dict:
     """Computes every metric of a confusion matrix.
 
     Args:
@@ -51,6 +52,7 @@ def compute(confusion: np.ndarray, class_names: Sequence[str], images: int, igno
       images: number of images counted, reported as given.
       ignore_label: label that was not counted; where it is a class ('other' of MIT Scene Parsing) it is left out of the
         table.
+      ignored_classes: labels of more classes that were not counted, and are left out likewise.
 
     Returns:
       dict as `metrics.json` holds it: 'pixel_accuracy', 'mean_accuracy', 'mean_iou', 'frequency_weighted_iou', 'images'
@@ -74,7 +76,7 @@ def compute(confusion: np.ndarray, class_names: Sequence[str], images: int, igno
                 'iou': float(iou[label]) if present[label] else None,
                 'accuracy': float(accuracy[label]) if present[label] else None,
                 'pixels': int(annotated[label])}
-               for label, name in enumerate(class_names) if label != ignore_label]
+               for label, name in enumerate(class_names) if label != ignore_label and label not in ignored_classes]
     return dict(metrics, images=int(images), classes=classes)
 
 

@@ -172,8 +172,10 @@ def _data_lines(model: ScoredModel, training: _Training, name: str) -> List[str]
     """Returns the facts about the data set. name: what it is called."""
     dataset, metrics, trained_on = model.dataset, model.metrics, training.flags.get('data_dir')
     names = [_cell(entry['name']) for entry in metrics['classes']]
+    labels = sorted({dataset.ignore_label, *dataset.ignored_classes} - {None, 255})
+    left_out = ', '.join(f'{_cell(dataset.class_names[label])} (label {label})' for label in labels)
     ignored = {None: 'every pixel counts', 255: 'pixels labelled 255 (void) are ignored'}.get(
-        dataset.ignore_label, f'pixels of label {dataset.ignore_label} are ignored')
+        dataset.ignore_label, f'pixels of {left_out} are ignored')
     trained = f'{training.images} images' if training.images else 'not known'
     if not training.same_data:
         of_number = f'{training.images} images of ' if training.images else ''

@@ -31,7 +31,8 @@ def write_test(found: Any, prefix: str, config: Config, run: RunConfig, dataset:
     results_dir, prediction = config.folders.results_dir, config.prediction
 
     def compute(confusion, bands):
-        scores = metrics.compute(confusion, dataset.class_names, len(dataset.validation), dataset.ignore_label)
+        scores = metrics.compute(confusion, dataset.class_names, len(dataset.validation), dataset.ignore_label,
+                                 dataset.ignored_classes)
         return dict(scores, boundary=boundary.compute(bands, dataset.class_names, dataset.ignore_label),
                     split=dataset.split)
     result = compute(found.confusion, found.bands)

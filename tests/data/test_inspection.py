@@ -396,6 +396,16 @@ def test_counts_equal_a_recount(good, ignore_label, void_label):
         assert [one['name'] for one in json.load(file)['classes']] == names[ignore_label == 0:], 'but is no class'
 
 
+def test_several_ignored_classes_are_no_classes(good):
+    """One of them holds the pixels of all; of the others it is not said that neither split has them."""
+    dataset = datasets.ignoring(good, [1, 3])
+    report = inspect(dataset)
+    assert report.training.pixels[1] and not report.training.pixels[3]
+    lines = inspection.report_lines(report, dataset)
+    assert [name for name in NAMES if any(line.startswith(name) for line in lines)] == [NAMES[0], NAMES[2]]
+    assert 'in neither split' not in '\n'.join(lines)
+
+
 def test_records_that_cannot_be_used_do_not_count(good):
     save_labels(good.training[0]['annotation'], np.full((HEIGHT, WIDTH), 3))
     assert inspect(good).training.pixels[3] == HEIGHT * WIDTH

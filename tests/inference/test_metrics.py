@@ -138,6 +138,14 @@ def test_ignored_class_is_left_out_of_the_table():
         'frequency_weighted_iou': (3 * 2 / 3 + 1 * 1) / 4})
 
 
+def test_several_ignored_classes_are_left_out_of_the_table():
+    """Pixels of all of them have the label of one; scores are as with that one ignored alone."""
+    confusion, names = np.array([[0, 0, 0], [0, 0, 0], [1, 2, 7]]), ['void', 'unlabelled', 'road']
+    result = metrics.compute(confusion, names, 1, 0, [0, 1])
+    assert column(result, 'name') == ['road'] and column(result, 'iou') == [0.7]
+    assert figures(result) == figures(metrics.compute(confusion, names, 1, 0))
+
+
 def test_counts_of_a_whole_data_set_are_exact():
     result = metrics.compute([[3 * 10 ** 11, 0], [1, 0]], NAMES[:2], 20210)
     assert column(result, 'pixels') == [3 * 10 ** 11, 1] and 0.999999 < result['pixel_accuracy'] < 1

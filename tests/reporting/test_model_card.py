@@ -73,6 +73,17 @@ def test_limits_are_derived(tmp_path):
     assert 'squashed to 112×112' in limits and 'random weights' not in limits
 
 
+def test_classes_that_do_not_count_are_named(tmp_path):
+    """They are no classes of the card, and are not missed in the validation images."""
+    names = ['void', 'un_labelled', 'road', 'car']
+    dataset = datasets.ignoring(datasets.Dataset('pascal_voc', [], [], names, 255, None, voc_palette()), [0, 1])
+    card = write(tmp_path, dataset=dataset, metrics=metrics.compute(np.diag([0, 0, 5, 5]), names, 12, 0, [0, 1]))
+    assert '2 classes: road, car. ' in card and 'Not scored' not in card
+    assert 'scores, pixels of void (label 0), un\\_labelled (label 1) are ignored.' in card
+    card = write(tmp_path, dataset=dataclasses.replace(dataset, ignored_classes=[]))
+    assert 'scores, pixels of void (label 0) are ignored.' in card, "as MIT Scene Parsing's other"
+
+
 def test_runs_that_went_on(tmp_path):
     """With another batch, on more replicas; the last command's flags name another checkpoint than the first's did."""
     config = {'flags': dict(FLAGS, checkpoint_path='w.ckpt'), 'batches': [[0, 8], [100, 64]], 'started_from': ''}
