@@ -3,12 +3,15 @@
 A unit is 1/100 inch, and a page shows it as a pixel; a plot has DOTS_PER_UNIT dots to a unit, for sharp screens.
 matplotlib is imported late, and without pyplot, which has global state.
 """
+import unicodedata
+import warnings
 from dataclasses import dataclass
 from typing import IO, Any, Union
 
 import numpy as np
 from PIL import Image
 
+from fcn.reporting import fonts
 from fcn.utils.errors import printable
 
 UNITS_PER_INCH, DOTS_PER_UNIT = 100, 2
@@ -62,7 +65,14 @@ def add_text(figure, left: float, top: float, words: str, size: float, colour: s
 
 def save(figure, target: Target) -> Target:
     """Writes a figure, cropped to what it shows, as a palette PNG: a third of the size. Returns the target."""
-    figure.canvas.draw()
+    from matplotlib.text import Text
+    for text in figure.findobj(Text):
+        families = fonts.families(text.get_text(), text.get_weight() == 'bold')
+        if families != [fonts.DEJAVU]:
+            text.set_family(families)
+    with warnings.catch_warnings():  # a line for each letter that no font has; `fonts` has said so
+        warnings.filterwarnings('ignore', r'Glyph \d+|Matplotlib currently does not support')
+        figure.canvas.draw()
     pixels = np.asarray(figure.canvas.buffer_rgba())[:, :, :3]
     drawn = (pixels != pixels[0, 0]).any(2)
     margin = int(CROP_MARGIN * figure.dpi / UNITS_PER_INCH)
@@ -89,3 +99,8 @@ def display_name(name: str) -> str:
     if len(name) > LONGEST_NAME:
         name = name[:LONGEST_NAME - 1] + '…'
     return name.replace('$', r'\$')
+
+
+def breadth(words: str) -> int:
+    """Returns how many letters of usual breadth a text takes; Chinese, Japanese and Korean ones are twice as broad."""
+    return len(words) + sum(unicodedata.east_asian_width(letter) in 'WF' for letter in words)

@@ -5,7 +5,6 @@ A label map is an integer array [H, W]; a palette is uint8 RGB [256, 3], one row
 import contextlib
 import functools
 import io
-import os
 from dataclasses import dataclass
 from typing import IO, List, NamedTuple, Optional, Sequence, Tuple, Union
 
@@ -14,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from fcn.data.datasets import Dataset
 from fcn.data.palettes import colorize
-from fcn.reporting import png
+from fcn.reporting import fonts, png
 from fcn.utils.errors import printable
 
 MARGIN, GAP = 16, 14  # pixels around all panels, and between them
@@ -53,13 +52,28 @@ class Grid:
 
 
 class Text(NamedTuple):
-    """A line of text to draw. anchor: which point of it stands at (x, y), as Pillow names it. width: pixels."""
+    """A line of text to draw, in parts of one font each.
+
+    anchor: which point of it stands at (x, y), as Pillow names it, 'ms' or 'lm'. width: pixels.
+    """
     x: int
     y: int
-    words: str
-    font: ImageFont.FreeTypeFont
+    parts: List[Tuple[str, ImageFont.FreeTypeFont]]
     anchor: str
     width: int
+
+    def draw(self, canvas: ImageDraw.ImageDraw) -> None:
+        """Draws it on a canvas of Pillow, in black."""
+        if len(self.parts) == 1:
+            (words, font), = self.parts
+            canvas.text((self.x, self.y), words, 'black', font, self.anchor)
+            return
+        left = self.x - self.width / 2 if self.anchor == 'ms' else self.x
+        ascent, descent = self.parts[0][1].getmetrics()
+        baseline = self.y if self.anchor == 'ms' else self.y + (ascent - descent) // 2
+        for words, font in self.parts:
+            canvas.text((left, baseline), words, 'black', font, 'ls')
+            left += font.getlength(words)
 
 
 def save_panel(path: Union[str, IO[bytes]], panels: Panels, class_names: Sequence[str], palette: np.ndarray,
@@ -73,7 +87,8 @@ def save_panel(path: Union[str, IO[bytes]], panels: Panels, class_names: Sequenc
       class_names: list of str, index = label.
       palette: uint8 [256, 3].
       ignore_label: shown as 'void' in the legend, unless `class_names` names it.
-      title: line above all panels, or None. Titles are shown as they are, whatever characters they hold.
+      title: line above all panels, or None. Titles are shown as they are, whatever characters they hold, where a font
+        has them, see `fcn.reporting.fonts`.
 
     Returns:
       the PIL.Image that was written, RGB.
@@ -95,9 +110,9 @@ def save_panel(path: Union[str, IO[bytes]], panels: Panels, class_names: Sequenc
         texts.append(_text(MARGIN + grid.total_width // 2, MARGIN + 15, title, 'ms', 17,
                            fit=grid.total_width, bold=True))
     picture = Image.fromarray(pixels)
-    draw = ImageDraw.Draw(picture)
+    canvas = ImageDraw.Draw(picture)
     for text in texts:
-        draw.text((text.x, text.y), text.words, 'black', text.font, text.anchor)
+        text.draw(canvas)
     _save(path, picture)
     return picture
 
@@ -198,16 +213,16 @@ def _place_legend(legend: Legend, grid: Grid, height: int) -> Tuple[List[tuple],
 
 def _text(x: int, y: int, words: str, anchor: str, size: int, fit: Optional[int] = None, bold: bool = False) -> Text:
     """Returns a line of text in letters of `size` pixels; of smaller ones where it is wider than `fit` pixels."""
-    words, font = printable(words), _font(size, bold)
-    while fit and size > 1 and font.getlength(words) > fit:
-        size = max(1, min(size - 1, int(size * fit / font.getlength(words))))
-        font = _font(size, bold)
-    return Text(x, y, words, font, anchor, int(font.getlength(words)))
+    parts = fonts.split(printable(words), bold)
+
+    def length():
+        return sum(_font(path, size).getlength(part) for part, path in parts)
+    while fit and size > 1 and length() > fit:
+        size = max(1, min(size - 1, int(size * fit / length())))
+    return Text(x, y, [(part, _font(path, size)) for part, path in parts], anchor, int(length()))
 
 
 @functools.lru_cache(maxsize=None)
-def _font(size: int, bold: bool) -> ImageFont.FreeTypeFont:
-    """Returns DejaVu Sans, which comes with matplotlib, for letters of `size` pixels."""
-    from matplotlib import get_data_path
-    name = 'DejaVuSans-Bold.ttf' if bold else 'DejaVuSans.ttf'
-    return ImageFont.truetype(os.path.join(get_data_path(), 'fonts', 'ttf', name), size)
+def _font(path: str, size: int) -> ImageFont.FreeTypeFont:
+    """Returns a font for letters of `size` pixels."""
+    return ImageFont.truetype(path, size)

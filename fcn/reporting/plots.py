@@ -1,6 +1,7 @@
 """A run's metrics as PNG: the IoU of each class and near edges, the confusion matrix, the training curves.
 
-Names of classes are shown as they are, whatever they hold. Sizes are in the units of `fcn.reporting.figures`.
+Names of classes are shown as they are, whatever they hold, where a font has the letters (`fcn.reporting.fonts`). Sizes
+are in the units of `fcn.reporting.figures`.
 """
 import math
 import textwrap
@@ -35,12 +36,12 @@ def class_iou(target: Target, metrics: dict, dark: bool = False) -> Target:
                     key=lambda entry: -entry['iou'])
     columns = 1 if len(scored) <= 30 else 2 if len(scored) <= 80 else 3
     length = max(1, -(-len(scored) // columns))
-    name_width = 24 + 7.6 * max([len(figures.display_name(entry['name'])) for entry in scored] + [6])
+    name_width = 24 + 7.6 * max([figures.breadth(figures.display_name(entry['name'])) for entry in scored] + [6])
     bars_width = (370, 250, 160)[columns - 1]
     width, top, height = columns * (name_width + bars_width + 66), 52, 22 * length
     missing = [figures.display_name(entry['name']) for entry in metrics['classes'] if entry['iou'] is None]
     note = f'No annotated pixel, so n/a and not in the mean: {", ".join(missing)}.' if missing else ''
-    note_lines = textwrap.wrap(note, int(width / 7.5))
+    note_lines = textwrap.wrap(note, int(width / 7.5 * max(1, len(note)) / max(1, figures.breadth(note))))
     figure = figures.new_figure(width, top + height + 10 + 20 * len(note_lines), theme)
     figures.add_text(figure, 12, 12, 'IoU of each class', 17, theme.ink, weight='bold')
     mean_text = 'n/a' if mean is None else f'{mean:.3f}'
@@ -108,7 +109,7 @@ def confusion(target: Target, confusion: np.ndarray, class_names: Sequence[str],
     numbered, many = count <= MAX_NUMBERED_CLASSES, count > 40
     cell = 96 if count <= 3 else 52 if count <= 12 else 34 if numbered else 16 if count <= 60 else 12
     size, letters = count * cell, 13 if numbered else 0.78 * cell
-    margin = 60 + 0.68 * letters * max([len(name) for name in names] + [0 if numbered else 20])
+    margin = 60 + 0.68 * letters * max([figures.breadth(name) for name in names] + [0 if numbered else 20])
     figure = figures.new_figure(size + margin + max(180, margin), size + margin + (margin if many else 120), theme,
                                 figures.DOTS_PER_UNIT if count <= 60 else 1)
     axes = figures.add_axes(figure, margin, margin, size, size, theme)

@@ -8,6 +8,7 @@ from PIL import Image
 
 from fcn.data import palettes
 from fcn.reporting.panels import GAP, LEGEND_PITCH, MARGIN, PATCH, TITLE_HEIGHT, _legend, save_panel
+from font_files import install
 
 PALETTE = palettes.voc_palette()
 NAMES = ['background'] + ['class {}'.format(label) for label in range(1, 30)]
@@ -125,6 +126,25 @@ def test_dollars_are_shown(tmp_path):
         save_panel(str(tmp_path / 'panel.png'), [('', np.ones((300, 400), np.uint8))], NAMES, PALETTE, title=title)
         ink[title] = (pixels_of(tmp_path / 'panel.png')[:MARGIN + TITLE_HEIGHT] < 128).sum()
     assert ink['$x$'] > 2 * ink['x'] > 0
+
+
+@pytest.mark.parametrize('title', ['汽车', 'a 汽车 b'])
+def test_letters_that_dejavu_lacks(title, monkeypatch, tmp_path):
+    """Titles and names are drawn in a font of the system that has them, here as blocks."""
+    black, extent = {}, {}
+    for case, fonts in (('boxes', {}), ('blocks', {'Blocks': '车汽'})):
+        install(monkeypatch, str(tmp_path), fonts)
+        labels = np.ones((300, 400), np.uint8)
+        save_panel(str(tmp_path / 'panel.png'), [('', labels)], ['', title], PALETTE, title=title)
+        pixels = pixels_of(tmp_path / 'panel.png')
+        for part, shown in (('title', pixels[:MARGIN + TITLE_HEIGHT]), ('legend', pixels[:, MARGIN + 400 + GAP:])):
+            black[case, part] = count(shown, 0)
+            extent[case, part] = np.flatnonzero((shown < 128).any(axis=(0, 2)))
+    for part, size in (('title', 17), ('legend', 14)):
+        assert black['blocks', part] > size ** 2 > black['boxes', part]
+    middle = (extent['blocks', 'title'][0] + extent['blocks', 'title'][-1]) / 2
+    assert abs(middle - (MARGIN + 200)) < 3
+    assert extent['blocks', 'legend'][-1] < pixels.shape[1] - MARGIN / 2 - (MARGIN + 400 + GAP)
 
 
 def test_matplotlib_is_imported_late_and_without_global_state(tmp_path):

@@ -11,6 +11,7 @@ from PIL import Image
 
 from fcn.inference import metrics
 from fcn.reporting import figures, plots
+from font_files import install
 
 NASTY = ['$', r'a $\nosuchmacro$ b', 'two\nlines', '<b>&"\'', 'half \ud800', 'a name of far more than thirty letters',
          '\x1b[31m', '%s {x}', r'back\slash', 'été']
@@ -111,6 +112,19 @@ def test_names_are_shown_as_they_are():
     assert figures.display_name('two\nlines \ud800') == r'two\nlines \ud800'
     assert figures.display_name('$x$') == r'\$x\$'
     assert len(figures.display_name('x' * 99)) == figures.LONGEST_NAME
+
+
+@pytest.mark.parametrize('fonts', [{}, {'Blocks': '车汽'}])
+def test_names_in_letters_that_dejavu_lacks(fonts, monkeypatch, tmp_path):
+    """Drawn in a font of the system that has them, here as blocks; as boxes, without warnings, where there is none."""
+    install(monkeypatch, str(tmp_path), fonts)
+    names, ink = ['汽车' * 10, 'कु', 'tree'], figures.THEMES[False].ink
+    scores = metrics.compute(np.diag([5, 5, 0]), names, 1)
+    for pixels in (drawn(plots.class_iou, scores), drawn(plots.confusion, confusion_of(3), names)):
+        inked = near(pixels, ink)
+        inside = inked[1:-1, 1:-1] & inked[:-2, 1:-1] & inked[2:, 1:-1] & inked[1:-1, :-2] & inked[1:-1, 2:]
+        assert (inside.sum() > 20 * 15 ** 2) == bool(fonts)
+        assert near(pixels[:, :2], figures.THEMES[False].ground).all(), 'nothing is cut off'
 
 
 def test_no_global_state():
