@@ -431,7 +431,7 @@ def compare(context: Context) -> int:
 def export(context: Context) -> int:
     """Writes a SavedModel, an ONNX or a TFLite file, loads it again and compares it with the checkpoint.
 
-    They are compared on the images that visualize shows.
+    They are compared on the images that visualize shows; where the run's data set is not there, they are not.
     """
     from fcn.inference import onnx_model
     config, dataset, folders = context.config, context.dataset, context.config.folders
@@ -455,13 +455,17 @@ def export(context: Context) -> int:
         'tflite': (functools.partial(tflite_model.export, size=size), tflite_model.TfliteModel)}[kind]
     if kind == 'tflite':
         tflite_model.check_available()
-    network_config = network_to_predict(context)
-    with trained_model(config, network_config, records_to_show(context), dataset, prefix, exporting=True) as (
-            session, predictor):
+    network_config, missing = network_to_predict(context), ''
+    records = records_to_show(context) if dataset.validation else []
+    with trained_model(config, network_config, records, dataset, prefix, exporting=True) as (session, predictor):
         writer(path, prefix, dataset, network_config, config.prediction.labels_only)
         if kind == 'onnx' and not onnx_model.can_load():
-            print(f'wrote {prefix} to {path}; it was not compared with the checkpoint, which needs onnxruntime: pip '
-                  'install onnxruntime')
+            missing = 'onnxruntime: pip install onnxruntime'
+        elif not records:
+            missing = (f'images: {printable(data_folder(config))} holds none, and --image_dir=PHOTO or --data_dir '
+                       'names others')
+        if missing:
+            print(f'wrote {prefix} to {path}; it was not compared with the checkpoint, which needs {missing}')
             return 0
         predictions = predictor.predict(session, lambda _: True)
         if size:
@@ -645,6 +649,8 @@ def load_dataset(config: Config, run: RunConfig, mode: Mode,
             raise InputError(f'--image_dir={data.image_dir} is a film, which visualize takes alone, without --compare. '
                              'Name photos.')
         training, validation = [], photos.list_photos(data.image_dir, outputs.is_output(config.folders.results_dir))
+    elif mode.run is export and not has_data_to_compare(config):
+        training, validation = [], []
     else:
         training, validation = read_records(config, mode, on_problem)
     palette = reader.PALETTE
@@ -660,6 +666,21 @@ def load_dataset(config: Config, run: RunConfig, mode: Mode,
     if mode.takes_photos and data.image_dir and not films.is_film(data.image_dir):
         check_photos(dataset)
     return datasets.ignoring(dataset, ignored)
+
+
+def has_data_to_compare(config: Config) -> bool:
+    """Returns whether the data set is there; export, which needs it for its comparison alone, does not download it.
+
+    Raises InputError where it is not, though --data_dir names it.
+    """
+    folder, name = data_folder(config), config.data.dataset
+    if datasets.is_there(READERS[name], folder):
+        return True
+    if FLAGS.data_dir:
+        raise InputError(f'--data_dir={folder} holds no --dataset={name} to compare the exported model on, and export '
+                         'downloads none. Give a folder that holds the data set, or --image_dir=PHOTO; or leave the '
+                         'flag out: without images nothing is compared.')
+    return False
 
 
 def read_records(config: Config, mode: Mode, on_problem: Optional[Callable[[Problem], None]]
@@ -828,7 +849,8 @@ def run(argv: List[str]) -> int:
         dataset = workers.chief_first(lambda: load_dataset(
             config, of_run, mode, problems.append if skips or mode.run is check else None))
         shows_film = mode.takes_photos and films.is_film(config.data.image_dir)
-        if skips and mode.run is not check and not shows_film:
+        has_images = dataset.validation or problems  # else export goes without a data set
+        if skips and mode.run is not check and not shows_film and has_images:
             dataset = inspection.leave_out_bad(dataset, problems, mode.trains or mode.run is plan, bool(of_run.flags))
         status = run_mode(mode, Context(config, of_run, dataset, workers, problems))
         if mode.trains:

@@ -1,5 +1,6 @@
 """The commands of the README, end to end, as a user calls them."""
 import csv
+import dataclasses
 import glob
 import io
 import json
@@ -21,11 +22,12 @@ from PIL import Image
 import inception_FCN
 import read_ShapesData
 from conftest import command, give, run, run_well
-from fcn.config import RunConfig
+from fcn.config import RunConfig, read_run_config, write_run_config
 from fcn.data import annotations, films, palettes
 from fcn.inference import boundary, crf, metrics
 from fcn.inference.onnx_model import OnnxModel
 from fcn.inference.saved_model import Exported
+from fcn.inference.tflite_model import TfliteModel
 from fcn.reporting import comparison
 from fcn.reporting.film_writer import FilmWriter
 from fcn.reporting.panels import save_panel
@@ -619,6 +621,42 @@ def test_onnx_export_is_reloaded_and_compared(two_steps, tmp_path):
         assert model.class_names == read_ShapesData.CLASS_NAMES
     refused(run('--export_dir=a.onnx', *flags), '--export_dir=a.onnx is the name of another kind of file',
             '--export_format=onnx')
+
+
+def run_on(data_dir, random_run, tmp_path, monkeypatch):
+    """Copies the run as one on another data set, None: the default folder's, to an empty folder, and works there."""
+    shutil.copytree(random_run, str(tmp_path / 'run'))
+    run = read_run_config(random_run)
+    write_run_config(str(tmp_path / 'run'), dataclasses.replace(run, flags=dict(run.flags, data_dir=data_dir)))
+    monkeypatch.chdir(str(tmp_path))
+
+
+@pytest.mark.parametrize('data_dir, kind', [(None, ('--skip_bad_images',)), ('DATA', (
+    '--export_format=tflite', '--export_size=60,80', '--image_names=one'))])
+def test_export_of_a_run_whose_data_set_is_not_there(data_dir, kind, random_run, tmp_path, monkeypatch, network_calls):
+    """As of a run that was copied to another machine: images are for the comparison alone, and none are downloaded."""
+    if data_dir and tf.__version__.startswith('1.'):
+        pytest.skip('TFLite files need TensorFlow 2')
+    run_on(data_dir, random_run, tmp_path, monkeypatch)
+    status, output, errors = run_main('--mode=export', '--logs_dir=run', '--export_dir=exported', *kind)
+    assert status == 0 and network_calls == [], output + errors
+    place, folder = ('exported/model.tflite', 'DATA') if data_dir else ('exported', 'Data_zoo/Pascal_Voc/')
+    assert output.splitlines()[-1] == (
+        'wrote run/model.ckpt-1 to %s; it was not compared with the checkpoint, which needs images: %s holds none, and '
+        '--image_dir=PHOTO or --data_dir names others' % (place, folder))
+    assert sorted(os.listdir('.')) == ['exported', 'run']
+    with (TfliteModel if data_dir else Exported)(place) as exported:
+        assert exported(np.zeros((60, 80, 3), 'uint8'))['labels'].shape == (60, 80)
+
+
+@pytest.mark.parametrize('data_dir', ['none', 'Data_zoo/Pascal_Voc'])
+def test_export_refuses_a_data_set_that_is_named_and_not_there(data_dir, random_run, tmp_path, monkeypatch,
+                                                               network_calls):
+    run_on(None, random_run, tmp_path, monkeypatch)
+    status, _, errors = run_main('--mode=export', '--logs_dir=run', '--data_dir=' + data_dir)
+    assert status == EXIT_INPUT and network_calls == []
+    assert '--data_dir=%s holds no --dataset=pascal_voc' % data_dir in errors and '--image_dir=PHOTO' in errors
+    assert os.listdir('.') == ['run']
 
 
 def test_signal_stops_with_a_checkpoint_and_one_run_a_folder(shapes, tmp_path):

@@ -89,6 +89,8 @@ class Reader:
         ids; 255 for ids that are void. A module without it has files that hold the labels.
       label_map_of: in modules that read several kinds of files, a function of records that returns such a map for
         theirs; LABEL_MAP is then that of the usual kind.
+      find_root: in modules that download, a function of a folder that returns the data set's own folder, it or one in
+        it, or None where the data set is not there.
     """
     DATA_DIR: str
     CLASS_NAMES: List[str]
@@ -163,6 +165,11 @@ def label_map_of(module: Any, records: List[Record]) -> Optional[np.ndarray]:
     if hasattr(module, 'label_map_of'):
         return module.label_map_of(records)
     return getattr(module, 'LABEL_MAP', None)
+
+
+def is_there(module: Any, data_dir: str) -> bool:
+    """Returns whether the data set of a reader module is in a folder, where it is not downloaded to."""
+    return module.find_root(data_dir) is not None if hasattr(module, 'find_root') else os.path.isdir(data_dir)
 
 
 def record(image: str, annotation: Optional[str] = None) -> Record:

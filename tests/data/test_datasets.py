@@ -50,6 +50,17 @@ def test_must_download(tmp_path):
         datasets.must_download(absent, 'Data_zoo/X/', None)
 
 
+def test_a_data_set_is_there_where_its_reader_finds_it(tmp_path):
+    (tmp_path / 'VOC2012' / 'JPEGImages').mkdir(parents=True)
+    readers = inception_FCN.READERS
+    assert not datasets.is_there(readers['pascal_voc'], str(tmp_path)), 'a download was cut short'
+    (tmp_path / 'VOC2012' / 'ImageSets' / 'Segmentation').mkdir(parents=True)
+    assert datasets.is_there(readers['pascal_voc'], str(tmp_path))
+    assert not datasets.is_there(readers['camvid'], str(tmp_path))
+    assert datasets.is_there(readers['cityscapes'], str(tmp_path)), 'it is never downloaded, and its reader says more'
+    assert not datasets.is_there(readers['cityscapes'], str(tmp_path / 'none'))
+
+
 # ---- class names
 
 @pytest.mark.parametrize('data', [b'background\ncat\ndining table\n', b'background\ncat\ndining table',
