@@ -450,6 +450,9 @@ def export(context: Context) -> int:
     if side:
         print(f'note: the run was trained on images squashed to {side}×{side} pixels, which the exported model does '
               'not do: squash them before they go in')
+    if config.prediction.not_exported:
+        print(f'note: the exported model does not do {" ".join(config.prediction.not_exported)}: it predicts otherwise '
+              'than test and visualize do with that')
     writer, reader = {
         'onnx': (onnx_model.export, onnx_model.OnnxModel), 'saved_model': (saved_model.export, saved_model.Exported),
         'tflite': (functools.partial(tflite_model.export, size=size), tflite_model.TfliteModel)}[kind]

@@ -197,6 +197,13 @@ class PredictionConfig:
             parts.append('mirror images')
         return ' and '.join(parts)
 
+    @property
+    def not_exported(self) -> List[str]:
+        """Returns the flags, with their values, that change predictions in testing and not those of exported models."""
+        scales = '--test_scales=' + ','.join(f'{scale:g}' for scale in self.test_scales)
+        flags = ((scales, self.test_scales != (1,)), ('--test_flip', self.test_flip), ('--crf', self.crf))
+        return [flag for flag, given in flags if given]
+
 
 @dataclasses.dataclass(frozen=True)
 class Config:

@@ -96,6 +96,21 @@ def test_predictions_depend_on_flags_whose_defaults_are_the_programs():
         assert choices is None or sorted(FLAGS[name].parser.enum_values) == sorted(choices), name
 
 
+def default_flags():
+    """Returns {name: value} of the program's flags where none is given."""
+    from inception_FCN import FLAGS
+    names = [flag.name for flag in FLAGS.get_key_flags_for_module(FLAGS.find_module_defining_flag('mode'))]
+    return {name: FLAGS[name].default for name in names}
+
+
+@pytest.mark.parametrize('given, said', [
+    ({}, []), ({'test_scales': ['1.0'], 'crf': False, 'crf_parameters': ['iterations=3'], 'tile_size': 0}, []),
+    ({'test_scales': ['0.75', '1'], 'test_flip': True, 'crf': True}, ['--test_scales=0.75,1', '--test_flip', '--crf']),
+    ({'test_flip': True, 'undo_class_weights': 1.0, 'precision': 'mixed'}, ['--test_flip'])])
+def test_flags_that_exported_models_do_not_do(given, said):
+    assert make_config(dict(default_flags(), **given)).prediction.not_exported == said
+
+
 @pytest.mark.parametrize('run, given, how', [
     ({}, {}, {}), ({}, {'skip_layers': '16s'}, {'skip_layers': '16s'}), ({}, {'image_size': 300}, {}),
     ({}, {'resize': 'squash', 'image_size': 300}, {'resize': 'squash', 'image_size': 300}),
@@ -103,9 +118,7 @@ def test_predictions_depend_on_flags_whose_defaults_are_the_programs():
     ({'resize': 'squash', 'image_size': 300}, {'resize': 'squash'}, {'image_size': 224}),
     ({'skip_layers': '16s'}, {'skip_layers': '16s', 'tile_size': 500}, {'tile_size': 500})])
 def test_what_a_prediction_depends_on_beside_its_checkpoint(run, given, how):
-    from inception_FCN import FLAGS
-    names = [flag.name for flag in FLAGS.get_key_flags_for_module(FLAGS.find_module_defining_flag('mode'))]
-    defaults = {name: FLAGS[name].default for name in names}
+    defaults = default_flags()
     dataset = Dataset('pascal_voc', [], [], ['a', 'b'], 255, None, voc_palette())
 
     def found(flags):

@@ -631,8 +631,9 @@ def run_on(data_dir, random_run, tmp_path, monkeypatch):
     monkeypatch.chdir(str(tmp_path))
 
 
-@pytest.mark.parametrize('data_dir, kind', [(None, ('--skip_bad_images',)), ('DATA', (
-    '--export_format=tflite', '--export_size=60,80', '--image_names=one'))])
+@pytest.mark.parametrize('data_dir, kind', [
+    (None, ('--skip_bad_images', '--test_flip', '--test_scales=1,1.5')),
+    ('DATA', ('--export_format=tflite', '--export_size=60,80', '--image_names=one'))])
 def test_export_of_a_run_whose_data_set_is_not_there(data_dir, kind, random_run, tmp_path, monkeypatch, network_calls):
     """As of a run that was copied to another machine: images are for the comparison alone, and none are downloaded."""
     if data_dir and tf.__version__.startswith('1.'):
@@ -641,6 +642,9 @@ def test_export_of_a_run_whose_data_set_is_not_there(data_dir, kind, random_run,
     status, output, errors = run_main('--mode=export', '--logs_dir=run', '--export_dir=exported', *kind)
     assert status == 0 and network_calls == [], output + errors
     place, folder = ('exported/model.tflite', 'DATA') if data_dir else ('exported', 'Data_zoo/Pascal_Voc/')
+    averages = ('note: the exported model does not do --test_scales=1,1.5 --test_flip: it predicts otherwise than test '
+                'and visualize do with that')
+    assert (averages in output.splitlines()) == ('--test_flip' in kind) == ('does not do' in output)
     assert output.splitlines()[-1] == (
         'wrote run/model.ckpt-1 to %s; it was not compared with the checkpoint, which needs images: %s holds none, and '
         '--image_dir=PHOTO or --data_dir names others' % (place, folder))
