@@ -449,7 +449,7 @@ def export(context: Context) -> int:
     prefix, side = find_checkpoint(config, named_checkpoint(config)), config.data.squash_to
     if side:
         print(f'note: the run was trained on images squashed to {side}×{side} pixels, which the exported model does '
-              'not do: squash them before they go in')
+              'not do: squash them before they go in, as fcn.Segmenter does')
     if config.prediction.not_exported:
         print(f'note: the exported model does not do {" ".join(config.prediction.not_exported)}: it predicts otherwise '
               'than test and visualize do with that')
@@ -461,7 +461,7 @@ def export(context: Context) -> int:
     network_config, missing = network_to_predict(context), ''
     records = records_to_show(context) if dataset.validation else []
     with trained_model(config, network_config, records, dataset, prefix, exporting=True) as (session, predictor):
-        writer(path, prefix, dataset, network_config, config.prediction.labels_only)
+        writer(path, prefix, dataset, network_config, config.prediction.labels_only, side)
         if kind == 'onnx' and not onnx_model.can_load():
             missing = 'onnxruntime: pip install onnxruntime'
         elif not records:

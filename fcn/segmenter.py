@@ -129,16 +129,15 @@ class Segmenter:
             else:
                 from fcn.inference.saved_model import Exported
                 model = Exported(path)
-            self._image_range, self._range_given = FULL_RANGE, False
+            preparing = model.image_input
         else:
             from fcn.inference.run_model import RunModel
-            model = RunModel(path, precision, tuple(test_scales), flip, undo_class_weights)
-            self._image_range, self._range_given = model.image_range, model.image_range_given
+            preparing = model = RunModel(path, precision, tuple(test_scales), flip, undo_class_weights)
+        self._image_range, self._range_given = preparing.image_range, preparing.image_range_given
         if image_range is not None:
             self._image_range, self._range_given = image_range, True
         self.model, self.class_names, self.palette = path, list(model.class_names), model.palette
-        self._prepare = getattr(model, 'prepare', lambda image: image)  # of runs
-        self._squashes = getattr(model, 'squashes', False)
+        self._prepare, self._squashes = preparing.prepare, preparing.squashes
         self._open = contextlib.ExitStack()
         self._predict_whole = self._open.enter_context(model)
 

@@ -1,4 +1,5 @@
 """fcn/segmenter.py: what it predicts is what --mode=visualize writes, from a run and from exported files."""
+import dataclasses
 import io
 import json
 import os
@@ -11,7 +12,7 @@ from PIL import Image
 
 from conftest import CLASSES_OF_RUN
 from fcn import InputError, Segmenter
-from fcn.config import network_of_run, read_run_config
+from fcn.config import network_of_run, read_run_config, write_run_config
 from fcn.data import datasets, palettes
 from fcn.inference import crf, onnx_model, run_model, saved_model
 from fcn.reporting.overlays import overlay
@@ -196,6 +197,46 @@ def test_exported_files(segment, exported, photos, kind):
     for option in ({'precision': 'mixed'}, {'test_scales': (0.5, 1)}, {'undo_class_weights': 1}):
         with pytest.raises(InputError, match=list(option)[0]):
             Segmenter(exported(kind), **option)
+
+
+@pytest.mark.parametrize('kind', ['saved_model', 'onnx'])
+def test_exported_files_take_images_as_their_run_does(random_run, tmp_path, monkeypatch, kind):
+    """A 14-bit photo, and squares: of the run with --image_range and --resize=squash, and of its export alike."""
+    for package in ('tf2onnx', 'onnxruntime') if kind == 'onnx' else ():
+        pytest.importorskip(package)
+    monkeypatch.chdir(str(tmp_path))
+    run, photo, exported = squashed(random_run, tmp_path), 'photo.png', 'model.onnx' if kind == 'onnx' else 'exported'
+    config = read_run_config(run)
+    write_run_config(run, dataclasses.replace(config, image_range=16383, flags=dict(config.flags, image_range=16383)))
+    values = blocks(1, 110, 90)[..., 0].astype('uint16') * 62
+    values[:40, :40] = 16000
+    Image.fromarray(values).save(photo)
+    status, output, errors = run_main('--mode=export', '--logs_dir=' + run, '--image_dir=' + photo,
+                                      '--export_format=' + kind, '--export_dir=' + exported)
+    assert status == 0 and 'squash them before they go in, as fcn.Segmenter does' in output, output + errors
+    with Segmenter(run) as of_run, Segmenter(exported) as of_file:
+        for picture in (photo, blocks(5, 100, 120)):
+            wanted, result = of_run(picture), of_file(picture)
+            assert result.image.shape == (96, 96, 3)
+            np.testing.assert_array_equal(result.image, wanted.image)
+            assert_alike(result, wanted)
+        assert of_file(photo).image.max() == 249
+        with Segmenter(exported, image_range=65535) as other:
+            assert other(photo).image.max() == 62
+
+
+def test_files_that_do_not_say_how_images_go_in(exported, tmp_path):
+    """As they were written at first: their pictures keep their size, and white is 65535."""
+    folder = str(tmp_path / 'saved')
+    shutil.copytree(exported('saved_model'), folder)
+    os.remove(os.path.join(folder, 'assets', 'image_input.json'))
+    Image.fromarray(np.full((80, 90), 16000, 'uint16')).save(str(tmp_path / 'photo.png'))
+    with Segmenter(folder) as of_file:
+        result = of_file(str(tmp_path / 'photo.png'))
+    assert result.image.shape == (80, 90, 3) and result.image.max() == 62
+    (tmp_path / 'saved' / 'assets' / 'image_input.json').write_text('{"squash_to": 96}')
+    with pytest.raises(InputError, match='image_input.json is no JSON object of image_range'):
+        Segmenter(folder)
 
 
 def test_files_with_labels_alone(segment, monkeypatch):

@@ -2,17 +2,19 @@
 
 Input 'images' uint8 [N, H, W, 3], RGB, any size; outputs 'labels' uint8 [N, H, W] and, unless it was written with
 labels alone, 'probabilities' float32 [N, H, W, C]. Metadata: `class_names`, a JSON list whose position is the label;
-`palette`, a JSON list of [R, G, B]; `produced_by`, of what and by what the file was made.
+`palette`, a JSON list of [R, G, B]; `image_input`, see `fcn.inference.image_input`; `produced_by`, of what and by what
+the file was made.
 """
 import importlib
 import json
 import os
-from typing import Any, Dict
+from typing import Any, Dict, Optional
 
 import numpy as np
 
 from fcn.config import NetworkConfig
 from fcn.data.datasets import Dataset
+from fcn.inference import image_input
 from fcn.utils import portable
 from fcn.utils.errors import InputError, lack_of_memory, printable, reason
 from fcn.utils.files import locked, replacing
@@ -54,7 +56,8 @@ def file_of(path: str, ending: str = '.onnx') -> str:
     return path if path.lower().endswith(ending) else os.path.join(path, 'model' + ending)
 
 
-def export(path: str, prefix: str, dataset: Dataset, config: NetworkConfig, labels_only: bool = False) -> None:
+def export(path: str, prefix: str, dataset: Dataset, config: NetworkConfig, labels_only: bool = False,
+           squash_to: Optional[int] = None) -> None:
     """Writes the network of a checkpoint to the new file `file_of(path)`.
 
     Args:
@@ -63,6 +66,7 @@ def export(path: str, prefix: str, dataset: Dataset, config: NetworkConfig, labe
       dataset: the `Dataset` whose classes the network knows.
       config: of the network.
       labels_only: without probabilities.
+      squash_to: of `fcn.inference.image_input.ImageInput`, which the file keeps.
 
     Raises:
       InputError: tf2onnx is missing or cannot convert the network (that of TensorFlow 1.15 not the 'features' head),
@@ -74,7 +78,7 @@ def export(path: str, prefix: str, dataset: Dataset, config: NetworkConfig, labe
         if os.path.lexists(path):
             raise InputError(f'--export_dir: {path} is there already. Name a new file or folder.')
         model = _convert(prefix, config, labels_only)
-        _describe(model, dataset, config, prefix)
+        _describe(model, dataset, config, prefix, squash_to)
         with replacing(path) as file:
             file.write(model.SerializeToString())
 
@@ -100,7 +104,7 @@ def _convert(prefix, config, labels_only):
     return model
 
 
-def _describe(model, dataset, config, prefix):
+def _describe(model, dataset, config, prefix, squash_to):
     """Names the sizes of inputs and outputs in an onnx.ModelProto, and adds the metadata, see the module."""
     import tf2onnx
     for value in list(model.graph.input) + list(model.graph.output):
@@ -116,6 +120,7 @@ def _describe(model, dataset, config, prefix):
     palette = dataset.palette[:len(dataset.class_names)]
     texts = {'class_names': json.dumps(list(dataset.class_names)),
              'palette': json.dumps(np.asarray(palette).tolist()),
+             'image_input': image_input.to_text(dataset, squash_to),
              'produced_by': f'FCN-GoogLeNet: FCN-{config.skip_layers} ({config.upsampling}) of '
                             f'{printable(os.path.basename(prefix))}, converted by {converter}'}
     for key, text in texts.items():
@@ -133,6 +138,7 @@ class OnnxModel:
     Attributes:
       class_names: list of str; position = label.
       palette: the classes' colours, uint8 RGB [C, 3].
+      image_input: the `fcn.inference.image_input.ImageInput` of the file.
 
     Raises:
       InputError: onnxruntime is missing, or the file is not there, is no ONNX, or was not written by `export`.
@@ -161,6 +167,7 @@ class OnnxModel:
         try:
             self.class_names = json.loads(metadata['class_names'])
             self.palette = np.array(json.loads(metadata['palette']), np.uint8)
+            self.image_input = image_input.parse(metadata.get('image_input'))
         except (KeyError, ValueError, TypeError, OverflowError, RecursionError):
             raise foreign from None
         if (inputs != [('images', 'tensor(uint8)')] or self._outputs not in (['labels'], ['labels', 'probabilities'])

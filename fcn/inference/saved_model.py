@@ -1,8 +1,8 @@
 """Writes a trained network as a SavedModel, loads it, and compares it with its checkpoint.
 
 Signature `serving_default`: 'images' uint8 [N, H, W, 3], any size, → 'labels' uint8 [N, H, W] and, unless it was
-written with labels alone, 'probabilities' float32 [N, H, W, C]. Assets: `class_names.txt` (line number = label) and
-`palette.txt` (R G B a line).
+written with labels alone, 'probabilities' float32 [N, H, W, C]. Assets: `class_names.txt` (line number = label),
+`palette.txt` (R G B a line) and `image_input.json`, see `fcn.inference.image_input`.
 """
 import contextlib
 import os
@@ -14,6 +14,7 @@ import numpy as np
 
 from fcn.config import NetworkConfig
 from fcn.data.datasets import Dataset
+from fcn.inference import image_input
 from fcn.inference.prediction import Prediction
 from fcn.network.builder import build, used_variables
 from fcn.runs import checkpoints
@@ -55,7 +56,8 @@ def restored_graph(prefix: str, config: NetworkConfig, labels_only: bool = False
         yield session, images, outputs
 
 
-def export(export_dir: str, prefix: str, dataset: Dataset, config: NetworkConfig, labels_only: bool = False) -> None:
+def export(export_dir: str, prefix: str, dataset: Dataset, config: NetworkConfig, labels_only: bool = False,
+           squash_to: Optional[int] = None) -> None:
     """Writes the network of a checkpoint to the new folder `export_dir`.
 
     Args:
@@ -64,6 +66,7 @@ def export(export_dir: str, prefix: str, dataset: Dataset, config: NetworkConfig
       dataset: the `Dataset` whose classes the network knows.
       config: of the network.
       labels_only: without probabilities.
+      squash_to: of `fcn.inference.image_input.ImageInput`, which the assets keep.
 
     Raises:
       InputError: the folder is taken, cannot be written or has a name from which TensorFlow cannot load, or the
@@ -75,7 +78,7 @@ def export(export_dir: str, prefix: str, dataset: Dataset, config: NetworkConfig
     staged = os.path.normpath(export_dir) + '.part'
     with locked(staged, progress=True), tempfile.TemporaryDirectory() as asset_dir, restored_graph(
             prefix, config, labels_only) as (session, images, outputs):
-        _add_assets(asset_dir, dataset)
+        _add_assets(asset_dir, asset_texts(dataset, squash_to))
         try:
             shutil.rmtree(staged, ignore_errors=True)  # of an export that was killed
             builder = tf.saved_model.Builder(staged)
@@ -92,17 +95,18 @@ def export(export_dir: str, prefix: str, dataset: Dataset, config: NetworkConfig
             shutil.rmtree(staged, ignore_errors=True)
 
 
-def asset_texts(dataset: Dataset) -> Dict[str, str]:
-    """Returns {file name: text} of the assets, see the module."""
+def asset_texts(dataset: Dataset, squash_to: Optional[int]) -> Dict[str, str]:
+    """Returns {file name: text} of the assets, see the module. squash_to: see `export`."""
     palette = dataset.palette[:len(dataset.class_names)]
     texts = {'class_names.txt': dataset.class_names,
-             'palette.txt': [f'{red} {green} {blue}' for red, green, blue in palette]}
+             'palette.txt': [f'{red} {green} {blue}' for red, green, blue in palette],
+             image_input.FILE: [image_input.to_text(dataset, squash_to)]}
     return {name: '\n'.join(lines) + '\n' for name, lines in texts.items()}
 
 
-def _add_assets(folder: str, dataset) -> None:
+def _add_assets(folder: str, texts: Dict[str, str]) -> None:
     """Writes the assets to a folder, and adds them to the graph's collection of assets."""
-    for name, text in asset_texts(dataset).items():
+    for name, text in texts.items():
         path = os.path.join(folder, name)
         with open(path, 'w', encoding='utf-8') as file:
             file.write(text)
@@ -118,6 +122,7 @@ class Exported:
     Attributes:
       class_names: list, index = label.
       palette: uint8 [C, 3], colours of the labels.
+      image_input: the `fcn.inference.image_input.ImageInput` of the file.
 
     Raises:
       InputError: it cannot be loaded, or is another program's.
@@ -131,7 +136,7 @@ class Exported:
             signature = meta.signature_def[SIGNATURE]
             self._images = signature.inputs['images'].name
             self._outputs = {name: output.name for name, output in signature.outputs.items()}
-            self.class_names, self.palette = _read_assets(os.path.join(export_dir, 'assets'))
+            self.class_names, self.palette, self.image_input = _read_assets(os.path.join(export_dir, 'assets'))
         except (OSError, tf.errors.OpError, ValueError, RuntimeError, KeyError) as error:
             self._session.close()
             raise InputError(f'{export_dir} is no SavedModel that --mode=export wrote, or is damaged: '
@@ -155,21 +160,24 @@ class Exported:
 
 
 def _read_assets(folder):
-    """Returns (class names, palette uint8 [C, 3]) of the assets in a folder. Raises OSError, ValueError."""
-    texts = []
-    for name in ('class_names.txt', 'palette.txt'):
+    """Returns what `parse_assets` does of the assets in a folder. Raises OSError, ValueError."""
+    def read(name):
         with open(os.path.join(folder, name), encoding='utf-8') as file:
-            texts.append(file.read())
-    return parse_assets(*texts)
+            return file.read()
+    return parse_assets(read, os.path.isfile(os.path.join(folder, image_input.FILE)))
 
 
-def parse_assets(class_names: str, palette: str) -> Tuple[List[str], np.ndarray]:
-    """Returns (class names, palette uint8 [C, 3]) of the texts of the assets. Raises ValueError."""
-    names = class_names.split('\n')[:-1]
-    colours = np.array([line.split() for line in palette.split('\n')[:-1]], int)
+def parse_assets(read: Callable[[str], str], has_image_input: bool
+                 ) -> Tuple[List[str], np.ndarray, image_input.ImageInput]:
+    """Returns (class names, palette uint8 [C, 3], ImageInput) of the assets. Raises ValueError, and what `read` does.
+
+    read: function of a file's name that returns its text. has_image_input: whether `image_input.FILE` is there.
+    """
+    names = read('class_names.txt').split('\n')[:-1]
+    colours = np.array([line.split() for line in read('palette.txt').split('\n')[:-1]], int)
     if colours.shape != (len(names), 3) or colours.min() < 0 or colours.max() > 255:
         raise ValueError('palette.txt has no three numbers from 0 to 255 for each class')
-    return names, colours.astype(np.uint8)
+    return names, colours.astype(np.uint8), image_input.parse(read(image_input.FILE) if has_image_input else None)
 
 
 def compare(exported: Callable[[np.ndarray], Dict[str, np.ndarray]], predictions: Iterable[Prediction]

@@ -1,20 +1,21 @@
 """Writes a trained network as a TFLite file for images of one size, and loads such files.
 
 Input 'images' uint8 [1, H, W, 3], RGB; outputs 'labels' uint8 [1, H, W] and, unless it was written with labels alone,
-'probabilities' float32 [1, H, W, C]. It has TFLite's built-in operations alone. `class_names.txt` (line number = label)
-and `palette.txt` (R G B a line) are a ZIP archive at its end, which unzip finds, as TFLite's metadata has such files.
+'probabilities' float32 [1, H, W, C]. It has TFLite's built-in operations alone. The assets of
+`fcn.inference.saved_model` are a ZIP archive at its end, which unzip finds, as TFLite's metadata has such files.
 """
 import io
 import os
 import threading
 import zipfile
-from typing import Dict, Iterable, Iterator, Tuple
+from typing import Dict, Iterable, Iterator, Optional, Tuple
 
 import numpy as np
 from PIL import Image
 
 from fcn.config import NetworkConfig
 from fcn.data.datasets import Dataset
+from fcn.inference import image_input
 from fcn.inference.prediction import Prediction
 from fcn.inference.saved_model import asset_texts, parse_assets, restored_graph
 from fcn.utils import portable
@@ -30,7 +31,7 @@ def check_available() -> None:
 
 
 def export(path: str, prefix: str, dataset: Dataset, config: NetworkConfig, labels_only: bool = False,
-           size: Tuple[int, int] = (224, 224)) -> None:
+           squash_to: Optional[int] = None, size: Tuple[int, int] = (224, 224)) -> None:
     """Writes the network of a checkpoint to the new file `path`.
 
     Args:
@@ -39,6 +40,7 @@ def export(path: str, prefix: str, dataset: Dataset, config: NetworkConfig, labe
       dataset: the `Dataset` whose classes the network knows.
       config: of the network.
       labels_only: without probabilities.
+      squash_to: of `fcn.inference.image_input.ImageInput`, which the file keeps.
       size: height and width of the images, in pixels.
 
     Raises:
@@ -54,7 +56,7 @@ def export(path: str, prefix: str, dataset: Dataset, config: NetworkConfig, labe
             converter = tf.lite.TFLiteConverter.from_session(session, [images], list(outputs.values()))
             file = io.BytesIO(converter.convert())
         with zipfile.ZipFile(file, 'a', zipfile.ZIP_DEFLATED) as archive:
-            for name, text in asset_texts(dataset).items():
+            for name, text in asset_texts(dataset, squash_to).items():
                 archive.writestr(name, text)
         with replacing(path) as stream:
             stream.write(file.getvalue())
@@ -69,6 +71,7 @@ class TfliteModel:
     Attributes:
       class_names: list of str; position = label.
       palette: the classes' colours, uint8 RGB [C, 3].
+      image_input: the `fcn.inference.image_input.ImageInput` of the file.
       size: height and width of the images, in pixels.
 
     Raises:
@@ -79,8 +82,8 @@ class TfliteModel:
         check_available()
         try:
             with zipfile.ZipFile(path) as archive:
-                self.class_names, self.palette = parse_assets(*(
-                    archive.read(name).decode('utf-8') for name in ('class_names.txt', 'palette.txt')))
+                self.class_names, self.palette, self.image_input = parse_assets(
+                    lambda name: archive.read(name).decode('utf-8'), image_input.FILE in archive.namelist())
             with quiet_stderr():
                 self._interpreter = tf.lite.Interpreter(path, num_threads=portable.num_cores())
                 self._interpreter.allocate_tensors()

@@ -10,6 +10,7 @@ from conftest import ROOT, network_config
 from exported_models import DATASET, NAMES, assert_alike, checkpoint_of, predictions
 from fcn.data.palettes import voc_palette
 from fcn.inference import onnx_model, saved_model
+from fcn.inference.image_input import ImageInput
 from fcn.utils.errors import InputError
 from TensorflowUtils import tf
 
@@ -114,9 +115,10 @@ def test_files_that_are_no_model_of_ours(tmp_path):
         path.write_bytes(model.SerializeToString())
         return str(path)
     ours = {'class_names': json.dumps(['a', 'b']), 'palette': '[[0, 0, 0], [9, 9, 9]]'}
-    onnx_model.OnnxModel(write('good.onnx', **ours))
+    assert onnx_model.OnnxModel(write('good.onnx', **ours)).image_input == ImageInput(), 'as files were at first'
     for path in (write('other.onnx'), write('float.onnx', float32, **ours),
                  write('names.onnx', **dict(ours, class_names='"ab"')),
+                 write('input.onnx', **dict(ours, image_input='{}')),
                  write('palette.onnx', **dict(ours, palette='[[0, 0, 0]]')),
                  write('text.onnx', **dict(ours, palette='red'))):
         with pytest.raises(InputError, match=os.path.basename(path) + ' is an ONNX model of another program'):

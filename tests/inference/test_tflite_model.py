@@ -9,6 +9,7 @@ from conftest import network_config
 from exported_models import DATASET, NAMES, assert_alike, checkpoint_of, predictions
 from fcn.data.palettes import voc_palette
 from fcn.inference import saved_model, tflite_model
+from fcn.inference.image_input import ImageInput
 from fcn.utils.errors import InputError
 from TensorflowUtils import tf
 
@@ -22,10 +23,11 @@ def test_a_file_predicts_as_its_checkpoint(tmp_path):
             tflite_model.export(str(tmp_path / 'a.tflite'), 'none', DATASET, config)
         return
     prefix, path = checkpoint_of(str(tmp_path), config), str(tmp_path / 'new' / 'a.tflite')
-    tflite_model.export(path, prefix, DATASET, config, size=SIZE)
+    tflite_model.export(path, prefix, DATASET, config, squash_to=96, size=SIZE)
     assert os.listdir(str(tmp_path / 'new')) == ['a.tflite']
     with tflite_model.TfliteModel(path) as model:
         assert (model.class_names, model.size) == (NAMES, SIZE) and (model.palette == voc_palette()[:5]).all()
+        assert model.image_input == ImageInput(squash_to=96)
         assert_alike(model, predictions(prefix, config, [SIZE]))
         fitted = tflite_model.predictions_at(SIZE, predictions(prefix, config), prefix, config)
         images, _, largest = saved_model.compare(model, fitted)
