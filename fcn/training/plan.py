@@ -67,6 +67,25 @@ class Plan(NamedTuple):
         return {choice.flag: choice.value for choice in self.choices if choice.value is not None}
 
 
+class _Choices:
+    """Gathers choices; the user's own stand in place of the plan's. given: {flag: value} of those."""
+
+    def __init__(self, given: Dict[str, Value]):
+        self.given = given
+        self.all: List[Choice] = []
+
+    def add(self, choice: Choice) -> Any:
+        """Adds a choice, or the user's own in its place. Returns the value."""
+        if choice.flag in self.given:
+            choice = Choice(choice.flag, self.given[choice.flag], 'as given with the plan')
+        self.all.append(choice)
+        return choice.value
+
+    def values(self) -> Dict[str, Any]:
+        """Returns {flag: value} of the choices and of what the user gave besides."""
+        return dict(self.given, **{choice.flag: choice.value for choice in self.all if choice.value is not None})
+
+
 def make_plan(survey: DataSurvey, machine: Machine, minutes: float, weights: Weights,
               time_step: Callable[[Dict[str, Any]], float], given: Optional[Dict[str, Value]] = None) -> Plan:
     """Plans a training.
@@ -82,70 +101,73 @@ def make_plan(survey: DataSurvey, machine: Machine, minutes: float, weights: Wei
     Returns:
       Plan.
     """
-    given, pretrained = dict(given or {}), bool(weights.path)
-    choices: List[Choice] = []
+    choices = _Choices(dict(given or {}))
+    _choose_recipe(choices, survey, machine, weights)
+    time, summary = _choose_steps(choices, survey, machine, minutes, bool(weights.path), time_step)
+    values = choices.values()
+    notes = notes_on_data(survey, values['image_size'], bool(weights.path))
+    notes += notes_on_time(minutes, time, values['max_iterations']) + notes_on_gpus(machine, values['batch_size'])
+    choices.all.sort(key=lambda choice: ORDER.index(choice.flag))
+    return Plan(choices.all, notes, time / 60, summary)
 
-    def choose(choice: Choice) -> Any:
-        """Adds a choice, or the user's own in its place. Returns the value."""
-        if choice.flag in given:
-            choice = Choice(choice.flag, given[choice.flag], 'as given with the plan')
-        choices.append(choice)
-        return choice.value
-    choose(Choice('checkpoint_path', weights.path, weights.reason))
-    choose(Choice('trainable_scopes', None, 'all layers in one step, as both recipes of docs/results.md; a first step '
-                  'of the new layers alone was no better in three minutes (benchmarks/results/three_minutes.csv)'))
-    choose(skip_layers(survey, given.get('upsampling')))
-    choose(precision(machine))
-    side, batch = crops(survey, machine)
-    side, batch = choose(side), choose(batch)
-    for choice in augmentation(survey, pretrained):
-        choose(choice)
-    weighting = choose(Choice('class_weights', 'sqrt_median_frequency',
-                              'without, 0.076 less (docs/results.md, What each part is worth)'))
-    for choice in learning_rate(pretrained, given.get('optimizer')):
-        choose(choice)
 
-    cache = choose(cache_megabytes(survey, machine))
-    step = time_step(dict(given, **{choice.flag: choice.value for choice in choices if choice.value is not None}))
-    images_a_step = batch * max(machine.gpus, 1)
-    pace = speed.megapixels_per_s(step, images_a_step, side)
-    decoded = max(1 - (cache or 0) / survey.decoded_megabytes, 0) * survey.megapixels  # of an image, on average
-    step += speed.decoding_seconds(images_a_step, decoded, machine.cores)
-    saving = choose(checkpoint_every(step))
+def _choose_recipe(choices, survey, machine, weights):
+    """Chooses all that the time of a step depends on, and what goes with it."""
+    pretrained = bool(weights.path)
+    choices.add(Choice('checkpoint_path', weights.path, weights.reason))
+    choices.add(Choice('trainable_scopes', None, 'all layers in one step, as both recipes of docs/results.md; a first '
+                       'step of the new layers alone was no better in three minutes (benchmarks/results/'
+                       'three_minutes.csv)'))
+    choices.add(skip_layers(survey, choices.given.get('upsampling')))
+    choices.add(precision(machine))
+    for choice in (*crops(survey, machine), *augmentation(survey, pretrained)):
+        choices.add(choice)
+    choices.add(Choice('class_weights', 'sqrt_median_frequency',
+                       'without, 0.076 less (docs/results.md, What each part is worth)'))
+    for choice in learning_rate(pretrained, choices.given.get('optimizer')):
+        choices.add(choice)
+    choices.add(cache_megabytes(survey, machine))
+
+
+def _choose_steps(choices, survey, machine, minutes, pretrained, time_step):
+    """Chooses how many steps there are, and what is done between them. Returns (seconds in all, what they are of)."""
+    given, recipe = choices.given, choices.values()
+    images_a_step = recipe['batch_size'] * max(machine.gpus, 1)
+    step = time_step(recipe)
+    pace = speed.megapixels_per_s(step, images_a_step, recipe['image_size'])
     start = speed.start_seconds(pace)
+    not_cached = max(1 - recipe.get('cache_megabytes', 0) / survey.decoded_megabytes, 0)
+    step += speed.decoding_seconds(images_a_step, not_cached * survey.megapixels, machine.cores)
+    each, every = step + speed.CHECKPOINT / choices.add(checkpoint_every(step)), given.get('validate_every')
 
     def one_validation(images):
         count = min(images or survey.validation, survey.validation)
         return speed.validation_seconds(pace, count, survey.megapixels)
-    seconds, each, every = 60 * minutes - start, step + speed.CHECKPOINT / saving, given.get('validate_every')
+    seconds, with_validations = 60 * minutes - start, each
     if every is None:
         times, images = validations(given, SHARE_OF_VALIDATION * 60 * minutes, one_validation)
         seconds -= times * one_validation(images)
     else:
         _, images = validations(given, SHARE_OF_VALIDATION * every * each, one_validation, once=True)
-        each += one_validation(images) / every if every else 0
-    steps = given.get('max_iterations') or count_steps(seconds, each, survey.training, images_a_step, pretrained)
-    choose(undo_class_weights(weighting, pretrained, steps))
-    choose(Choice('max_iterations', steps, why_so_many(
+        with_validations += one_validation(images) / every if every else 0
+    steps = given.get('max_iterations') or count_steps(seconds, with_validations, survey.training, images_a_step,
+                                                       pretrained)
+    choices.add(undo_class_weights(recipe['class_weights'], pretrained, steps))
+    choices.add(Choice('max_iterations', steps, why_so_many(
         steps, step, minutes, survey.training, images_a_step, pretrained)))
     if every is None:
-        every = choose(Choice('validate_every', steps if times == 1 else max(math.ceil(0.4 * steps), 1),
-                              f'{times} of them: they take a tenth of the time at most'))
+        every = steps if times == 1 else max(math.ceil(0.4 * steps), 1)
+        choices.add(Choice('validate_every', every, f'{times} of them: they take a tenth of the time at most'))
     else:
-        choose(Choice('validate_every', every, ''))
-    images = choose(Choice('validation_images', images, 'of each, evenly spread; the default is 50'))
+        choices.add(Choice('validate_every', every, ''))
+    images = choices.add(Choice('validation_images', images, 'of each, evenly spread; the default is 50'))
     times = math.ceil(steps / every) if every else 0
-    seconds = start + steps * (step + speed.CHECKPOINT / saving) + times * one_validation(images)
+    seconds = start + steps * each + times * one_validation(images)
     summary = (f'some {seconds / 60:.2g} minutes: {start:.0f} s to start and end, {steps:,} steps of {step:.2g} s, '
                f'{times} validation{"s" if times != 1 else ""} of {one_validation(images):.0f} s')
-    choose(Choice('planned_step_seconds', float(f'{step:.3g}'), summary + '. Training says in its first minute where '
-                  'steps take a third more, or less'))
-    notes = notes_on_data(survey, side, pretrained) + notes_on_time(minutes, seconds, steps)
-    if machine.gpus > 1:
-        notes.append(f'note: a step takes {images_a_step} images, {batch} on each of {machine.gpus} GPUs; no learning '
-                     f'rate was measured but that of {batch}, see --learning_rate_scaling')
-    choices.sort(key=lambda choice: ORDER.index(choice.flag))
-    return Plan(choices, notes, seconds / 60, summary)
+    choices.add(Choice('planned_step_seconds', float(f'{step:.3g}'), summary + '. Training says in its first minute '
+                       'where steps take a third more, or less'))
+    return seconds, summary
 
 
 # ---- The rules
@@ -314,6 +336,14 @@ def notes_on_data(survey: DataSurvey, side: int, pretrained: bool) -> List[str]:
         notes.append(f'note: {thin.name} is {thin.width:g} pixels wide: expect a low score of it (docs/results.md, '
                      'Limits)')
     return notes
+
+
+def notes_on_gpus(machine: Machine, batch: int) -> List[str]:
+    """Returns a line where several GPUs take `batch` images each."""
+    if machine.gpus < 2:
+        return []
+    return [f'note: a step takes {batch * machine.gpus} images, {batch} on each of {machine.gpus} GPUs; no learning '
+            f'rate was measured but that of {batch}, see --learning_rate_scaling']
 
 
 def notes_on_time(minutes: float, seconds: float, steps: int) -> List[str]:
