@@ -449,7 +449,7 @@ def export(context: Context) -> int:
     prefix, side = find_checkpoint(config, named_checkpoint(config)), config.data.squash_to
     if side:
         print(f'note: the run was trained on images squashed to {side}×{side} pixels, which the exported model does '
-              'not do: squash them before they go in, as fcn.Segmenter does')
+              'not do: squash them before they go in')
     if config.prediction.not_exported:
         print(f'note: the exported model does not do {" ".join(config.prediction.not_exported)}: it predicts otherwise '
               'than test and visualize do with that')
@@ -867,14 +867,15 @@ def main(argv: List[str]) -> int:
 
 
 def freeze_weights() -> None:
-    """Has oneDNN rearrange the weights for its convolutions once, not for each image, in processes that never train."""
+    """Has oneDNN rearrange the weights for its convolutions once, not for each image, in processes without training."""
     os.environ.setdefault('TF_ONEDNN_ASSUME_FROZEN_WEIGHTS', '1')
 
 
 def main_of_a_process(argv: List[str]) -> int:
     """Runs the program in a process of its own. Returns the exit status."""
-    if FLAGS.mode != 'train':
+    if FLAGS.mode not in ('train', 'plan'):  # which times training
         freeze_weights()
+    if FLAGS.mode != 'train':
         signals.ignore_warning()  # of a job's time limit, after which training alone has something to save
     try:
         return main(argv)

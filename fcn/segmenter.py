@@ -96,8 +96,8 @@ class Segmenter:
       flip: --test_flip.
       crf: refine labels by the dense CRF: True, or values of --crf_parameters, {'iterations': 5} or ['iterations=5'].
       tile_size: the flag; larger images are predicted in tiles of this side, in pixels. 0: never.
-      image_range: the flag, white of 16-bit pictures. None: the run's, or 65535; pictures that all stay below 4096 are
-        an error then.
+      image_range: the flag, white of 16-bit pictures. None: the run's or file's, or 65535; pictures that all stay below
+        4096 are an error then.
 
     Attributes:
       model: path.

@@ -34,6 +34,7 @@ _INLINE_LIST = re.compile(r'(?:^|\n)[ \t]*(?:["\']?(?:names|classes|labels)["\']
 _INLINE_NUMBERED = re.compile(r'(?:^|\n)[ \t]*["\']?(?:names|classes|labels)["\']?[ \t]*:[ \t]*\{([^\[\]{}]*)\}[ \t]*'
                               r'(?:\n|$)')
 _NAMES_KEY = re.compile(r'["\']?(?:names|classes|labels)["\']?\s*:$')
+_OTHER_KEY = re.compile(r'["\']?[A-Za-z_][\w-]*["\']?\s*:(\s|$)|---|\.\.\.')
 _COLOUR = r'\d{1,3}[\s,;:]+\d{1,3}[\s,;:]+\d{1,3}'
 _COLOUR_LINE = re.compile(rf'(?:{_COLOUR}[\s,;:]+\S.*|\D.*[\s,;:]{_COLOUR}(?:[\s,;:].*)?|#[0-9a-fA-F]{{6}}\b.*)$')
 
@@ -151,13 +152,12 @@ def _of_yaml(text) -> List[_Line]:
         return [_Line(number, _unquoted(name)) for number, name in enumerate(inline.group(1).split(','), 1)
                 if name.strip()]
     first = next((index for index, line in enumerate(lines) if _NAMES_KEY.match(line.text)), -1) + 1
-    if first:  # to the first line that is none: another key
-        behind = [line for line in lines[first:] if line.text]
-        numbered = list(itertools.takewhile(lambda line: re.match(r'["\']?-?\d+["\']?\s*:', line.text), behind))
-        lines = list(itertools.takewhile(lambda line: line.text.startswith('- '), behind))
-        if numbered:
-            return numbered
-    elif not all(line.text.startswith('- ') for line in lines):
+    if first:  # to the next key, or the next document
+        lines = list(itertools.takewhile(lambda line: not _OTHER_KEY.match(line.text),
+                                         [line for line in lines[first:] if line.text]))
+        if all(_number_first(line.text) for line in lines):
+            return lines
+    if not all(line.text.startswith('- ') for line in lines):
         return []
     return [_Line(line.number, _unquoted(line.text[2:])) for line in lines]
 

@@ -333,8 +333,9 @@ def _read_packed(path, data):
                           'different colours become one in 8 bits. Export the masks with 8 bits a channel.')
         if image.mode.startswith('I'):  # 16 bits a pixel, which Pillow does not convert as they are
             image = Image.fromarray(open_annotation(path, data))
+        is_opaque = image.mode in ('L', 'RGB', 'P', '1') and 'transparency' not in image.info
         packed = np.ascontiguousarray(image.convert('RGBA')).view('<u4')[..., 0]
-    return np.where(packed >> 24, packed, np.uint32(TRANSPARENT))
+    return packed if is_opaque else np.where(packed >> 24, packed, np.uint32(TRANSPARENT))
 
 
 def _runs(packed):

@@ -19,7 +19,8 @@ TELEVISION_RATES = tuple(Fraction(whole * 1000, 1001) for whole in (24, 30, 48, 
 VERSION = '0.8.1' if sys.version_info >= (3, 10) else '0.5.1'
 PICTURES = '0:V:0'  # as ffmpeg calls a film's first pictures that are no cover of an album
 # ffmpeg's filter to the size that players show where pixels are no squares, as of HDV and DV; even, for the encoder.
-AS_SHOWN = "scale='if(eq(sar,1),iw,2*round(iw*sar/2))':ih"
+# Encoders round sizes, and leave pixels that are squares to some thousandths.
+AS_SHOWN = "scale='if(lt(abs(sar-1),0.01),iw,2*round(iw*sar/2))':ih"
 SILENT = ('none', 'unknown')  # codecs of sound that ffmpeg does not know
 
 

@@ -159,7 +159,7 @@ def open_image(path: str, data: Optional[bytes] = None, upright: bool = True,
         if image_range is not None and sixteen_bits.header_range(image):
             white = image_range if sixteen_bits.has_open_range(image) else FULL_RANGE
             values = sixteen_bits.read_values(image, lambda: opened(path, 'image', data))
-            pixels = _in_eight_bits(path, values, white)
+            pixels = _in_eight_bits(path, values, white, sixteen_bits.is_negative(image))
         elif image.mode.startswith('I'):
             pixels = _in_eight_bits(path, np.asarray(image), None)
         else:
@@ -216,18 +216,20 @@ def convert(image: Image.Image, name: str, image_range: Optional[int] = FULL_RAN
             raise BadFile('floating-point picture', name, f'{name} is a floating-point picture, and nothing says which '
                           "values are black and white. Convert it to 'RGB' or 'L'.")
         if image.mode.startswith('I'):
-            pixels = _in_eight_bits(name, np.asarray(image), image_range)
+            is_negative = image_range is not None and sixteen_bits.is_negative(image)
+            pixels = _in_eight_bits(name, np.asarray(image), image_range, is_negative)
         else:
             pixels = np.asarray(image.convert('RGB'))
         return turn_upright(pixels, left_to_turn(image)) if image.format else pixels
 
 
-def _in_eight_bits(path, values, image_range):
+def _in_eight_bits(path, values, image_range, is_negative=False):
     """Returns integers [H, W] or [H, W, 3] as uint8 [H, W, 3]; path, image_range: as in `open_image`."""
     _check_sixteen_bits(path, values)
     if image_range is None:
         return _as_rgb((values.astype('float32') / (257 if values.max() > 255 else 1)).astype('uint8'))
-    return _as_rgb(sixteen_bits.to_eight_bits(values, image_range))
+    pixels = sixteen_bits.to_eight_bits(values, image_range)
+    return _as_rgb(255 - pixels if is_negative else pixels)
 
 
 def _as_rgb(pixels):

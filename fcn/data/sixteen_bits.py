@@ -51,6 +51,11 @@ def has_open_range(image: Image.Image) -> bool:
     return header_range(image) == FULL_RANGE
 
 
+def is_negative(image: Image.Image) -> bool:
+    """Returns whether 0 is white in a grey TIFF of 16 bits, which Pillow turns round in those of 8 alone."""
+    return image.format == 'TIFF' and image.mode.startswith('I') and image.tag_v2.get(_PHOTOMETRIC) == 0
+
+
 def read_values(image: Image.Image, reopen: Callable[[], ContextManager[Image.Image]]) -> np.ndarray:
     """Decodes a picture that has a `header_range`.
 
@@ -66,8 +71,6 @@ def read_values(image: Image.Image, reopen: Callable[[], ContextManager[Image.Im
     codec, mode, white = _decoder(image)
     if image.mode.startswith('I'):
         values = np.asarray(image)
-        if image.format == 'TIFF' and image.tag_v2.get(_PHOTOMETRIC) == 0:  # 0 is white, and Pillow does not say so
-            return FULL_RANGE - values.astype('int32')
         return np.rint(values * (FULL_RANGE / 4095)).astype('int32') if mode == 'I;12' else values
     if mode == 'LA;16B':
         _decode_by(image, 'RGBA')  # the two bytes of grey, and of alpha

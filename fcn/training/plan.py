@@ -134,7 +134,7 @@ def _choose_steps(choices, survey, machine, minutes, pretrained, time_step):
     given, recipe = choices.given, choices.values()
     images_a_step = recipe['batch_size'] * max(machine.gpus, 1)
     step = time_step(recipe)
-    pace = speed.megapixels_per_s(step, images_a_step, recipe['image_size'])
+    pace = speed.megapixels_per_s(step, recipe['batch_size'], recipe['image_size'])  # of one GPU, as validation has
     start = speed.start_seconds(pace)
     not_cached = max(1 - recipe.get('cache_megabytes', 0) / survey.decoded_megabytes, 0)
     step += speed.decoding_seconds(images_a_step, not_cached * survey.megapixels, machine.cores)

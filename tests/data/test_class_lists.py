@@ -29,6 +29,7 @@ def names_of(tmp_path, text, encoding='utf-8'):
     'names:\n[\n"background",\n"cat",\n"dog"\n]\n',
     'path: coco8 # root\ntrain: images/train\nval: images/val\ntest: # optional\n\n# Classes\nnames:\n  0: background\n'
     '  1: "cat"\n\n  2: dog\nnc: 3\ndownload: https://x/y.zip\n',  # Ultralytics' data.yaml
+    'names:\n0: background\n1: cat\n2 dog\n', 'labels:\n0: background\n1, cat\n2. dog\n---\n',
     'path: x\nnames: {0: background, 2: "dog", 1: cat}\nnc: 3\n',
     'train: a\nval: b\nnames:\n- background\n- cat\n- dog\n',
     'background,\ncat,\ndog\n', '"background",\n"cat",\n"dog",\n', "'background'\n'cat'\n'dog'\n",
@@ -63,6 +64,8 @@ def test_gaps_and_a_start_above_0(tmp_path, capsys):
     ('-1: void\n0: road\n', ['names 1 classes']), ('# a\nroad\n\nsky\n', ['line 3 is empty']),
     ('names:\nroad\nsky\n', ['"names:" in line 1', 'no list of names behind it']),
     ('path: x\nnames:\n  0: road\n  0: sky\n', ['the label 0 two names']),
+    ('path: x\nnames:\n  0: road\n  1: sky\n  car\n', ['"names:" in line 2', 'no list of names behind it']),
+    ('path: x\nnames:\n- road\n- sky\ncar\n', ['"names:" in line 2', 'no list of names behind it']),
     ('path: x\nnames:\n  0: road\nnc: 1\n', ['names 1 classes']),
     ('name,r,g,b\nroad,1,2,3\nsky,4,5,6\n', ['table of colours', 'line 2', '--colours']),
     ('1 2 3 road\n4 5 6 sky\n', ['table of colours']), ('road:1,2,3::\nsky:4,5,6::\n', ['table of colours'])])

@@ -90,10 +90,14 @@ def test_colours_in_several_strips(tmp_path, order):
 def test_grey_whose_0_is_white(tmp_path):
     """As 8 bits are read, which Pillow turns itself."""
     path = str(tmp_path / 'x.tif')
-    write(path, draw_tiff(65535 - GREY, '<', white_is_0=True))
-    for white in (65535, 4095):
-        np.testing.assert_array_equal(image_files.open_image(path, image_range=white), expected(GREY, white))
-    assert image_files.find_maximum(path) == GREY.max()
+    write(path, draw_tiff(GREY >> 4, '<', white_is_0=True))
+    with Image.open(path) as image:
+        image.load()
+        for white in (65535, 4095, 1023):
+            found = 255 - expected(GREY >> 4, white)
+            np.testing.assert_array_equal(image_files.open_image(path, image_range=white), found)
+            np.testing.assert_array_equal(image_files.convert(image, 'x', image_range=white), found)
+    assert image_files.find_maximum(path) == (GREY >> 4).max()
 
 
 @pytest.mark.parametrize('values', [GREY >> 4, COLOURS >> 4], ids=['PGM', 'PPM'])
