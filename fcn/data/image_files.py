@@ -216,15 +216,17 @@ def convert(image: Image.Image, name: str, image_range: Optional[int] = FULL_RAN
             raise BadFile('floating-point picture', name, f'{name} is a floating-point picture, and nothing says which '
                           "values are black and white. Convert it to 'RGB' or 'L'.")
         if image.mode.startswith('I'):
-            is_negative = image_range is not None and sixteen_bits.is_negative(image)
-            pixels = _in_eight_bits(name, np.asarray(image), image_range, is_negative)
+            pixels = _in_eight_bits(name, np.asarray(image), image_range, sixteen_bits.is_negative(image))
         else:
             pixels = np.asarray(image.convert('RGB'))
         return turn_upright(pixels, left_to_turn(image)) if image.format else pixels
 
 
 def _in_eight_bits(path, values, image_range, is_negative=False):
-    """Returns integers [H, W] or [H, W, 3] as uint8 [H, W, 3]; path, image_range: as in `open_image`."""
+    """Returns integers [H, W] or [H, W, 3] as uint8 [H, W, 3]; path, image_range: as in `open_image`.
+
+    is_negative: whether 0 is white, which runs that knew of no range took for black.
+    """
     _check_sixteen_bits(path, values)
     if image_range is None:
         return _as_rgb((values.astype('float32') / (257 if values.max() > 255 else 1)).astype('uint8'))

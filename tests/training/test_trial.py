@@ -1,12 +1,18 @@
 """fcn/training/trial.py: the time of training steps here, with the flags that are planned."""
 import pytest
 
+import inception_FCN
 from fcn.training import trial
 from fcn.training.step import Step
 from fcn.utils.errors import InputError
 from TensorflowUtils import tf
 
 SMALL = {'skip_layers': '32s', 'precision': 'float32', 'image_size': 75, 'batch_size': 1}
+
+
+def test_flags_that_are_left_out_are_at_their_defaults():
+    defaults = {name: inception_FCN.FLAGS[name].default for name in trial.DEFAULTS}
+    assert defaults == trial.DEFAULTS
 
 
 def test_it_is_the_median_of_steps_after_the_first(monkeypatch):
