@@ -8,6 +8,7 @@ import sys
 import pytest
 
 import forked
+import small_backbone as small
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # The files that take longest, in order: the workers of `pytest -n` begin with them, so that none is left in the end.
@@ -37,7 +38,7 @@ def pytest_xdist_make_scheduler(config, log):
 
 def command(*flags):
     """The script's command line, for subprocess."""
-    return [sys.executable, os.path.join(ROOT, 'inception_FCN.py')] + list(flags)
+    return [sys.executable, small.__file__ if small.asked_for() else small.SCRIPT] + list(flags)
 
 
 def run(*flags, cwd=None, **arguments):
@@ -72,6 +73,20 @@ def give(session, values):
                                                       for one, value in values.items()})
 
 
+@pytest.fixture
+def small_backbone():
+    """Networks of this test have a backbone of 6 convolutions."""
+    with small.installed():
+        yield
+
+
+@pytest.fixture(scope='module')
+def small_backbone_throughout():
+    """Networks of this module have, its fixtures' included, once `usefixtures` of `pytestmark` names this."""
+    with small.installed():
+        yield
+
+
 @pytest.fixture(scope='session')
 def shapes(tmp_path_factory):
     """Folder of a Shapes data set of 6 training and 3 validation images."""
@@ -86,7 +101,10 @@ CLASSES_OF_RUN = ['sky', 'road', 'tree', 'car', 'person']
 
 @pytest.fixture(scope='session')
 def random_run(tmp_path_factory):
-    """Folder of a run that nobody trained: a checkpoint of random weights, whose labels differ from place to place."""
+    """Folder of a run that nobody trained: a checkpoint of random weights, whose labels differ from place to place.
+
+    Its backbone is small.
+    """
     import numpy as np
 
     from fcn.config import RunConfig, network_of_run, write_run_config
@@ -98,7 +116,7 @@ def random_run(tmp_path_factory):
                     class_weights=[0.5, 0.5, 1.0, 2.0, 3.0], image_range=65535)
     write_run_config(folder, run)
     random = np.random.RandomState(0)
-    with tf.Graph().as_default(), tf.Session() as session:
+    with small.installed(), tf.Graph().as_default(), tf.Session() as session:
         tf.set_random_seed(1)
         images = tf.placeholder(tf.uint8, [1, None, None, 3])
         logits = builder.build(images, network_of_run(run, folder, 5), False)[1]

@@ -14,6 +14,8 @@ import subprocess
 import sys
 import tempfile
 
+import small_backbone
+
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SCRIPT = os.path.join(ROOT, 'inception_FCN.py')
 SECONDS = 600  # a process that takes longer hangs
@@ -86,6 +88,8 @@ def _serve():
     sys.argv = request['argv']
     sys.modules['numpy'].random.seed()  # Python's own seeds itself
     signal.alarm(SECONDS)
+    if small_backbone.asked_for():
+        small_backbone.install()
     if request['code'] is None:
         runpy.run_path(SCRIPT, run_name='__main__')
     else:

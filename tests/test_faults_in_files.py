@@ -6,12 +6,14 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import forked
+import small_backbone
 from conftest import ROOT, command, run, run_well
 from fcn.runs import run_folder
 from fcn.utils.errors import EXIT_INPUT
@@ -21,11 +23,15 @@ from small_runs import STEP_ONE, refused, steps, training
 DROP_CAPABILITY, OVERRIDE_PERMISSIONS = 24, 1  # prctl's PR_CAPBSET_DROP, CAP_DAC_OVERRIDE
 
 
+pytestmark = pytest.mark.usefixtures('small_backbone')
+
+
 @pytest.fixture(scope='module')
 def saved_run(shapes, tmp_path_factory):
     """The logs_dir of a run of six steps, with checkpoints of 2, 4 and 6; tests take copies."""
     logs_dir = str(tmp_path_factory.mktemp('reliability') / 'logs')
-    run_well(*training(shapes, logs_dir, STEP_ONE, '--max_iterations=6'))
+    with small_backbone.installed():
+        run_well(*training(shapes, logs_dir, STEP_ONE, '--max_iterations=6'))
     return logs_dir
 
 
@@ -81,7 +87,7 @@ def test_full_disk(shapes, tmp_path):
     """A disk with room for one checkpoint: the second can't be saved, the first stands; with more room it goes on."""
     disk = str(tmp_path / 'disk')
     flags = training(shapes, disk + '/logs', STEP_ONE, '--keep_checkpoints=1', '--max_iterations=4')
-    with small_disk(disk, '150m'):
+    with small_disk(disk, '3500k'):
         refused(run(*flags), 'Step 4 cannot be saved to', 'No space left', 'model.ckpt-2, stands')
         assert steps(disk + '/logs') == [2] and not os.path.exists(disk + '/logs/.saving')
         with open(disk + '/filler', 'wb', buffering=0) as file, contextlib.suppress(OSError):
@@ -89,14 +95,14 @@ def test_full_disk(shapes, tmp_path):
                 pass
         refused(run(*flags), disk + '/logs/config.json', 'No space left', 'disk is full')
         os.remove(disk + '/filler')
-        subprocess.check_call(['mount', '-o', 'remount,size=400m', disk])
+        subprocess.check_call(['mount', '-o', 'remount,size=12m', disk])
         assert 'resumed from %s/logs/model.ckpt-2' % disk in run_well(*flags)
         assert steps(disk + '/logs') == [4]
 
 
 LIMITED = '''
 import resource, sys
-resource.setrlimit(resource.RLIMIT_FSIZE, (50 << 20, 50 << 20))
+resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
 sys.argv = sys.argv[1:]
 sys.path.insert(0, %r)
 import inception_FCN
@@ -106,16 +112,16 @@ app.run(inception_FCN.main)
 
 
 def test_checkpoint_that_cannot_be_written(shapes, logs_dir):
-    """As a full disk, where no file system may be mounted: no file of more than 50 MB can be written."""
+    """As a full disk, where no file system may be mounted: no file of more than 1 MB can be written."""
     flags = training(shapes, logs_dir, STEP_ONE, '--max_iterations=8')
     done = forked.run(('inception_FCN.py',) + flags, code=LIMITED)
     refused(done, 'Step 8 cannot be saved to', 'model.ckpt-6, stands', '`ulimit -f`')
     assert steps(logs_dir) == [2, 4, 6] and not os.path.exists(logs_dir + '/.saving')
 
 
-def limited(limit, *flags):
-    """Runs the script with a limit of the shell."""
-    return subprocess.run(['bash', '-c', 'ulimit %s; exec "$@"' % limit, 'bash'] + command(*flags),
+def limited(limit, command_line):
+    """Runs it with a limit of the shell."""
+    return subprocess.run(['bash', '-c', 'ulimit %s; exec "$@"' % limit, 'bash'] + command_line,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
 
 
@@ -138,8 +144,9 @@ def last_line(done):
 def test_too_little_memory(mode, shapes, logs_dir, tmp_path):
     """1.1 GB of addresses, into which TensorFlow cannot be loaded; with a little more its own code may abort."""
     before = content_below(logs_dir)
-    done = limited('-v 1100000', *training(shapes, logs_dir, STEP_ONE, '--max_iterations=8', '--mode=' + mode,
-                                           '--results_dir=%s/results' % tmp_path))
+    flags = training(shapes, logs_dir, STEP_ONE, '--max_iterations=8', '--mode=' + mode,
+                     '--results_dir=%s/results' % tmp_path)
+    done = limited('-v 1100000', [sys.executable, small_backbone.SCRIPT] + list(flags))
     said = last_line(done)
     assert said.startswith('inception_FCN.py: the memory does not suffice') and '`ulimit -v`' in said
     assert 'failed to map segment' in said and 'note: `ulimit -v` leaves this process 1.1 GB' in done.stdout
@@ -153,7 +160,7 @@ def test_limit_of_the_size_of_files(mode, kilobytes, words, shapes, logs_dir, tm
     results = str(tmp_path / 'results')
     flags = training(shapes, logs_dir, STEP_ONE, '--max_iterations=7', '--mode=' + mode, '--num_images=1',
                      '--results_dir=' + results, '--export_dir=%s/saved_model' % results)
-    said = last_line(limited('-f %d' % kilobytes, *flags))
+    said = last_line(limited('-f %d' % kilobytes, command(*flags)))
     assert words.format(logs=logs_dir, results=results) in said and 'File too large' in said
     assert '`ulimit -f`' in said or 'Step 7 cannot be saved' in said
     assert steps(logs_dir) == [2, 4, 6] and not os.path.exists(logs_dir + '/.saving')

@@ -18,6 +18,8 @@ from PIL import Image
 from conftest import ROOT, command, run_well
 from small_runs import STEP_ONE, training
 
+pytestmark = pytest.mark.usefixtures('small_backbone_throughout')
+
 KILLS = int(os.environ.get('FCN_KILLS', 0))
 
 

@@ -21,6 +21,7 @@ from PIL import Image
 
 import inception_FCN
 import read_ShapesData
+import small_backbone as small
 from conftest import command, give, run, run_well
 from fcn.config import RunConfig, read_run_config, write_run_config
 from fcn.data import annotations, films, palettes
@@ -66,6 +67,21 @@ def two_steps(tmp_path_factory, shapes, slim_checkpoint):
     one = run_well('--mode=train', '--data_dir=' + shapes, '--max_iterations=2', STEP_ONE,
                    '--checkpoint_path=' + slim_checkpoint, *flags)
     return logs_dir, one, run_well('--mode=train', '--max_iterations=4', '--debug', *flags)
+
+
+@pytest.fixture(scope='module')
+def trained_once(tmp_path_factory, shapes):
+    logs_dir = str(tmp_path_factory.mktemp('trained'))
+    with small.installed():
+        run_well('--mode=train', '--data_dir=' + shapes, '--max_iterations=4', '--checkpoint_path=',
+                 '--logs_dir=' + logs_dir, *SMALL)
+    return logs_dir
+
+
+@pytest.fixture
+def trained(trained_once, small_backbone):
+    """The logs_dir of a run of four steps, whose backbone is small, as that of all networks of the test."""
+    return trained_once
 
 
 def test_step_one_trains_the_new_layers_from_a_slim_checkpoint(two_steps, slim_checkpoint):
@@ -118,8 +134,8 @@ def test_training_log(two_steps):
         assert json.load(file)['class_names'] == read_ShapesData.CLASS_NAMES
 
 
-def test_splits_are_tested_by_name_or_file(two_steps, tmp_path):
-    logs_dir, results, listed = two_steps[0], str(tmp_path), tmp_path / 'mine.txt'
+def test_splits_are_tested_by_name_or_file(trained, tmp_path):
+    logs_dir, results, listed = trained, str(tmp_path), tmp_path / 'mine.txt'
     listed.write_text('shapes_val_0001\nshapes_train_0003\n')
     for split, count in (('train', 6), (str(listed), 2)):
         output = run_well('--mode=test', '--logs_dir=' + logs_dir, '--results_dir=' + results, '--split=' + split)
@@ -138,9 +154,9 @@ def test_splits_are_tested_by_name_or_file(two_steps, tmp_path):
         assert done.returncode == EXIT_INPUT and words in done.stderr, done.stderr
 
 
-def test_test_and_visualize_agree(two_steps, shapes, tmp_path):
+def test_test_and_visualize_agree(trained, shapes, tmp_path):
     """The scores of --mode=test are those of the label maps that --mode=visualize writes."""
-    logs_dir, results = two_steps[0], str(tmp_path)
+    logs_dir, results = trained, str(tmp_path)
     output = run_well('--mode=test', '--logs_dir=' + logs_dir, '--results_dir=' + results)
     assert '--dataset=shapes' in output  # taken from the run
     with open(os.path.join(results, 'metrics.json')) as file:
@@ -173,12 +189,12 @@ def test_test_and_visualize_agree(two_steps, shapes, tmp_path):
 
 
 @pytest.fixture
-def undecided(two_steps, tmp_path):
+def undecided(trained, tmp_path):
     """A run's folder whose network predicts now this class, now that, none for sure: random scores of Mixed_5d."""
     logs_dir, random = str(tmp_path / 'logs'), np.random.RandomState(0)
     os.mkdir(logs_dir)
-    shutil.copy(two_steps[0] + '/config.json', logs_dir)
-    held = variables(two_steps[0] + '/model.ckpt-4')
+    shutil.copy(trained + '/config.json', logs_dir)
+    held = variables(trained + '/model.ckpt-4')
     for name, value in held.items():
         if 'Upsampling/Score_' in name:
             held[name] = np.zeros_like(value)
@@ -205,6 +221,7 @@ def test_the_dense_crf_is_scored_too(undecided, tmp_path):
     assert pixels[0] == pixels[1] and sum(pixels[0]) > 0 and refined['classes'] != plain['classes']
 
 
+@pytest.mark.usefixtures('small_backbone')
 def test_every_part_of_the_recipe_trains_and_resumes(shapes, tmp_path):
     """Together; auxiliary scores and another optimizer may join a run later."""
     flags = SMALL + ('--mode=train', '--data_dir=' + shapes, '--logs_dir=%s' % tmp_path, '--skip_layers=4s',
@@ -213,7 +230,7 @@ def test_every_part_of_the_recipe_trains_and_resumes(shapes, tmp_path):
     run_well('--max_iterations=2', '--checkpoint_path=', *flags)
     more = ('--auxiliary_loss=0.4', '--optimizer=momentum', '--new_layers_rate=10')
     output = run_well('--max_iterations=4', *(flags + more))
-    assert 'the optimizer begins anew' in output and 'training 206 of 206 variables' in output
+    assert 'the optimizer begins anew' in output and 'training 30 of 30 variables' in output
     output = run_well('--max_iterations=5', *(flags + more))
     assert 'the optimizer\'s' in output and 'anew' not in output
     held = variables('%s/model.ckpt-5' % tmp_path)
@@ -244,12 +261,12 @@ def test_every_part_of_the_recipe_trains_and_resumes(shapes, tmp_path):
         encoding='utf-8')
 
 
-def test_class_weights_that_were_not_trained_with_cannot_be_undone(two_steps, tmp_path):
-    refused(run('--mode=test', '--logs_dir=' + two_steps[0], '--results_dir=%s' % tmp_path, '--undo_class_weights=1'),
+def test_class_weights_that_were_not_trained_with_cannot_be_undone(trained, tmp_path):
+    refused(run('--mode=test', '--logs_dir=' + trained, '--results_dir=%s' % tmp_path, '--undo_class_weights=1'),
             '--undo_class_weights', 'holds no class weights')
 
 
-def test_photos_of_any_kind(two_steps, tmp_path):
+def test_photos_of_any_kind(trained, tmp_path):
     """All outputs have the photo's own size, names and folders; bad ones are named; a second run does nothing again."""
     photos, results = tmp_path / 'my photos', str(tmp_path / 'out')
     (photos / 'sub').mkdir(parents=True)
@@ -267,7 +284,7 @@ def test_photos_of_any_kind(two_steps, tmp_path):
         else:
             image.save(str(photos / name))
     (photos / 'bad.jpg').write_bytes(b'404 not found')
-    flags = ('--mode=visualize', '--logs_dir=' + two_steps[0], '--results_dir=' + results, '--tile_size=1024',
+    flags = ('--mode=visualize', '--logs_dir=' + trained, '--results_dir=' + results, '--tile_size=1024',
              '--image_dir=%s' % photos, '--save_probabilities')
     # From another folder than the data set, which need not be there.
     output = run_well(*flags)
@@ -364,10 +381,10 @@ def test_the_dense_crf_refines_films_where_it_is_asked_for(undecided, tmp_path):
     (['--mode=visualize', '--image_dir={0}/text.mp4'], 'text.mp4 cannot be read as a film'),
     (['--mode=visualize', '--image_dir={0}/text.mp4', '--compare={1}'], 'takes alone, without --compare'),
     (['--mode=export', '--image_dir={0}/text.mp4', '--export_dir={0}/saved'], 'which visualize takes alone')])
-def test_films_that_are_refused(two_steps, tmp_path, flags, words):
+def test_films_that_are_refused(trained, tmp_path, flags, words):
     (tmp_path / 'text.mp4').write_text('no film')
-    flags = [flag.format(tmp_path, two_steps[0]) for flag in flags]
-    status, _, errors = run_main('--logs_dir=' + two_steps[0], '--results_dir=%s/results' % tmp_path, *flags)
+    flags = [flag.format(tmp_path, trained) for flag in flags]
+    status, _, errors = run_main('--logs_dir=' + trained, '--results_dir=%s/results' % tmp_path, *flags)
     assert status == EXIT_INPUT and words in errors and errors.count('\n') == 1, errors
     assert not glob.glob('%s/results/*' % tmp_path)
 
@@ -416,6 +433,7 @@ def test_the_classes_are_those_beside_the_data(tmp_path, monkeypatch):
         assert '--class_names=%s/labels.txt\n' % folder in file.read()
 
 
+@pytest.mark.usefixtures('small_backbone')
 def test_class_called_void(tmp_path):
     """A new run ignores it; a run that counted it goes on so, and --ignore_label contradicts neither."""
     data, logs = void_data(str(tmp_path / 'data')), str(tmp_path / 'logs')
@@ -455,6 +473,7 @@ def test_class_called_void(tmp_path):
     refused(run('--mode=test', '--logs_dir=' + logs, '--ignore_label=1'), '--ignore_label=1', 'trained with none')
 
 
+@pytest.mark.usefixtures('small_backbone')
 def test_images_of_a_12_bit_camera(tmp_path):
     """They need --image_range, which the run keeps; photos of another camera may have another."""
     data, logs, results = void_data(str(tmp_path / 'data')), str(tmp_path / 'logs'), str(tmp_path / 'results')
@@ -551,8 +570,8 @@ def test_home_folder_in_flags(tmp_path, monkeypatch):
     assert sorted(os.listdir(str(work))) == ['~']
 
 
-def test_comparison_of_runs(two_steps, shapes, tmp_path):
-    one, other = two_steps[0], str(tmp_path / '32s')
+def test_comparison_of_runs(trained, shapes, tmp_path):
+    one, other = trained, str(tmp_path / '32s')
     run_well('--mode=train', '--data_dir=' + shapes, '--max_iterations=1', '--skip_layers=32s', '--checkpoint_path=',
              STEP_ONE, '--resize=squash', '--logs_dir=' + other, *SMALL)
     flags = ('--mode=visualize', '--num_images=2', '--results_dir=%s' % tmp_path)
@@ -587,9 +606,9 @@ def test_comparison_of_runs(two_steps, shapes, tmp_path):
     refused(run('--compare=%s,%s' % (one, other), *flags), '32s/config.json is damaged: its flag skip_layers')
 
 
-def test_export_is_reloaded_and_compared(two_steps, tmp_path):
+def test_export_is_reloaded_and_compared(trained, tmp_path):
     export_dir = str(tmp_path / 'saved_model')
-    output = run_well('--mode=export', '--logs_dir=' + two_steps[0], '--export_dir=' + export_dir, '--num_images=3')
+    output = run_well('--mode=export', '--logs_dir=' + trained, '--export_dir=' + export_dir, '--num_images=3')
     assert 'on 3 images 0 pixels have another label' in output
     image = np.random.RandomState(0).randint(0, 256, (80, 121, 3)).astype('uint8')
     with Exported(export_dir) as exported:
@@ -599,18 +618,18 @@ def test_export_is_reloaded_and_compared(two_steps, tmp_path):
     np.testing.assert_allclose(result['probabilities'].sum(2), 1, atol=1e-5)
     with open(os.path.join(export_dir, 'assets', 'class_names.txt')) as file:
         assert file.read().split() == read_ShapesData.CLASS_NAMES
-    done = run('--mode=export', '--logs_dir=' + two_steps[0], '--export_dir=' + export_dir)
+    done = run('--mode=export', '--logs_dir=' + trained, '--export_dir=' + export_dir)
     assert done.returncode == 2 and 'is not empty' in done.stderr
     half = str(tmp_path / 'half')
     os.makedirs(half + '.part/variables')  # as of an export that was killed
-    run_well('--mode=export', '--logs_dir=' + two_steps[0], '--export_dir=' + half, '--num_images=1')
+    run_well('--mode=export', '--logs_dir=' + trained, '--export_dir=' + half, '--num_images=1')
     assert sorted(os.listdir(str(tmp_path))) == ['half', 'saved_model'] and os.listdir(half) == os.listdir(export_dir)
 
 
-def test_onnx_export_is_reloaded_and_compared(two_steps, tmp_path):
+def test_onnx_export_is_reloaded_and_compared(trained, tmp_path):
     for package in ('tf2onnx', 'onnxruntime'):
         pytest.importorskip(package)
-    flags = '--mode=export', '--logs_dir=' + two_steps[0], '--num_images=2', '--results_dir=my results'
+    flags = '--mode=export', '--logs_dir=' + trained, '--num_images=2', '--results_dir=my results'
     done = run('--export_format=onnx', *flags, cwd=str(tmp_path))
     assert done.returncode == 0 and done.stderr == '', done.stdout + done.stderr
     found = re.search('to my results/model.onnx; on 2 images '
@@ -631,6 +650,7 @@ def run_on(data_dir, random_run, tmp_path, monkeypatch):
     monkeypatch.chdir(str(tmp_path))
 
 
+@pytest.mark.usefixtures('small_backbone')
 @pytest.mark.parametrize('data_dir, kind', [
     (None, ('--skip_bad_images', '--test_flip', '--test_scales=1,1.5')),
     ('DATA', ('--export_format=tflite', '--export_size=60,80', '--image_names=one'))])
@@ -663,6 +683,7 @@ def test_export_refuses_a_data_set_that_is_named_and_not_there(data_dir, random_
     assert os.listdir('.') == ['run']
 
 
+@pytest.mark.usefixtures('small_backbone')
 def test_signal_stops_with_a_checkpoint_and_one_run_a_folder(shapes, tmp_path):
     logs_dir = str(tmp_path / 'logs')
     flags = SMALL + ('--mode=train', '--data_dir=' + shapes, '--checkpoint_path=', '--logs_dir=' + logs_dir,
@@ -711,11 +732,11 @@ def test_original_flagfile_builds_the_original_graph(shapes, tmp_path):
     assert sum(one['pixels'] for one in result['classes']) == 3 * 224 * 224
 
 
-def test_tensorboard_serves_both_curves(two_steps):
+def test_tensorboard_serves_both_curves(trained):
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))
         port = free.getsockname()[1]
-    server = subprocess.Popen([sys.executable, '-W', 'ignore', '-m', 'tensorboard.main', '--logdir', two_steps[0],
+    server = subprocess.Popen([sys.executable, '-W', 'ignore', '-m', 'tensorboard.main', '--logdir', trained,
                                '--port', str(port), '--host', '127.0.0.1'], stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT)
     try:
@@ -827,22 +848,22 @@ def test_bad_data_is_named(spoil, shapes, tmp_path):
     assert 'Traceback' not in done.stderr
 
 
-def test_truncated_image_is_named_and_contradiction_refused(two_steps, shapes, tmp_path):
+def test_truncated_image_is_named_and_contradiction_refused(trained, shapes, tmp_path):
     data_dir, root = copied(shapes, tmp_path)
     path = os.path.join(root, 'JPEGImages', 'shapes_val_0002.jpg')
     with open(path, 'r+b') as file:
         file.truncate(os.path.getsize(path) // 2)
-    done = run('--mode=test', '--logs_dir=' + two_steps[0], '--data_dir=' + data_dir, '--results_dir=%s' % tmp_path)
+    done = run('--mode=test', '--logs_dir=' + trained, '--data_dir=' + data_dir, '--results_dir=%s' % tmp_path)
     assert done.returncode == 2 and 'shapes_val_0002.jpg cannot be read' in done.stderr, done.stderr
-    done = run('--mode=train', '--logs_dir=' + two_steps[0], '--upsampling=features')
+    done = run('--mode=train', '--logs_dir=' + trained, '--upsampling=features')
     assert done.returncode == 2 and 'upsampling is features here, but was scores' in done.stderr
-    done = run('--mode=train', '--logs_dir=' + two_steps[0], '--trainable_scopes=InceptionV3/Upsmapling',
+    done = run('--mode=train', '--logs_dir=' + trained, '--trainable_scopes=InceptionV3/Upsmapling',
                '--max_iterations=9')
     assert done.returncode == 2 and 'InceptionV3/Upsmapling is no scope' in done.stderr
 
 
-@pytest.fixture(scope='module')
-def own_colours(tmp_path_factory, shapes):
+@pytest.fixture
+def own_colours(tmp_path_factory, shapes, small_backbone):
     """A run on a data set with its own classes and colours. Returns (folder of data set, run and results, colours)."""
     folder = tmp_path_factory.mktemp('own_colours')
     data, colours = str(folder / 'my streets' / 'VOCdevkit' / 'VOC2012'), np.zeros((256, 3), 'uint8')

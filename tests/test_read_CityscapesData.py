@@ -153,6 +153,7 @@ def test_missing_annotations_and_images(root):
         ('missing file', 'training', absent), ('empty split', 'validation', str(root / 'leftImg8bit/val'))]
 
 
+@pytest.mark.usefixtures('small_backbone')
 def test_trained_tested_and_shown(root, tmp_path):
     logs_dir, results = str(tmp_path / 'run'), str(tmp_path / 'results')
     run_well(*training(root, logs_dir, '--dataset=cityscapes', '--max_iterations=2', STEP_ONE))

@@ -19,6 +19,8 @@ from fcn.reporting.overlays import overlay
 from fuzzing_commands import run_main
 from TensorflowUtils import tf
 
+pytestmark = pytest.mark.usefixtures('small_backbone_throughout')
+
 LARGE = (90, 1100)  # cut into two tiles of 1024
 
 

@@ -57,6 +57,7 @@ def test_what_the_file_says_of_itself(exported):
         np.testing.assert_array_equal(session.run(['labels'], {'images': image[None]})[0][0], labels)
 
 
+@pytest.mark.usefixtures('small_backbone')
 def test_labels_only_without_batch_norm_by_the_originals_head(tmp_path):
     for package in ('tf2onnx', 'onnxruntime'):
         pytest.importorskip(package)

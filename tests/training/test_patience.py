@@ -7,6 +7,8 @@ from fcn.training.log import TrainingLog
 from small_runs import STEP_ONE, logged, steps, training
 from TensorflowUtils import tf
 
+pytestmark = pytest.mark.usefixtures('small_backbone_throughout')
+
 
 def test_training_ends_when_nothing_gets_better_and_goes_on_when_asked(shapes, tmp_path):
     """With a learning rate of 0, and batch norm frozen, the first validation stays the best."""

@@ -99,6 +99,7 @@ def test_paths_of_data_and_weights_are_absolute(tmp_path, monkeypatch):
         assert plan_file.absolute(flag, value) == value
 
 
+@pytest.mark.usefixtures('small_backbone')
 def test_the_plan_is_all_that_train_and_test_need(shapes, tmp_path, monkeypatch):
     monkeypatch.chdir(str(tmp_path))
     monkeypatch.setattr(trial, 'step_seconds', lambda flags, num_classes: 0.25 * flags['batch_size'])
