@@ -808,10 +808,11 @@ def configure(mode: Mode) -> Tuple[Config, RunConfig]:
     values = fcn_config.restore_flags(values, given, run, folder, parse, mode.trains)
     if values['dataset'] == 'pascal_voc' and values['data_dir'] and not values['class_names']:
         listed = os.path.join(values['data_dir'], 'labels.txt')  # as fcn.own_data writes it
-        # A run has its own names; those of another folder of images must be the same.
-        is_other_folder = 'data_dir' in given and not values['image_dir'] and os.path.abspath(
-            values['data_dir']) != os.path.abspath(str(run.flags.get('data_dir')))
-        if os.path.isfile(listed) and (is_other_folder or not run.exists):
+        # A run has its own names. Those of another folder of images, and of the list that they came from, must be them.
+        kept_from, kept_list = (os.path.abspath(str(run.flags.get(name))) for name in ('data_dir', 'class_names'))
+        is_other_folder = 'data_dir' in given and os.path.abspath(values['data_dir']) != kept_from
+        must_agree = (is_other_folder or os.path.abspath(listed) == kept_list) and not values['image_dir']
+        if os.path.isfile(listed) and (must_agree or not run.exists):
             values['class_names'] = listed
             if not run.exists:
                 print(printable(f'note: the classes are those of {listed}; --class_names names another list'))

@@ -545,6 +545,24 @@ def test_names_that_a_run_has_stored_stay(tmp_path):
                 'names.txt names other classes', 'a, b, c')
 
 
+def test_the_list_that_the_names_of_a_run_came_from_stays_as_it_was(tmp_path):
+    """As when the data set was made anew in the same folder, with its classes in another order."""
+    data, logs = str(tmp_path / 'data'), tmp_path / 'logs'
+    flags = (void_data(data)[0], '--logs_dir=%s' % logs, '--results_dir=%s' % tmp_path)
+    logs.mkdir()
+    (logs / 'model.ckpt-1.index').write_bytes(b'')
+    (logs / 'config.json').write_text(json.dumps({
+        'flags': {'data_dir': data, 'class_names': data + '/labels.txt'}, 'class_names': ['road', 'void', 'sky']}))
+    for names, status in (('road\nvoid\nsky\n', 0), ('sky\nvoid\nroad\n', EXIT_INPUT)):
+        with open(data + '/labels.txt', 'w') as file:
+            file.write(names)
+        for more in (), ('--class_names=%s/names.txt' % data,):
+            found, said, errors = run_main('--mode=check', *flags, *more)
+            assert found == (status if not more else 0), said + errors
+            assert ('labels.txt names other classes than %s was trained with: road, void, sky' % logs in errors) == (
+                found == EXIT_INPUT)
+
+
 def test_home_folder_in_flags(tmp_path, monkeypatch):
     """--flag=~/x, which shells leave alone, is in the home folder, for every flag of paths."""
     home, work = tmp_path / 'home', tmp_path / 'work'
