@@ -162,6 +162,8 @@ def test_a_training_is_planned_where_minutes_are_given(folder, monkeypatch):
     'name,hex\nroad,#804080\ntree "#808000"\ncar: #400080\nvoid,#000000\n',
     'id,name,r,g,b\n0,road,128,64,128\n1,tree,128,128,0\n2,car,64,0,128\n255,void,0,0,0\n',
     'Name;ID;Red;Green;Blue\nroad;0;128;64;128\ntree;1;128;128;0\ncar;2;64;0;128\nvoid;3;0;0;0\n',
+    'class,label,r,g,b\nroad,0,128,64,128\ntree,1,128,128,0\ncar,2,64,0,128\nvoid,3,0,0,0\n',
+    'class,label,r,g,b\n0,road,128,64,128\n1,tree,128,128,0\n2,car,64,0,128\n3,void,0,0,0\n',
     '128 64 128 255 road\n128 128 0 255 tree\n64 0 128 255 car\n0 0 0 255 void\n',  # with alpha
     '0,road,128,64,128\n1,tree,128,128,0\n2,car,64,0,128\n255,void,0,0,0\n',
     '128 64 128 road # and lanes\n128 128 0 tree\n64 0 128 car\n0 0 0 void # not labelled\n'])
@@ -282,6 +284,36 @@ def test_classes_without_names_are_numbered(folder):
         folder.add('p%d' % number, number)
     assert folder.run()[0] == 0 and len(folder.labels()) == 3
     assert datasets.read_class_names(os.path.join(folder.out, 'labels.txt')) == ['class 0', 'class 1', 'class 2']
+
+
+def test_black_and_white_masks_of_16_bits(folder):
+    for number in range(3):
+        folder.add('p%d' % number, number)
+        folder.save(Image.fromarray(((labels_of(number) == 1) * 65535).astype('uint16')), 'masks', 'p%d.png' % number)
+    assert 'The masks are colour pictures' in folder.refused()
+    table = folder.out + '_colours.txt'
+    with open(table) as file:
+        listed = file.read()
+    assert '0 0 0' in listed and '255 255 255' in listed
+    status, said = folder.run('--colours=' + folder.text('colours.txt', '0 0 0 background\n255 255 255 salt\n'))
+    assert status == 0, said
+    for number in range(3):
+        np.testing.assert_array_equal(folder.labels()['p%d' % number], labels_of(number) == 1)
+    folder.save(Image.fromarray(labels_of(0).astype('uint16') * 300), 'masks', 'p0.png')
+    folder.out += '2'
+    assert 'not counted: %s/masks/p0.png holds the label ' % folder.path in folder.refused()
+
+
+def test_images_of_several_pages_are_noted(folder):
+    for number in range(3):
+        folder.add('p%d' % number, number, extension='.tif')
+    pages = [Image.fromarray(pixels_of(number)) for number in range(3)]
+    pages[0].save(os.path.join(folder.path, 'photos', 'p1.tif'), save_all=True, append_images=pages[1:])
+    status, said = folder.run('--class_names=' + folder.text('names.txt', '\n'.join(NAMES)))
+    assert status == 0 and ('note: 1 images hold several pages or frames, of which the first alone is taken, such as '
+                            '%s/photos/p1.tif' % folder.path) in said
+    with Image.open(os.path.join(folder.out, 'JPEGImages/p1.png')) as image:
+        np.testing.assert_array_equal(np.asarray(image), pixels_of(0))
 
 
 def test_masks_that_cannot_be_used(folder):

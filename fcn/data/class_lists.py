@@ -36,7 +36,8 @@ _INLINE_NUMBERED = re.compile(r'(?:^|\n)[ \t]*["\']?(?:names|classes|labels)["\'
 _NAMES_KEY = re.compile(r'["\']?(?:names|classes|labels)["\']?\s*:$')
 _OTHER_KEY = re.compile(r'["\']?[A-Za-z_][\w-]*["\']?\s*:(\s|$)|---|\.\.\.')
 _COLOUR = r'\d{1,3}[\s,;:]+\d{1,3}[\s,;:]+\d{1,3}'
-_COLOUR_LINE = re.compile(rf'(?:{_COLOUR}[\s,;:]+\S.*|\D.*[\s,;:]{_COLOUR}(?:[\s,;:].*)?|#[0-9a-fA-F]{{6}}\b.*)$')
+_HEX = r'["\']?#[0-9a-fA-F]{6}\b'
+_COLOUR_LINE = re.compile(rf'(?:{_COLOUR}[\s,;:]+\S.*|\D.*[\s,;:](?:{_COLOUR}(?:[\s,;:].*)?|{_HEX}.*)|{_HEX}.*)$')
 
 
 class _Line(NamedTuple):

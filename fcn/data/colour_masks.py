@@ -119,7 +119,7 @@ def read_mask(path: str, table: Optional[Table] = None, unknown: str = 'error',
     """
     data = read_verified(path, 'annotation')
     with opened(path, 'annotation', data) as image:
-        is_colour = image.mode not in NUMBER_MODES
+        is_colour = image.mode not in NUMBER_MODES or _greys_of_16_bits(image) is not None
     if table is None:
         return (None if is_colour else open_annotation(path, data)), {}
     packed = _read_packed(path, data)
@@ -274,17 +274,19 @@ def _is_header(line):
 
 
 def _read_columns(line):
-    """Returns (separator, their number, indices of red, green, blue and name) of a header, or None where it lacks some.
+    """Returns (separator, their number, indices of red, green and blue, those of names) of a header, or None.
 
-    Names of columns that are there twice, or a name in an unknown language, leave the form of the lines to tell.
+    None is of a header that lacks some.
+
+    Colours that are there twice, or a name in an unknown language, leave the form of the lines to tell.
     """
     separator = next((letter for letter in ',;\t' if letter in line), None)
     cells = [cell.strip().strip('"\'').lower() for cell in line.split(separator)] if separator else []
     places = [[index for index, cell in enumerate(cells) if cell in names] for names in (
         ('r', 'red'), ('g', 'green'), ('b', 'blue'), ('name', 'class', 'label', 'class name', 'class_name'))]
-    if any(len(place) != 1 for place in places):
+    if any(len(place) != 1 for place in places[:3]) or not places[3]:
         return None
-    return separator, len(cells), [place for place, in places]
+    return separator, len(cells), [place for place, in places[:3]], places[3]
 
 
 def _parse(line, columns=None):
@@ -296,7 +298,12 @@ def _parse(line, columns=None):
     if not line or line.startswith('//') or (line.startswith('#') and not hexadecimal):
         return None
     cells = [cell.strip().strip('"\'').strip() for cell in line.split(columns[0])] if columns else []
-    by_header = [cells[place] for place in columns[2]] if columns and len(cells) == columns[1] else []
+    by_header = []
+    if columns and len(cells) == columns[1]:
+        names = [cells[place] for place in columns[3]]
+        if len(names) > 1:  # one of class and label holds names, the other one numbers
+            names = [name for name in names if not name.isdecimal()]
+        by_header = [cells[place] for place in columns[2]] + names if len(names) == 1 else []
     plain = None if _LABELMAP_LINE.match(line) else _COLOUR_FIRST.match(line)
     named = next(filter(None, (form.match(line) for form in _NAME_FIRST)), None)
     named_hexadecimal, transparent = _HEXADECIMAL_LAST.match(line), _TRANSPARENT_FIRST.match(line)
@@ -332,10 +339,22 @@ def _read_packed(path, data):
             raise BadFile('unreadable annotation', path, f'{path} is a colour picture of 16 bits a channel, of which '
                           'different colours become one in 8 bits. Export the masks with 8 bits a channel.')
         if image.mode.startswith('I'):  # 16 bits a pixel, which Pillow does not convert as they are
-            image = Image.fromarray(open_annotation(path, data))
+            greys = _greys_of_16_bits(image)
+            image = Image.fromarray(open_annotation(path, data) if greys is None else greys)
         is_opaque = image.mode in ('L', 'RGB', 'P', '1') and 'transparency' not in image.info
         packed = np.ascontiguousarray(image.convert('RGBA')).view('<u4')[..., 0]
     return packed if is_opaque else np.where(packed >> 24, packed, np.uint32(TRANSPARENT))
+
+
+def _greys_of_16_bits(image):
+    """Returns the shades of a grey picture that had 8 bits before it got 16, 0 to 65535, uint8 [H, W], or None.
+
+    Such are black-and-white masks; values up to 255 are labels.
+    """
+    if not image.mode.startswith('I'):
+        return None
+    values = np.asarray(image)
+    return (values // 257).astype('uint8') if 255 < values.max() < 65536 and not (values % 257).any() else None
 
 
 def _runs(packed):

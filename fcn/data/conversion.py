@@ -22,7 +22,16 @@ from fcn.data.annotation_check import check_sizes
 from fcn.data.class_lists import MOST_CLASSES, to_lines
 from fcn.data.colour_masks import VOID, Table
 from fcn.data.datasets import Dataset, read_class_names, record
-from fcn.data.image_files import BadFile, open_image, opened, read_orientation, read_verified, turn_upright
+from fcn.data.image_files import (
+    BadFile,
+    count_pages,
+    notes_on_pages,
+    open_image,
+    opened,
+    read_orientation,
+    read_verified,
+    turn_upright,
+)
 from fcn.data.image_pairs import Pair, ReadySplits, print_list, raise_faults
 from fcn.data.image_range import find_low_range
 from fcn.data.label_survey import LabelSurvey
@@ -96,6 +105,7 @@ class Outcome:
       values: None, or of a mask whose values are to be labels (pixels of each value; those of them on a slope, see
         `fcn.data.colour_masks.count_slopes`), int64 [256]; of problems, too.
       open_range: whether `fcn.data.sixteen_bits.has_open_range` holds of the image.
+      paged: whether the image holds several pages or frames, of which the first is taken.
       lost: shapes of annotations of which no pixel is left, in words.
     """
     problem: Optional[str] = None
@@ -105,6 +115,7 @@ class Outcome:
     palette: Optional[np.ndarray] = None
     values: Optional[Tuple[np.ndarray, np.ndarray]] = None
     open_range: bool = False
+    paged: bool = False
     lost: Sequence[str] = ()
 
 
@@ -246,6 +257,8 @@ def choose_pairs(config: ConversionConfig, drawn: Optional[shape_files.Annotatio
                             f'file names, such as {unlisted[0]}'))
         return listed, splits
     ready = None if config.split_by_chance else image_pairs.find_ready_splits(pairs, without_mask)
+    if ready:
+        pairs, without_mask, ready = image_pairs.leave_out_blank(pairs, without_mask, ready)
     if ready and config.test:
         place = config.images if ready.source == 'folders' else config.annotations
         raise InputError(f'--test={config.test:g} goes with splits by chance, but the {ready.source} of {place} are '
@@ -272,22 +285,16 @@ def take_ready_splits(pairs: List[Pair], ready: ReadySplits) -> Tuple[List[Pair]
       (pairs of the splits, keys of images without a mask that are to have one, splits). Test images without a mask,
       which benchmarks keep secret, are not among these.
     """
-    def names_of(kind):
-        return ', '.join(sorted(printable(name or '.') for name in ready.names[kind]))
     splits = {'train': set(ready.keys['train']), 'val': set(ready.keys['val'] or ready.keys['test'])}
     validation = 'val' if ready.keys['val'] else 'test'
-    blank = {pair.key for pair in pairs if pair.is_blank}
-    has_test = validation == 'val' and set(ready.keys['test']) - blank
     third = ''
-    if has_test:
+    if validation == 'val' and ready.keys['test']:
         splits['test'] = set(ready.keys['test'])
-        third = f', {names_of("test")} ({len(splits["test"])}) for --mode=test --split=test'
-    print(f'the {ready.source} are the splits: {names_of("train")} ({len(splits["train"])} images) for training, '
-          f'{names_of(validation)} ({len(splits["val"])}) for validation{third}; --split_by_chance mixes them')
-    if validation == 'val' and ready.keys['test'] and not has_test:
-        print(f'left out: {len(ready.keys["test"])} images of {names_of("test")}, as annotations have no shape in any')
+        third = f', {ready.names_of("test")} ({len(splits["test"])}) for --mode=test --split=test'
+    print(f'the {ready.source} are the splits: {ready.names_of("train")} ({len(splits["train"])} images) for training, '
+          f'{ready.names_of(validation)} ({len(splits["val"])}) for validation{third}; --split_by_chance mixes them')
     if ready.keys['']:
-        print(f'left out: {len(ready.keys[""])} images of other {ready.source} ({names_of("")}), which are of no '
+        print(f'left out: {len(ready.keys[""])} images of other {ready.source} ({ready.names_of("")}), which are of no '
               'split; --split_by_chance takes them')
     needed = ('train', validation)
     others = [key for kind, keys in ready.lacking.items() if kind not in needed for key in keys]
@@ -321,14 +328,14 @@ def convert_pairs(pairs: List[Pair], root: str, table: Optional[Table], names: O
                 values = np.bincount(labels.ravel(), minlength=256), colour_masks.count_slopes(labels)
             counts = annotations.count_labels(pair.mask, labels, dataset)
             of_mask = None if table or pair.draw else annotations.read_palette(pair.mask)
-            labels, turned, open_range = place_image(pair, labels, os.path.join(root, 'JPEGImages', pair.name),
-                                                     config.image_range or FULL_RANGE)
+            labels, turned, open_range, paged = place_image(pair, labels, os.path.join(root, 'JPEGImages', pair.name),
+                                                            config.image_range or FULL_RANGE)
         except BadFile as error:  # any other error, such as a full disk, is no fault of the pair
             return Outcome(problem=str(error), values=values)
         store(os.path.join(root, 'SegmentationClass', pair.name + '.png'),
               encode(lambda file: save_labels(file, labels, palette)))
         return Outcome(counts=counts, unknown=unknown, turned=turned, palette=of_mask, values=values,
-                       open_range=open_range, lost=lost)
+                       open_range=open_range, paged=paged, lost=lost)
 
     bar = tqdm(ordered_map(convert_pair, pairs, portable.num_cores()), total=len(pairs), desc='converting',
                unit=' files', leave=False, disable=None)
@@ -347,7 +354,7 @@ def convert_pairs(pairs: List[Pair], root: str, table: Optional[Table], names: O
 
 
 def place_image(pair: Pair, labels: np.ndarray, target: str, image_range: int = FULL_RANGE
-                ) -> Tuple[np.ndarray, Optional[str], bool]:
+                ) -> Tuple[np.ndarray, Optional[str], bool, bool]:
     """Links, copies or converts an image to the path `target` and an extension.
 
     Training takes pixels as they are stored. So what EXIF data turn is stored upright, as viewers show it: the image,
@@ -362,12 +369,14 @@ def place_image(pair: Pair, labels: np.ndarray, target: str, image_range: int = 
     Returns:
       (labels as they belong to the image; 'image' or 'mask', which of the two EXIF data turn without a change of size,
       while the other has no such data, so that nothing says how that one lies; or None; whether
-      `fcn.data.sixteen_bits.has_open_range` holds of the image). Raises BadFile, or InputError: it cannot be written.
+      `fcn.data.sixteen_bits.has_open_range` holds of the image; whether it holds several pages). Raises BadFile, or
+      InputError: it cannot be written.
     """
     data = read_verified(pair.image, 'image')
     with opened(pair.image, 'image', data) as image:
         form, mode, stored_size = image.format, image.mode, image.size
         is_deep, open_range = header_range(image) is not None, has_open_range(image)
+        paged = count_pages(image) > 1
     orientation, left = read_orientation(pair.image, 'image', data)
     of_mask, left_of_mask = (1, 1) if pair.draw else read_orientation(pair.mask, 'annotation')
     pixels = open_image(pair.image, data, image_range=image_range)
@@ -389,7 +398,7 @@ def place_image(pair: Pair, labels: np.ndarray, target: str, image_range: int = 
             store(target + '.png', encode(lambda file: image.save(file, 'PNG')))
     turned = 'image' if of_mask == 1 < orientation else 'mask' if orientation == 1 < of_mask else None
     keeps_size = max(orientation, of_mask) < 5 or pixels.shape[0] == pixels.shape[1]
-    return labels, turned if keeps_size else None, open_range
+    return labels, turned if keeps_size else None, open_range, paged
 
 
 def link(source: str, target: str, data: bytes) -> None:
@@ -514,7 +523,8 @@ def summary_lines(pairs: List[Pair], splits: Splits, outcomes: Dict[str, Outcome
         if turned:
             lines.append(f'note: {len(turned)} {what}s were turned upright as their EXIF data say; make sure that '
                          f'their {others} are upright, too: {", ".join(turned[:5])}{" ..." if turned[5:] else ""}')
-    return lines
+    paged = [pair.image for pair in pairs if pair.key in outcomes and outcomes[pair.key].paged]
+    return lines + list(map(printable, notes_on_pages(paged)))
 
 
 def next_lines(out: str, has_test: bool = False) -> List[str]:

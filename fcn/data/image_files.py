@@ -5,7 +5,7 @@ import logging
 import os
 import re
 import warnings
-from typing import Iterator, Optional, Tuple
+from typing import Iterator, List, Optional, Tuple
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -313,15 +313,30 @@ def _refuse_lossy(path, image, data):
                       'made; saving this file as PNG would keep the wrong labels.')
 
 
-def _refuse_pages(path, image):
-    """Raises BadFile for an annotation of several pages or frames, of which a reader would take the first alone."""
-    pages = getattr(image, 'n_frames', 1)
+def count_pages(image: Image.Image) -> int:
+    """Returns the number of pages or frames of a Pillow image that is as its file gave it, at the first of them.
+
+    What phones append to a photo counts as none, nor do a TIFF's smaller copies and masks of its pages.
+    """
+    pages = 1 if image.format == 'MPO' else getattr(image, 'n_frames', 1)
     if pages > 1 and image.format == 'TIFF':
         pages = 0
         for number in range(image.n_frames):
-            image.seek(number)  # a smaller copy (bit 0) or a transparency mask (bit 2) of another page is none
-            pages += not image.tag_v2.get(NEW_SUBFILE_TYPE, 0) & 5
+            image.seek(number)
+            pages += not image.tag_v2.get(NEW_SUBFILE_TYPE, 0) & 5  # bit 0: smaller copy, bit 2: mask
         image.seek(0)
+    return pages
+
+
+def notes_on_pages(paths: List[str]) -> List[str]:
+    """Returns a list of the note on images of several pages, or none where there are none."""
+    return [f'note: {len(paths)} images hold several pages or frames, of which the first alone is taken, such as '
+            f'{path}' for path in paths[:1]]
+
+
+def _refuse_pages(path, image):
+    """Raises BadFile for an annotation of several pages or frames, of which a reader would take the first alone."""
+    pages = count_pages(image)
     if pages > 1:
         raise BadFile('annotation of several pages', path, f'{path} holds {pages} pages or frames, and an annotation '
                       'is one picture with one label a pixel. If each page is a class, put them together: one '

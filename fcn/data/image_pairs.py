@@ -38,7 +38,7 @@ class Pair:
       draw: None, or a function that returns the mask's labels, uint8 [H, W], and a list of texts, the shapes of which
         no pixel is left, and may raise fcn.data.image_files.BadFile: there is no file of it.
       subset: what the annotations call the split of the image, see `split_of`, or ''.
-      is_blank: whether they have no shape in it.
+      is_blank: whether they have no shape in it, nor a faulty one.
     """
     key: str
     name: str
@@ -62,6 +62,10 @@ class ReadySplits(NamedTuple):
     names: Dict[str, List[str]]
     keys: Dict[str, List[str]]
     lacking: Dict[str, List[str]]
+
+    def names_of(self, kind: str) -> str:
+        """Returns the names of that kind as one text."""
+        return ', '.join(sorted(printable(name or '.') for name in self.names[kind]))
 
 
 def find_pairs(image_dir: str, mask_dir: str, mask_suffix: Optional[str] = None,
@@ -229,6 +233,29 @@ def find_ready_splits(pairs: List[Pair], without_mask: List[str]) -> Optional[Re
         return ReadySplits('subsets of the annotations', _by_kind(sorted(set(subsets.values())), split_of), keys,
                            _by_kind(without_mask, lambda key: 'train'))
     return None
+
+
+def leave_out_blank(pairs: List[Pair], without_mask: List[str],
+                    ready: ReadySplits) -> Tuple[List[Pair], List[str], Optional[ReadySplits]]:
+    """Leaves out, and says so, a ready-made split of validation or testing in which nobody has drawn a shape.
+
+    Benchmarks keep these secret; scores of it would be those of background alone.
+
+    Returns:
+      (pairs, keys of images without a mask, and ready-made splits, without the images of such a split; the latter None
+      where none is left to validate with).
+    """
+    blank = {pair.key for pair in pairs if pair.is_blank}
+    out, images = [kind for kind in ('val', 'test') if ready.keys[kind] and blank.issuperset(ready.keys[kind])], set()
+    for kind in out:
+        print(f'left out: {len(ready.keys[kind])} images of {ready.names_of(kind)}, as annotations have no shape in '
+              'any')
+        images.update(ready.keys[kind] + ready.lacking[kind])
+    keys, lacking = ({kind: [] if kind in out else values[kind] for kind in values}
+                     for values in (ready.keys, ready.lacking))
+    left = ready._replace(keys=keys, lacking=lacking) if keys['val'] or keys['test'] else None
+    return ([pair for pair in pairs if pair.key not in images], [key for key in without_mask if key not in images],
+            left)
 
 
 def _by_kind(values, kind_of):

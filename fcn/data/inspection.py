@@ -12,7 +12,16 @@ from tqdm import tqdm
 from fcn.data import annotations, image_range, seams
 from fcn.data.annotation_check import check_sizes
 from fcn.data.datasets import Dataset
-from fcn.data.image_files import BadFile, left_to_turn, open_image, opened, read_orientation, read_verified
+from fcn.data.image_files import (
+    BadFile,
+    count_pages,
+    left_to_turn,
+    notes_on_pages,
+    open_image,
+    opened,
+    read_orientation,
+    read_verified,
+)
 from fcn.data.label_survey import LabelSurvey
 from fcn.data.problems import KINDS, OF_WHOLE_SETS, SPLITS, UNUSABLE, Problem
 from fcn.data.sixteen_bits import has_open_range
@@ -57,7 +66,7 @@ class _Finding(NamedTuple):
     """Holds what reading one record found; digest, counts and seams are None where a file is bad.
 
     palette: see `fcn.data.annotations.read_palette`. turned: whether EXIF data turn the image in another way than its
-    annotation. open_range: see `fcn.data.sixteen_bits.has_open_range`.
+    annotation. open_range: see `fcn.data.sixteen_bits.has_open_range`. paged: whether the image has several pages.
     """
     problems: List[Problem]
     digest: Optional[bytes]
@@ -66,6 +75,7 @@ class _Finding(NamedTuple):
     seams: Optional[seams.SeamCounts]
     turned: bool
     open_range: bool
+    paged: bool
 
 
 def inspect(dataset: Dataset, found: Iterable[Problem] = (), threads: Optional[int] = None,
@@ -90,10 +100,11 @@ def inspect(dataset: Dataset, found: Iterable[Problem] = (), threads: Optional[i
     survey = LabelSurvey(dataset)
     bar = tqdm(findings, desc=progress, total=len(tasks), unit=' files', leave=False,
                disable=None if progress else True)
-    smoothing, turned, of_open_range = _Smoothing(), [], []
+    smoothing, turned, of_open_range, paged = _Smoothing(), [], [], []
     for finding, (split, record) in zip(bar, tasks):  # the bar first: its end closes it
         smoothing.add(split, record['annotation'], finding.seams)
         turned += [record['image']] * finding.turned
+        paged += [record['image']] * finding.paged
         of_open_range += [(split, record['image'])] * finding.open_range
         problems += finding.problems + _repetitions(split, record, finding.digest, seen, dataset)
         if any(problem.kind in UNUSABLE for problem in finding.problems):
@@ -108,6 +119,7 @@ def inspect(dataset: Dataset, found: Iterable[Problem] = (), threads: Optional[i
                      'annotations. Viewers show such images turned, while training takes pixels as they are stored: '
                      'make sure that the annotations lie as the stored images do, or convert the data set with python '
                      '-m fcn.own_data')
+    notes += notes_on_pages(paged)
     problems += found_seams + _empty_splits(dataset, problems) + survey.problems()
     if not dataset.image_range_given:
         problems += _low_range(of_open_range)
@@ -258,12 +270,12 @@ class _Smoothing:
 def _inspect_record(split, record, dataset):
     """Reads one record's files in full. Returns a _Finding."""
     problems, digest, counts, palette, image_size, annotation_size = [], None, None, None, None, None
-    seam_counts, orientation, turned, open_range = None, 1, False, False
+    seam_counts, orientation, turned, open_range, paged = None, 1, False, False, False
     image, annotation = _paths(record)
     with _noting(problems, split, 'image', image):
         data = read_verified(image, 'image')
         if annotation:
-            image_size, orientation, open_range = _decode(image, data)
+            image_size, orientation, open_range, paged = _decode(image, data)
         else:
             open_image(image, data)
         digest = hashlib.blake2b(data).digest()
@@ -284,19 +296,20 @@ def _inspect_record(split, record, dataset):
         problems.append(Problem('no labelled pixel', split, annotation, f'{annotation} is void all over: none of its '
                                 'pixels has a label to learn or to score.'))
     return _Finding(problems, digest, counts, palette, seam_counts, turned and image_size == annotation_size,
-                    open_range)
+                    open_range, paged)
 
 
 def _decode(path, data):
     """Decodes an image.
 
     Returns:
-      ((width, height) as training sees it; the EXIF orientation that it leaves as it is; whether it `has_open_range`).
+      ((width, height) as training sees it; the EXIF orientation that it leaves as it is; whether it `has_open_range`;
+      whether it has several pages).
     """
     with opened(path, 'image', data) as image:
-        open_range = has_open_range(image)
+        open_range, paged = has_open_range(image), count_pages(image) > 1
         image.load()
-        return image.size, left_to_turn(image), open_range
+        return image.size, left_to_turn(image), open_range, paged
 
 
 def _low_range(images):

@@ -368,7 +368,7 @@ def find_pairs(annotations: Annotations, folder: str) -> Tuple[List[Pair], List[
                              '--unlabelled=void all would be void.')
     named = name_pairs([(keys[path], path, matched[path].file) for path in sorted(matched, key=keys.get)])
     pairs = [dataclasses.replace(pair, subset=_subset_of(matched[pair.image], annotations),
-                                 is_blank=not matched[pair.image].shapes,
+                                 is_blank=not matched[pair.image].shapes and not matched[pair.image].fault,
                                  draw=functools.partial(draw_labels, matched[pair.image], pair.image,
                                                         annotations.drawing)) for pair in named]
     lines = _left_out_lines(annotations, folder, left_out, lost)

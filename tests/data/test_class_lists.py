@@ -68,6 +68,9 @@ def test_gaps_and_a_start_above_0(tmp_path, capsys):
     ('path: x\nnames:\n- road\n- sky\ncar\n', ['"names:" in line 2', 'no list of names behind it']),
     ('path: x\nnames:\n  0: road\nnc: 1\n', ['names 1 classes']),
     ('name,r,g,b\nroad,1,2,3\nsky,4,5,6\n', ['table of colours', 'line 2', '--colours']),
+    ('name,color\nroad,#804080\nsky,#4682b4\n', ['table of colours', 'line 2 is "road,#804080"']),
+    ('road: "#804080"\nsky: "#4682b4"\n', ['table of colours']),
+    ('class,id,color\nsky,1,#4682b4\nroad,0,#804080\n', ['table of colours', 'line 2']),
     ('1 2 3 road\n4 5 6 sky\n', ['table of colours']), ('road:1,2,3::\nsky:4,5,6::\n', ['table of colours'])])
 def test_contradictions_are_refused_with_their_lines(tmp_path, text, words):
     with raises(tmp_path / 'names.txt', *words):

@@ -1,4 +1,5 @@
 """fcn/data/image_files.py: what pictures of every kind are read as, and which file an error names."""
+import dataclasses
 import subprocess
 import sys
 
@@ -266,6 +267,12 @@ def test_annotation_of_several_pages_is_refused(tmp_path, name, kind, arguments)
     assert [problem[:3] for problem in problems(path, tmp_path)] == [
         ('annotation of several pages', 'validation', path)]
     assert image_files.open_image(path).shape == (32, 60, 3), 'of an image the first is taken'
+    labels = str(tmp_path / 'labels.png')
+    Image.fromarray(LARGE).save(labels)
+    of_image = dataclasses.replace(dataset(), validation=[datasets.record(path, labels)])
+    found = inspection.inspect(of_image, progress=None)
+    assert [note for note in found.notes if 'of which the first alone is taken' in note] == [
+        'note: 1 images hold several pages or frames, of which the first alone is taken, such as ' + path]
     one = save_pages(path, [LARGE], kind, **arguments)
     assert [problem.kind for problem in problems(one, tmp_path)] == ['colour annotation'] * (kind == 'WEBP')
 

@@ -442,6 +442,34 @@ def test_splits_that_annotations_name(folder, kind, is_blank):
     assert len(os.listdir(folder.out + '/SegmentationClass')) == 4
 
 
+@pytest.mark.parametrize('kind', ['cvat', 'coco', 'coco folders'])
+@pytest.mark.parametrize('blank', ['val', 'test'])
+def test_a_split_in_which_nobody_has_drawn_is_no_validation(folder, kind, blank):
+    """As of benchmarks whose annotations are secret: it is left out, and chance splits the others."""
+    if kind == 'cvat':
+        text = cvat([('p%d.png' % number, (WIDTH, HEIGHT), [square_at(0)] * (number < 3)) for number in range(4)])
+        for number in range(4):
+            text = text.replace('<image id="%d"' % number, '<image id="%d" subset="%s"' % (
+                number, 'train' if number < 3 else blank))
+        folder.write('files/annotations.xml', text)
+    else:
+        for part, numbers in (('train', [0, 1, 2]), (blank, [3])):
+            if kind == 'coco folders':
+                for number in numbers:
+                    os.makedirs('%s/photos/%s' % (folder.path, part), exist_ok=True)
+                    os.rename('%s/photos/p%d.png' % (folder.path, number),
+                              '%s/photos/%s/p%d.png' % (folder.path, part, number))
+            folder.write('files/%s.json' % part, coco(['p%d.png' % number for number in numbers], [
+                (index, 3, coco_polygon(SQUARE)) for index, number in enumerate(numbers) if number < 3]))
+    said = folder.converted('files')
+    assert 'left out: 1 images of %s, as annotations have no shape in any' % blank in said
+    assert 'are the splits' not in said
+    training, validation = read_PascalVocData.read_folder(folder.out)
+    names = sorted(one['filename'] for one in training + validation)
+    assert training and validation and [name[-2:] for name in names] == ['p0', 'p1', 'p2']
+    assert all((labels == 1).sum() == 2500 for labels in folder.labels().values())
+
+
 def test_shapes_that_leave_no_pixel(folder):
     """Outside, smaller than a pixel, and below a later one."""
     for number, photo in enumerate(folder.photos):
