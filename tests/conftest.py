@@ -13,11 +13,11 @@ import small_backbone as small
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # The files that take longest, in order: the workers of `pytest -n` begin with them, so that none is left in the end.
 LONGEST = ['tests/' + name for name in (
-    'test_inception_FCN.py', 'distributed/test_cluster.py', 'test_slurm.py', 'test_faults_in_runs.py',
-    'test_faults_in_files.py', 'nets/test_inception_v3_fcn.py', 'test_first_version.py', 'test_make_camvid.py',
-    'test_BatchDatSetReader.py', 'training/test_patience.py', 'test_faults_in_outputs.py', 'test_backbone.py',
-    'runs/test_weight_files.py', 'test_fuzz_BatchDatSetReader.py', 'distributed/test_workers.py',
-    'reporting/test_page.py', 'reporting/test_plots.py', 'utils/test_command_line.py', 'test_read_ShapesData.py')]
+    'test_inception_FCN.py', 'nets/test_inception_v3_fcn.py', 'test_slurm.py', 'distributed/test_cluster.py',
+    'test_BatchDatSetReader.py', 'test_faults_in_runs.py', 'data/test_shape_files.py', 'test_faults_in_files.py',
+    'nets/test_gradients_for_cpus.py', 'test_make_camvid.py', 'test_first_version.py', 'reporting/test_page.py',
+    'distributed/test_workers.py', 'inference/test_onnx_model.py', 'test_segmenter.py', 'test_fuzz_flags.py',
+    'reporting/test_plots.py', 'reporting/test_page_in_browser.py')]
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -75,7 +75,7 @@ def give(session, values):
 
 @pytest.fixture
 def small_backbone():
-    """Networks of this test have a backbone of 6 convolutions."""
+    """Networks of this test have a backbone of 7 convolutions."""
     with small.installed():
         yield
 

@@ -1,4 +1,4 @@
-"""A stand-in for slim's backbone, for tests of all that lies around the network: 6 of its 94 convolutions.
+"""A stand-in for slim's backbone, for tests of all that lies around the network: 7 of its 94 convolutions.
 
 Strides and padding, so the places of cells, are InceptionV3's; so are names and scopes, and the depths that the
 original's head asks for. A network is built, saved and run in a tenth of the time. What tests of the network itself,
@@ -17,13 +17,21 @@ VARIABLE = 'FCN_TESTS_SMALL_BACKBONE'  # of the environment, which conftest.comm
 
 
 def inception_v3_base(inputs, final_endpoint='Mixed_7c', scope=None):
-    """Builds the six convolutions. Returns as slim's function does: (Mixed_7c, {name: end point})."""
+    """Builds them. Returns as slim's function does: (Mixed_7c, {name: end point})."""
     from TensorflowUtils import slim, tf
     assert final_endpoint == 'Mixed_7c'
     end_points, net = {}, inputs
 
     def convolution(name, depth, size=1, stride=1):
         end_points[name] = slim.conv2d(net, depth, size, stride, 'VALID', scope=name)
+        return end_points[name]
+
+    def mixed(name, depth):
+        with tf.variable_scope(name):
+            pooled = slim.avg_pool2d(net, 3, 1, 'SAME', scope='AvgPool_0a_3x3')
+            branches = [slim.conv2d(branch, depth // 2, 1, scope='Branch_%d' % number)
+                        for number, branch in enumerate((net, pooled))]
+            end_points[name] = tf.concat(branches, 3)
         return end_points[name]
     with tf.variable_scope(scope, 'InceptionV3', [inputs]), slim.arg_scope([slim.max_pool2d], kernel_size=3, stride=2,
                                                                            padding='VALID'):
@@ -32,7 +40,7 @@ def inception_v3_base(inputs, final_endpoint='Mixed_7c', scope=None):
         net = slim.max_pool2d(net, scope='MaxPool_3a_3x3')
         net = convolution('Conv2d_4a_3x3', 32, 3)
         net = slim.max_pool2d(net, scope='MaxPool_5a_3x3')
-        net = end_points['Mixed_5c'] = convolution('Mixed_5d', 288)
+        net = end_points['Mixed_5c'] = mixed('Mixed_5d', 288)
         net = slim.max_pool2d(net, scope='Mixed_6a')
         net = convolution('Mixed_6e', 768)
         net = slim.max_pool2d(net, scope='Mixed_7a')

@@ -1,6 +1,6 @@
 """Faults in a run, on purpose: kills, signals, numbers that are not finite. docs/reliability.csv is the table.
 
-FCN_KILLS sets how often `test_killed_at_random_moments` kills.
+FCN_KILLS sets how often `test_killed_at_random_moments` kills, and that it kills with the whole backbone.
 """
 import glob
 import os
@@ -11,6 +11,7 @@ import signal
 import time
 
 import numpy as np
+import pytest
 
 import forked
 from conftest import ROOT, run, run_well
@@ -20,6 +21,7 @@ from small_runs import STEP_ONE, assert_equal, logged, start, steps, training, v
 from TensorflowUtils import tf
 
 KILLS = int(os.environ.get('FCN_KILLS', 3))
+pytestmark = [] if 'FCN_KILLS' in os.environ else pytest.mark.usefixtures('small_backbone')
 
 
 # ---- kills and signals
@@ -30,7 +32,7 @@ def test_killed_at_random_moments(shapes, tmp_path):
              '--max_iterations=%d' % (6 + 2 * KILLS))
     started = time.time()
     run_well(*training(shapes, tmp_path / 'whole', *flags))
-    whole_run = time.time() - started
+    whole_run, of_steps = time.time() - started, logged(tmp_path / 'whole')[-1]['seconds']
     moments, recomputed, kills = random.Random(KILLS), [], 0
     while kills < KILLS:
         before = len(logged(tmp_path / 'killed'))
@@ -38,7 +40,7 @@ def test_killed_at_random_moments(shapes, tmp_path):
         if moments.random() < 0.8:  # else at any moment, mostly of its start
             while process.poll() is None and len(logged(tmp_path / 'killed')) == before:
                 time.sleep(0.01)
-            time.sleep(moments.uniform(0, 2))
+            time.sleep(moments.uniform(0, of_steps))
         else:
             time.sleep(moments.uniform(0, whole_run))
         process.kill()

@@ -12,6 +12,8 @@ from fcn.inference import metrics
 from fcn.inference import predictor as predictor_module
 from TensorflowUtils import tf
 
+pytestmark = pytest.mark.usefixtures('small_backbone_throughout')
+
 CLASSES = 7
 CONFIG = network_config(num_classes=CLASSES)
 SIZES = [(75, 90), (130, 80), (75, 90), (100, 110), (90, 75), (80, 130)]

@@ -16,6 +16,7 @@ from TensorflowUtils import tf
 SIZE = (60, 110)
 
 
+@pytest.mark.usefixtures('small_backbone')
 def test_a_file_predicts_as_its_checkpoint(tmp_path):
     config = network_config(len(NAMES))
     if tf.__version__.startswith('1.'):

@@ -27,6 +27,7 @@ def softmax(logits):
     return logits / logits.sum(3, keepdims=True)
 
 
+@pytest.mark.usefixtures('small_backbone')
 def test_predictions_are_averaged_over_mirror_images_and_scales(session):
     config = network_config(num_classes=3, use_batch_norm=False)
     images = tf.placeholder(tf.uint8, [1, None, None, 3])

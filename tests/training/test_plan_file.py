@@ -128,6 +128,7 @@ def test_the_plan_is_all_that_train_and_test_need(shapes, tmp_path, monkeypatch)
     assert {'metrics.json', 'index.html'} <= set(os.listdir(results))
 
 
+@pytest.mark.usefixtures('small_backbone')
 def test_images_that_cannot_be_used_are_left_out_and_steps_are_timed(shapes, tmp_path):
     status, output, errors = run_main('--mode=plan', '--dataset=shapes', '--data_dir=' + shapes, '--skip_bad_images',
                                       '--checkpoint_path=', '--results_dir=%s' % tmp_path)

@@ -13,6 +13,7 @@ BATCH = {'image': np.zeros((1, 96, 96, 3), 'uint8'), 'annotation': np.zeros((1, 
          'number': np.zeros(1, 'int64')}
 
 
+@pytest.mark.usefixtures('small_backbone')
 @pytest.mark.parametrize('in_bfloat16', [False, True])
 def test_large_upsampling_is_a_product_where_convolutions_are_in_bfloat16(in_bfloat16, monkeypatch):
     """As in predictions, see tests/inference/test_predictor.py; weights stay float32, for checkpoints hold that."""

@@ -27,6 +27,7 @@ def test_it_is_the_median_of_steps_after_the_first(monkeypatch):
     assert trial._time(run) == pytest.approx([0.1] * trial.MOST)
 
 
+@pytest.mark.usefixtures('small_backbone')
 def test_it_trains_what_the_flags_say(monkeypatch):
     """Scopes, the auxiliary loss and frozen batch norm all change what a step costs."""
     steps = []

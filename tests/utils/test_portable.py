@@ -13,7 +13,9 @@ from small_runs import STEP_ONE, training
 OTHER_SYSTEM = dict(os.environ, PYTHONPATH=os.path.join(ROOT, 'tests', 'other_systems'))
 MODES = '''
 import sys
-sys.path.insert(0, %r)
+sys.path[:0] = %r
+import small_backbone
+small_backbone.install()
 import inception_FCN
 from absl import flags
 for line in sys.stdin:
@@ -22,7 +24,7 @@ for line in sys.stdin:
         flags.FLAGS[name].unparse()
     flags.FLAGS(['inception_FCN.py'] + line.split())
     assert inception_FCN.main(['inception_FCN.py']) == 0, line
-''' % ROOT
+''' % [ROOT, os.path.join(ROOT, 'tests')]
 LOCKS = '''
 import sys
 sys.path.insert(0, %r)
