@@ -37,7 +37,7 @@ def ignore_warning() -> None:
 class Signals:
     """Within it, the first signal of HANDLED is only noted in `received`; a second one ends the process.
 
-    Of REPEATED a second one means nothing: a terminal that is closed sends SIGHUP more than once, and a limit of
+    Of REPEATED a second one means nothing, then and thereafter: a terminal that is closed sends SIGHUP more than once, and a limit of
     processor time SIGXCPU every second. SIGHUP stays ignored where nohup has it ignored. Windows has SIGBREAK instead.
 
     A second one acts at once, without waiting for TensorFlow to return to Python: Python's own C handler writes the
@@ -75,7 +75,8 @@ class Signals:
 
     def __exit__(self, *_):
         for number, handler in self._before.items():
-            signal.signal(number, handler)
+            comes_again = self.received and number in self.REPEATED  # to a process that has saved and is about to end
+            signal.signal(number, signal.SIG_IGN if comes_again else handler)
         signal.set_wakeup_fd(self._before_fd)
         os.close(self._writer)
 

@@ -77,6 +77,9 @@ with signals.Signals() as received:
         os.kill(os.getpid(), number)
         time.sleep(0.3)
     print(received.received)
+for number in signals.Signals.REPEATED:  # while it ends
+    if received.received:
+        os.kill(os.getpid(), number)
 """ % (ROOT, '%s')
 
 
