@@ -37,8 +37,9 @@ def ignore_warning() -> None:
 class Signals:
     """Within it, the first signal of HANDLED is only noted in `received`; a second one ends the process.
 
-    Of REPEATED a second one means nothing, then and thereafter: a terminal that is closed sends SIGHUP more than once, and a limit of
-    processor time SIGXCPU every second. SIGHUP stays ignored where nohup has it ignored. Windows has SIGBREAK instead.
+    Of REPEATED a second one means nothing, then and thereafter: a terminal that is closed sends SIGHUP more than once,
+    and a limit of processor time SIGXCPU every second. SIGHUP stays ignored where nohup has it ignored. Windows has
+    SIGBREAK instead.
 
     A second one acts at once, without waiting for TensorFlow to return to Python: Python's own C handler writes the
     number of each signal to a pipe, which a thread reads. Raises KeyboardInterrupt where one got lost before.
