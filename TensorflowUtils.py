@@ -122,8 +122,8 @@ ONEDNN_FOR_AMD_AVX512 = (' avx512' in cpu_features() and 'AuthenticAMD' in cpu_f
 ONEDNN_FOR_AMX = ' amx_bf16' in cpu_features() and not tf.__version__.startswith('1.')
 
 __all__ = ['LOSS_SCALES', 'ONEDNN_FOR_AMD_AVX512', 'ONEDNN_FOR_AMX', 'ONEDNN_FOR_AVX2', 'cpu_features',
-           'describe_devices', 'histogram_summaries', 'image_summary', 'inception_v3', 'lower_precision',
-           'quiet', 'quiet_stderr', 'session_config', 'slim', 'tf']
+           'describe_devices', 'histogram_summaries', 'image_summary', 'inception_v3', 'leave_out_graph_optimizer',
+           'lower_precision', 'quiet', 'quiet_stderr', 'session_config', 'slim', 'tf']
 
 # The loss is multiplied by this before its gradient is taken, and the gradient divided by it after: small gradients
 # are lost in float16, whose smallest number is 6e-8, but not in bfloat16.
@@ -171,6 +171,25 @@ def session_config(deterministic: bool = False, precision: str = 'float32', fold
     config.intra_op_parallelism_threads = 1 if deterministic else portable.num_cores()
     config.inter_op_parallelism_threads = 1 if deterministic else 0
     return config
+
+
+def leave_out_graph_optimizer(config: tf.ConfigProto) -> None:
+    """Has sessions with this configuration optimize no graph, but lower the precision where that was asked for.
+
+    The optimizer takes seconds before the first step, and a CPU's training step is no faster by it. Where it runs for
+    the precision, it fuses operations too, by which validations are.
+    """
+    options = config.graph_options.rewrite_options
+    toggles = [field.name for field in options.DESCRIPTOR.fields
+               if field.enum_type and field.enum_type.name == 'Toggle']
+    if not any(getattr(options, name) == rewriter_config_pb2.RewriterConfig.ON for name in toggles):
+        options.disable_meta_optimizer = True
+        return
+    for name in toggles:
+        if name != 'remapping' and getattr(options, name) == rewriter_config_pb2.RewriterConfig.DEFAULT:
+            setattr(options, name, rewriter_config_pb2.RewriterConfig.OFF)
+    options.memory_optimization = rewriter_config_pb2.RewriterConfig.NO_MEM_OPT
+    options.meta_optimizer_iterations = rewriter_config_pb2.RewriterConfig.ONE
 
 
 def describe_devices(session: tf.Session, precision: str = 'float32') -> str:

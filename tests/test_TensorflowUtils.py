@@ -39,6 +39,21 @@ def test_mixed_precision_is_what_the_machine_is_fast_in(monkeypatch, gpus, featu
     assert TensorflowUtils.lower_precision('mixed') == ('float16' if gpus else None)
 
 
+@pytest.mark.parametrize('precision', ['float32', 'mixed'])
+def test_training_on_a_cpu_optimizes_no_graph_but_keeps_the_precision(monkeypatch, precision):
+    machine(monkeypatch, 0, 'amx_bf16')
+    lower = TensorflowUtils.lower_precision(precision)
+    config = TensorflowUtils.session_config(precision=precision)
+    TensorflowUtils.leave_out_graph_optimizer(config)
+    rewriting = config.graph_options.rewrite_options
+    assert rewriting.disable_meta_optimizer == (lower is None)
+    if lower:
+        assert [field.name for field, value in rewriting.ListFields() if value == ON and 'iterations' not in field.name
+                and 'memory' not in field.name] == ['auto_mixed_precision_onednn_bfloat16']
+        assert rewriting.constant_folding == rewriting.layout_optimizer == rewriter_config_pb2.RewriterConfig.OFF
+        assert rewriting.remapping == rewriter_config_pb2.RewriterConfig.DEFAULT
+
+
 def test_what_mixed_precision_comes_to_is_said(monkeypatch):
     with tf.Session() as session:
         machine(monkeypatch, 0, '')

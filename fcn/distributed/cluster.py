@@ -15,7 +15,7 @@ import numpy as np
 
 from fcn.distributed.workers import SingleWorker
 from fcn.utils.errors import InputError, reason
-from TensorflowUtils import lower_precision, session_config, tf
+from TensorflowUtils import leave_out_graph_optimizer, lower_precision, session_config, tf
 
 SUM = tf.distribute.ReduceOp.SUM
 Built = TypeVar('Built')
@@ -50,9 +50,8 @@ class Cluster:
         self.in_bfloat16 = lower_precision(precision) == 'bfloat16'
         self._config = session_config(deterministic, precision, folded)
         self._target, self._server = '', None
-        if training and not devices and not lower_precision(precision):
-            # The graph optimizer takes seconds before the first step, and a CPU's training step is no faster by it.
-            self._config.graph_options.rewrite_options.disable_meta_optimizer = True
+        if training and not devices:
+            leave_out_graph_optimizer(self._config)
         if workers.count == 1:
             self._strategy = tf.distribute.MirroredStrategy(devices) if devices[1:] else tf.distribute.get_strategy()
             return
