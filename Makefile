@@ -13,17 +13,19 @@ VENV ?= .venv
 REQUIREMENTS ?= $(if $(shell command -v nvidia-smi),requirements-gpu.txt,requirements.txt)
 PYTEST_ARGS ?= -n 2 --dist loadfile
 # What make quick-test runs: tests that train nothing and build no large network, but for one of its variables' names.
-SLOW_FILES = $(wildcard tests/test_fuzz_*.py) $(patsubst %,tests/test_%.py,backbone faults_in_files faults_in_outputs faults_in_runs \
-    first_version inception_FCN make_camvid own_data read_CityscapesData segmenter slurm)
+SLOW_FILES = $(wildcard tests/test_fuzz_*.py) $(patsubst %,tests/test_%.py,backbone BatchDatSetReader faults_in_files \
+    faults_in_outputs faults_in_runs first_version inception_FCN make_camvid own_data packaging read_CityscapesData \
+    segmenter slurm)
+SLOW_BELOW = $(patsubst %,--ignore=tests/%.py,data/test_films data/test_shape_files reporting/test_film_writer \
+    reporting/test_plots runs/test_weight_files training/test_patience training/test_plan_file training/test_step \
+    training/test_trial utils/test_command_line) --ignore-glob='*/test_fuzz_*' --ignore-glob='*/test_page_in_browser.py'
 QUICK_TESTS = $(filter-out $(SLOW_FILES),$(wildcard tests/test_*.py)) tests/data tests/utils tests/reporting \
     tests/training tests/runs tests/inference/test_metrics.py tests/inference/test_crf.py \
     tests/distributed/test_worker_spec.py tests/nets/test_inception_v3_fcn.py::test_backbone_variables_are_slims \
-    --ignore-glob='*/test_fuzz_*' --ignore=tests/data/test_shape_files.py --ignore=tests/training/test_patience.py \
-    --ignore=tests/training/test_step.py --ignore=tests/training/test_plan_file.py --ignore=tests/training/test_trial.py \
-    --ignore=tests/runs/test_weight_files.py --ignore-glob='*/test_page_in_browser.py' \
-    -k 'not 151 and not test_broken_bytes and not test_freed_memory and not test_the_modes_on and not test_16_bits_become_8_alike and \
-        not test_files_that_are_replaced_while and not test_errors_of_a_command_whose and not test_archive_of_30000 and \
-        not test_colour_tells_most'
+    $(addprefix tests/test_BatchDatSetReader.py::test_,shapes_and_types samples_are_those_drawn \
+        image_and_annotation_stay_aligned) $(SLOW_BELOW) \
+    -k 'not 151 and not test_broken_bytes and not test_freed_memory and not test_the_modes_on and \
+        not test_errors_of_a_command_whose and not test_archive_of_30000 and not test_colour_tells_most'
 RUN = $(VENV)/bin/python inception_FCN.py
 
 .PHONY: demo camvid test quick-test other-systems-test smoke bench clean
