@@ -177,7 +177,7 @@ def leave_out_graph_optimizer(config: tf.ConfigProto) -> None:
     """Has sessions with this configuration optimize no graph, but lower the precision where that was asked for.
 
     The optimizer takes seconds before the first step, and a CPU's training step is no faster by it. Where it runs for
-    the precision, it fuses operations too, by which validations are.
+    the precision, it still fuses operations, for the sake of validations.
     """
     options = config.graph_options.rewrite_options
     toggles = [field.name for field in options.DESCRIPTOR.fields
