@@ -118,9 +118,9 @@ def read_mask(path: str, table: Optional[Table] = None, unknown: str = 'error',
       fcn.data.image_files.BadFile: unreadable, of lossy compression, labels above 255, or an unknown colour.
     """
     data = read_verified(path, 'annotation')
-    with opened(path, 'annotation', data) as image:
-        is_colour = image.mode not in NUMBER_MODES or _greys_of_16_bits(image) is not None
     if table is None:
+        with opened(path, 'annotation', data) as image:
+            is_colour = image.mode not in NUMBER_MODES or _greys_of_16_bits(image) is not None
         return (None if is_colour else open_annotation(path, data)), {}
     packed = _read_packed(path, data)
     colours, pixels, inverse, lengths = _runs(packed)
@@ -274,11 +274,10 @@ def _is_header(line):
 
 
 def _read_columns(line):
-    """Returns (separator, their number, indices of red, green and blue, those of names) of a header, or None.
+    """Returns (separator, number of columns, indices of red, green and blue, those of names), of a header.
 
-    None is of a header that lacks some.
-
-    Colours that are there twice, or a name in an unknown language, leave the form of the lines to tell.
+    Returns None where it lacks some. Colours that are there twice, or a name in an unknown language, leave the form of
+    the lines to tell.
     """
     separator = next((letter for letter in ',;\t' if letter in line), None)
     cells = [cell.strip().strip('"\'').lower() for cell in line.split(separator)] if separator else []

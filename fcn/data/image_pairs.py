@@ -248,9 +248,9 @@ def leave_out_blank(pairs: List[Pair], without_mask: List[str],
     blank = {pair.key for pair in pairs if pair.is_blank}
     out, images = [kind for kind in ('val', 'test') if ready.keys[kind] and blank.issuperset(ready.keys[kind])], set()
     for kind in out:
-        print(f'left out: {len(ready.keys[kind])} images of {ready.names_of(kind)}, as annotations have no shape in '
-              'any')
-        images.update(ready.keys[kind] + ready.lacking[kind])
+        of_kind = ready.keys[kind] + ready.lacking[kind]
+        print(f'left out: {len(of_kind)} images of {ready.names_of(kind)}, as annotations have no shape in any')
+        images.update(of_kind)
     keys, lacking = ({kind: [] if kind in out else values[kind] for kind in values}
                      for values in (ready.keys, ready.lacking))
     left = ready._replace(keys=keys, lacking=lacking) if keys['val'] or keys['test'] else None

@@ -307,9 +307,10 @@ def _decode(path, data):
       whether it has several pages).
     """
     with opened(path, 'image', data) as image:
-        open_range, paged = has_open_range(image), count_pages(image) > 1
+        open_range = has_open_range(image)
         image.load()
-        return image.size, left_to_turn(image), open_range, paged
+        size, left = image.size, left_to_turn(image)
+        return size, left, open_range, count_pages(image) > 1  # the last: it opens other pages
 
 
 def _low_range(images):
