@@ -26,13 +26,6 @@ def inception_v3_base(inputs, final_endpoint='Mixed_7c', scope=None):
         end_points[name] = slim.conv2d(net, depth, size, stride, 'VALID', scope=name)
         return end_points[name]
 
-    def mixed(name, depth):
-        with tf.variable_scope(name):
-            pooled = slim.avg_pool2d(net, 3, 1, 'SAME', scope='AvgPool_0a_3x3')
-            branches = [slim.conv2d(branch, depth // 2, 1, scope='Branch_%d' % number)
-                        for number, branch in enumerate((net, pooled))]
-            end_points[name] = tf.concat(branches, 3)
-        return end_points[name]
     with tf.variable_scope(scope, 'InceptionV3', [inputs]), slim.arg_scope([slim.max_pool2d], kernel_size=3, stride=2,
                                                                            padding='VALID'):
         net = convolution('Conv2d_1a_3x3', 8, 3, 2)
@@ -40,7 +33,11 @@ def inception_v3_base(inputs, final_endpoint='Mixed_7c', scope=None):
         net = slim.max_pool2d(net, scope='MaxPool_3a_3x3')
         net = convolution('Conv2d_4a_3x3', 32, 3)
         net = slim.max_pool2d(net, scope='MaxPool_5a_3x3')
-        net = end_points['Mixed_5c'] = mixed('Mixed_5d', 288)
+        with tf.variable_scope('Mixed_5d'):
+            pooled = slim.avg_pool2d(net, 3, 1, 'SAME', scope='AvgPool_0a_3x3')
+            net = tf.concat([slim.conv2d(net, 144, 1, scope='Branch_0'), slim.conv2d(pooled, 144, 1, scope='Branch_1')],
+                            3)
+        end_points.update(Mixed_5c=net, Mixed_5d=net)
         net = slim.max_pool2d(net, scope='Mixed_6a')
         net = convolution('Mixed_6e', 768)
         net = slim.max_pool2d(net, scope='Mixed_7a')

@@ -66,5 +66,5 @@ def variables(prefix):
 def assert_equal(one, other):
     """Checks that two checkpoints hold the same variables, bit for bit."""
     one, other = variables(one), variables(other)
-    assert set(one) == set(other) and len(one) > 30
+    assert set(one) == set(other) and len(one) >= 40
     assert [name for name in one if not np.array_equal(one[name], other[name])] == []
