@@ -310,7 +310,7 @@ def test_images_of_several_pages_are_noted(folder):
     pages = [Image.fromarray(pixels_of(number)) for number in range(3)]
     pages[0].save(os.path.join(folder.path, 'photos', 'p1.tif'), save_all=True, append_images=pages[1:])
     status, said = folder.run('--class_names=' + folder.text('names.txt', '\n'.join(NAMES)))
-    assert status == 0 and ('note: 1 images hold several pages or frames, of which the first alone is taken, such as '
+    assert status == 0 and ('note: 1 image holds several pages or frames, of which the first alone is taken, such as '
                             '%s/photos/p1.tif' % folder.path) in said
     with Image.open(os.path.join(folder.out, 'JPEGImages/p1.png')) as image:
         np.testing.assert_array_equal(np.asarray(image), pixels_of(0))

@@ -330,8 +330,9 @@ def count_pages(image: Image.Image) -> int:
 
 def notes_on_pages(paths: List[str]) -> List[str]:
     """Returns a list of the note on images of several pages, or none where there are none."""
-    return [f'note: {len(paths)} images hold several pages or frames, of which the first alone is taken, such as '
-            f'{path}' for path in paths[:1]]
+    some = f'{len(paths)} images hold' if len(paths) > 1 else '1 image holds'
+    return [f'note: {some} several pages or frames, of which the first alone is taken, such as {path}'
+            for path in paths[:1]]
 
 
 def _refuse_pages(path, image):

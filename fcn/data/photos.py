@@ -6,12 +6,15 @@ from typing import Callable, List
 
 from fcn.data import films
 from fcn.data.datasets import Record, record
+from fcn.data.image_files import EXTENSIONS, BadFile, count_pages, notes_on_pages, opened
 from fcn.data.picture_folders import NO_PICTURE, describe, list_pictures
 from fcn.utils.errors import InputError, printable
 
+MAY_HAVE_PAGES = EXTENSIONS['TIFF'] + EXTENSIONS['GIF'] + EXTENSIONS['WEBP']
+
 
 def list_photos(image_dir: str, is_output: Callable[[str], bool] = lambda path: False) -> List[Record]:
-    """Lists pictures as records without annotation, sorted. Prints how many a folder holds that are left out.
+    """Lists pictures as records without annotation, sorted. Prints what is left out of a folder, and of files.
 
     Args:
       image_dir: a folder (its sub-folders and links too, each folder once), a file, or a glob such as 'photos/*.jpg'.
@@ -51,12 +54,25 @@ def list_photos(image_dir: str, is_output: Callable[[str], bool] = lambda path: 
     if not inputs:
         raise InputError(f'--image_dir={image_dir} holds nothing but what visualize wrote there. Name the folder of '
                          'your photos.')
+    for note in notes_on_pages(list(filter(_has_pages, inputs))):
+        print(printable(note))
     full = [os.path.relpath(path, root) for path in inputs]
     names = [os.path.splitext(name)[0] for name in full]
     while len(set(names)) < len(names):  # a.jpg, a.png and a.jpg.png must not become the same a.png or a.jpg.png
         times = collections.Counter(names)
         names = [whole if times[name] > 1 else name for name, whole in zip(names, full)]
     return [dict(record(path), filename=name) for path, name in zip(inputs, names)]
+
+
+def _has_pages(path):
+    """Returns whether a picture has several pages or frames; of one that cannot be read, that it has not."""
+    if os.path.splitext(path)[1].lower() not in MAY_HAVE_PAGES:
+        return False
+    try:
+        with opened(path, 'image') as image:
+            return count_pages(image) > 1
+    except BadFile:  # which prediction will say
+        return False
 
 
 def _has_name_of_film(path):

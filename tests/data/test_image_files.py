@@ -272,7 +272,7 @@ def test_annotation_of_several_pages_is_refused(tmp_path, name, kind, arguments)
     of_image = dataclasses.replace(dataset(), validation=[datasets.record(path, labels)])
     found = inspection.inspect(of_image, progress=None)
     assert [note for note in found.notes if 'of which the first alone is taken' in note] == [
-        'note: 1 images hold several pages or frames, of which the first alone is taken, such as ' + path]
+        'note: 1 image holds several pages or frames, of which the first alone is taken, such as ' + path]
     one = save_pages(path, [LARGE], kind, **arguments)
     assert [problem.kind for problem in problems(one, tmp_path)] == ['colour annotation'] * (kind == 'WEBP')
 

@@ -53,6 +53,18 @@ def test_linked_folders_and_what_is_left_out(folder, tmp_path, capsys):
         names(os.path.join(folder, 'iphone'))
 
 
+def test_files_of_several_pages_are_named(tmp_path, capsys):
+    pages = [Image.new('L', (90, 80), grey) for grey in (9, 90)]
+    for name in 'scan.tif', 'moving.gif':
+        pages[0].save(str(tmp_path / name), save_all=True, append_images=pages[1:])
+    pages[0].save(str(tmp_path / 'one.tif'))
+    (tmp_path / 'damaged.tif').write_bytes(b'II*\0' * 9)
+    assert names(str(tmp_path)) == ['damaged', 'moving', 'one', 'scan']
+    assert capsys.readouterr().out == (f'note: 2 images hold several pages or frames, of which the first alone is '
+                                       f'taken, such as {tmp_path}/moving.gif\n')
+    assert names(str(tmp_path / 'scan.tif')) == ['scan'] and 'note: 1 image holds' in capsys.readouterr().out
+
+
 @pytest.mark.parametrize('name, words', [('none', 'no folder and no picture'), ('*.xyz', 'matches none'),
                                          ('empty', 'holds no picture')])
 def test_nothing_there(folder, name, words):
