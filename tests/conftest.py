@@ -1,5 +1,6 @@
 """What several test modules share: the command line, a small drawn data set, a folder to run hostile commands in."""
 import dataclasses
+import gc
 import os
 import socket
 import subprocess
@@ -34,6 +35,12 @@ def pytest_xdist_make_scheduler(config, log):
                 self.workqueue.move_to_end(following, last=False)
             super()._assign_work_unit(node)
     return LongestFirst(config, log)
+
+
+def pytest_collection_finish():
+    """Has garbage be looked for seldom, and not among what all imports hold: that was a tenth of building a graph."""
+    gc.freeze()
+    gc.set_threshold(20000, 20, 20)
 
 
 def command(*flags):

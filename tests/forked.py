@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 import small_backbone
 
@@ -36,33 +37,75 @@ def _end():
         server.wait()
 
 
-def run(flags, cwd=None, code=None):
-    """Runs the script, or `code` as python -c would, to its end. Returns a subprocess.CompletedProcess with texts."""
-    with tempfile.TemporaryDirectory() as folder:
-        files = [os.path.join(folder, name) for name in ('stdout', 'stderr')]
-        server = _server()
-        server.stdin.write(json.dumps({
-            'argv': [SCRIPT if code is None else '-c'] + [os.fspath(flag) for flag in flags], 'code': code,
-            'files': files, 'cwd': os.fspath(cwd or os.getcwd()), 'environ': dict(os.environ)}) + '\n')
-        server.stdin.flush()
-        answer = server.stdout.readline()
-        assert answer, 'the process that forks has ended'
-        status = int(answer)
+def _ask(server, **request):
+    server.stdin.write(json.dumps(request) + '\n')
+    server.stdin.flush()
+    answer = server.stdout.readline()
+    assert answer, 'the process that forks has ended'
+    return json.loads(answer)
+
+
+class Process:
+    """The script, or `code` as python -c would, forked. As a subprocess.Popen whose output is text, but for pipes."""
+
+    def __init__(self, flags, cwd=None, code=None, environ=None, errors_apart=False):
+        self.args, self.returncode, self._server = flags, None, _server()
+        self._folder = tempfile.TemporaryDirectory()
+        self._files = [os.path.join(self._folder.name, name) for name in ('stdout', 'stderr')[:1 + errors_apart]]
+        self.pid = _ask(self._server, argv=[SCRIPT if code is None else '-c'] + [os.fspath(flag) for flag in flags],
+                        code=code, files=self._files, cwd=os.fspath(cwd or os.getcwd()),
+                        environ=dict(os.environ if environ is None else environ))
+
+    def _wait(self, options):
+        if self.returncode is None:
+            child, status = _ask(self._server, pid=self.pid, options=options)
+            if child:
+                self.returncode = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+        return self.returncode
+
+    def poll(self):
+        return self._wait(os.WNOHANG)
+
+    def wait(self, timeout=None):
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while deadline is not None and self.poll() is None:
+            if time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired(self.args, timeout)
+            time.sleep(0.01)
+        return self._wait(0)
+
+    def send_signal(self, number):
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self):
+        self.send_signal(signal.SIGKILL)
+
+    def communicate(self, timeout=None):
+        """Returns (what it said, None), or, with `errors_apart`, (stdout, stderr)."""
+        self.wait(timeout)
         texts = []
-        for path in files:
+        for path in self._files:
             with open(path) as file:
                 texts.append(file.read())
-    code = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
-    return subprocess.CompletedProcess(flags, code, *texts)
+        return tuple(texts + [None])[:2]
+
+
+def run(flags, cwd=None, code=None):
+    """Runs a Process to its end. Returns a subprocess.CompletedProcess with texts."""
+    process = Process(flags, cwd, code, errors_apart=True)
+    texts = process.communicate()
+    return subprocess.CompletedProcess(flags, process.returncode, *texts)
 
 
 def _next_request(requests, answers):
-    """Answers requests, each by a process. Returns a request in each of these, None in the end."""
+    """Forks, and waits for what was forked. Returns what each of these is asked to do, None in the end."""
     for line in iter(requests.readline, ''):
-        child = os.fork()
-        if not child:
-            return json.loads(line)
-        answers.write('%d\n' % os.waitpid(child, 0)[1])
+        request = json.loads(line)
+        answer = os.waitpid(request['pid'], request['options']) if 'pid' in request else os.fork()
+        if not answer:
+            return request
+        answers.write(json.dumps(answer) + '\n')
         answers.flush()
     return None
 
@@ -76,12 +119,12 @@ def _serve():
         sys.path[0] = ROOT
         import TensorflowUtils  # noqa: F401
         loaded = {name: value for name, value in os.environ.items() if before.get(name) != value}
-        gc.freeze()  # collections of each process need not look at it
+        gc.freeze()  # garbage of each process is not looked for there
         request = _next_request(requests, answers)
     if request is None:
         return
-    for number, path in enumerate(request['files'], 1):
-        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
+    for number in 1, 2:
+        os.dup2(os.open(request['files'][:number][-1], os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
     os.chdir(request['cwd'])
     os.environ.clear()
     os.environ.update(dict(loaded, **request['environ']))

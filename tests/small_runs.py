@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 
+import forked
 from conftest import command
 from fcn.runs import run_folder
 from fcn.utils.errors import EXIT_INPUT
@@ -24,6 +25,12 @@ def training(shapes, logs_dir, *more):
 
 
 def start(*flags, **arguments):
+    """Starts the script: a process with poll, wait, send_signal, kill and communicate, and its errors in its output.
+
+    It is forked, unless `arguments` ask for what only subprocess.Popen does.
+    """
+    if not arguments:
+        return forked.Process(flags)
     return subprocess.Popen(command(*flags), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True,
                             **arguments)
 

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from conftest import ROOT, command, run_well
-from small_runs import STEP_ONE, training
+from conftest import ROOT, run_well
+from small_runs import STEP_ONE, start, training
 
 KILLS = int(os.environ.get('FCN_KILLS', 0))
 pytestmark = [] if KILLS else pytest.mark.usefixtures('small_backbone_throughout')
@@ -30,15 +30,17 @@ def trained(shapes, tmp_path_factory):
     return logs_dir
 
 
-def command_line(mode, trained, photos, place):
-    """The command that writes below `place`."""
+def start_command(mode, trained, photos, place):
+    """Starts the command that writes below `place`."""
+    os.makedirs(place, exist_ok=True)
     flags = ['--logs_dir=' + trained, '--results_dir=%s/results' % place]
     if mode == 'own_data':
-        return [sys.executable, '-m', 'fcn.own_data', '--images=%s/images' % photos, '--masks=%s/masks' % photos,
-                '--out=%s/data' % place]
+        return subprocess.Popen([sys.executable, '-m', 'fcn.own_data', '--images=%s/images' % photos,
+                                 '--masks=%s/masks' % photos, '--out=%s/data' % place], cwd=ROOT,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
     more = {'test': ['--mode=test', '--nocrf'], 'photos': ['--mode=visualize', '--image_dir=%s/images' % photos],
             'validation': ['--mode=visualize'], 'export': ['--mode=export', '--export_dir=%s/saved_model' % place]}
-    return command(*(more[mode] + flags))
+    return start(*(more[mode] + flags))
 
 
 def files_below(place):
@@ -63,21 +65,19 @@ def test_killed_at_random_moments_and_run_again(mode, trained, tmp_path):
             pixels = pixels * 100 if kind == 'images' else (pixels[:, :, 0].repeat(12, 0)[:96])
             Image.fromarray(pixels).save(str(photos / kind / ('%d.png' % number)))
 
-    def start():
-        os.makedirs(place, exist_ok=True)
-        return subprocess.Popen(command_line(mode, trained, photos, place), cwd=ROOT, stdout=subprocess.PIPE,
-                                stderr=subprocess.STDOUT, universal_newlines=True)
-    began, process = time.monotonic(), start()
-    assert process.wait() == 0, process.stdout.read()
+    command = mode, trained, photos, place
+    began, process = time.monotonic(), start_command(*command)
+    output = process.communicate()[0]
+    assert process.returncode == 0, output
     seconds, expected = time.monotonic() - began, files_below(place)
     assert len(expected) > 4
     for _ in range(max(KILLS, 1)):
         shutil.rmtree(place)
-        process = start()
+        process = start_command(*command)
         time.sleep(draws.uniform(0.4, 1) * seconds)
         process.send_signal(draws.choice([signal.SIGKILL, signal.SIGTERM]))
         process.communicate()
-        process = start()
+        process = start_command(*command)
         said = process.communicate()[0]
         if mode in ('own_data', 'export') and re.search('(is|and) not empty', said):  # it was done before the kill
             continue

@@ -22,7 +22,7 @@ from PIL import Image
 import inception_FCN
 import read_ShapesData
 import small_backbone as small
-from conftest import command, give, run, run_well
+from conftest import give, run, run_well
 from fcn.config import RunConfig, read_run_config, write_run_config
 from fcn.data import annotations, films, palettes
 from fcn.inference import boundary, crf, metrics
@@ -324,7 +324,6 @@ def test_a_film_that_was_killed_and_run_again(undecided, tmp_path, monkeypatch):
     wait_until((tmp_path / 'film' / 'films' / 'my film é' / 'labels.part' / 'frame_000003.png').exists, process)
     process.kill()
     process.wait()
-    process.stdout.close()
     assert not labels.exists() and not (films_folder / 'my film é.mp4').exists()
 
     handed, encode = [], FilmWriter._encode
@@ -706,11 +705,8 @@ def test_signal_stops_with_a_checkpoint_and_one_run_a_folder(shapes, tmp_path):
     logs_dir = str(tmp_path / 'logs')
     flags = SMALL + ('--mode=train', '--data_dir=' + shapes, '--checkpoint_path=', '--logs_dir=' + logs_dir,
                      '--checkpoint_every=100000', '--validate_every=0')
-    first = subprocess.Popen(command(*flags), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
-    deadline = time.time() + 300
-    while not (os.path.exists(logs_dir + '/progress.jsonl') and logged(logs_dir)):
-        assert first.poll() is None and time.time() < deadline, first.communicate()[0]
-        time.sleep(0.05)
+    first = start(*flags)
+    wait_until(lambda: logged(logs_dir), first)
     second = run(*flags)
     assert second.returncode == 2 and 'Another run trains in' in second.stderr
     first.send_signal(signal.SIGTERM)

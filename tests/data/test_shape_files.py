@@ -568,7 +568,7 @@ BAD_SHAPES = {
     'three numbers': ({'points': [[1, 2, 3]] * 3}, 'no pairs of numbers'),
     'far': ({'points': [[1, 2], [1e9, 4], [5, 5]]}, 'is far outside any image'),
     'huge': ({'points': [[1, 2], [10 ** 400, 4], [5, 5]]}, 'no finite number'),
-    'two million points': ({'points': [[1, 2]] * 2000000}, 'it has more than 200000 points'),
+    'two million points': ({'points': [[1.5, 2.5]] * 2000000}, 'it has more than 200000 points'),
     'no label': ({'label': None}, 'it has no label'),
     'circle': ({'shape_type': 'circle', 'points': [[-90000, 0], [90000, 0]]}, 'its radius 180000 is larger'),
     'mask': ({'shape_type': 'mask', 'points': SQUARE[::2], 'mask': 'xyz'}, 'its mask is no PNG as text'),

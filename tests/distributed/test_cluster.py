@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import forked
-from clusters import ends, environment, free_addresses, start_worker, start_workers, strangers, worst_messages
-from conftest import ROOT, command, run_well
+from clusters import ends, environment, free_addresses, strangers, worst_messages
+from conftest import ROOT, run_well
 from fcn.config import read_run_config
 from fcn.distributed.worker_spec import find_worker_spec
 from fcn.utils.errors import EXIT_DIVERGED, EXIT_INPUT, EXIT_LOST, EXIT_STOPPED
@@ -43,6 +43,12 @@ def losses(logs_dir, first):
     return [line['loss'] for line in logged(logs_dir) if line['step'] >= first]
 
 
+def start_workers(flags, count=2, addresses=None):
+    """Starts the script as `count` workers. Returns their processes."""
+    addresses = addresses or free_addresses(count)
+    return [forked.Process(flags, environ=environment(addresses, index)) for index in range(count)]
+
+
 @pytest.fixture(scope='module')
 def begun(shapes, tmp_path_factory):
     """A run of one process, two steps of four images."""
@@ -65,9 +71,8 @@ def test_two_workers_equal_one_and_lose_nothing_when_one_is_killed(shapes, begun
     """And strangers at the control port change nothing."""
     logs_dir, addresses = str(tmp_path / 'logs'), free_addresses(2)
     shutil.copytree(begun, logs_dir)
-    train = command(*training(shapes, logs_dir, '--batch_size=2', '--checkpoint_every=10', '--max_iterations=1000',
-                              *FROZEN))
-    processes = [start_worker(train, addresses, index) for index in range(2)]
+    processes = start_workers(training(shapes, logs_dir, '--batch_size=2', '--checkpoint_every=10',
+                                       '--max_iterations=1000', *FROZEN), addresses=addresses)
     identity = find_worker_spec(environment(addresses, 0)).identity
     address = find_worker_spec(environment(addresses, 0)).chief_address
     with strangers(address[1], worst_messages(identity), 1):
@@ -176,7 +181,7 @@ def test_test_scores_are_the_same_from_any_number_of_workers(shapes, begun, tmp_
         if count == 1:
             out = run_well(*flags)
         else:
-            done = ends(start_workers(command(*flags), count))
+            done = ends(start_workers(flags, count))
             assert [status for status, _ in done] == [0] * count, done
             out = done[0][1]
             assert all('Mean IU' not in quiet for _, quiet in done[1:])
@@ -190,9 +195,9 @@ def test_test_scores_are_the_same_from_any_number_of_workers(shapes, begun, tmp_
 def test_one_job_a_folder_and_a_signal_to_one_stops_all_at_the_same_step(shapes, tmp_path):
     logs_dir = str(tmp_path)
     flags = training(shapes, logs_dir, STEP_ONE, '--checkpoint_every=1000')
-    processes = start_workers(command(*flags), 2)
+    processes = start_workers(flags)
     wait_until(lambda: logged(logs_dir), processes[0])
-    for status, output in ends(start_workers(command(*flags), 2)):
+    for status, output in ends(start_workers(flags)):
         assert status == EXIT_INPUT and 'Another run trains in --logs_dir=' in output, output
     processes[1].send_signal(signal.SIGUSR1)
     (chief, out), (other, quiet) = ends(processes)
@@ -210,15 +215,15 @@ def test_bad_image_of_one_worker_is_named_to_all(tmp_path):
     victim = stream.records_of_samples(read_ShapesData.read_dataset(folder)[0], 0, 2, 1)[0]['image']
     with open(victim, 'r+b') as file:
         file.truncate(os.path.getsize(victim) // 2)
-    (chief, out), (other, own) = ends(start_workers(command(*training(folder, logs_dir, STEP_ONE)), 2))
+    (chief, out), (other, own) = ends(start_workers(training(folder, logs_dir, STEP_ONE)))
     assert chief == other == EXIT_INPUT, out + own
     assert 'worker 1 (127.0.0.1): ' + victim in out and victim in own and 'Traceback' not in out + own
     assert steps(logs_dir) == []
 
 
 def test_divergence_stops_all_workers(shapes, tmp_path):
-    for status, output in ends(start_workers(command(*training(
+    for status, output in ends(start_workers(training(
             shapes, tmp_path, STEP_ONE, '--learning_rate=1e30', '--checkpoint_every=100',
-            '--learning_rate_scaling=linear')), 2)):
+            '--learning_rate_scaling=linear'))):
         assert status == EXIT_DIVERGED and 'Try a smaller --learning_rate' in output, output
     assert steps(tmp_path) == []

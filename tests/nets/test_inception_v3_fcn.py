@@ -27,7 +27,7 @@ def static(size, **arguments):
     Returns ({(variable's name, shape)}, shape of the logits, {end point: shape}).
     """
     with tf.Graph().as_default():
-        _, logits, end_points = build(tf.zeros([2, size, size, 3]), **arguments)
+        _, logits, end_points = build(tf.zeros([2, size, size, 3]), is_training=False, **arguments)
         return ({(one.op.name, tuple(one.shape.as_list())) for one in tf.global_variables()}, logits.shape.as_list(),
                 {name: tensor.shape.as_list() for name, tensor in end_points.items()})
 
@@ -37,6 +37,19 @@ def session():
     with tf.Graph().as_default(), tf.Session(config=session_config()) as session:
         tf.set_random_seed(0)
         yield session
+
+
+@pytest.fixture
+def one_backbone(monkeypatch):
+    """Networks on the same images have one backbone, that of the first."""
+    made, base = {}, inception_v3.inception_v3_base
+
+    def once(images, scope):
+        if images.name not in made:
+            made[images.name] = base(images, scope=scope)
+        net, end_points = made[images.name]
+        return net, dict(end_points)
+    monkeypatch.setattr(inception_v3, 'inception_v3_base', once)
 
 
 def golden_value(name, shape):
@@ -72,18 +85,22 @@ def test_features_head_is_the_original(session, case, use_batch_norm, is_trainin
     assert np.abs(session.run(logits)[place] - wanted).max() < tolerance * std
 
 
-@pytest.mark.parametrize('skip, upsampling', [(skip, upsampling) for skip in network.SKIPS
-                                              for upsampling in network.UPSAMPLINGS if (skip, upsampling) != (
-                                                  '4s', 'features')])
-def test_logits_have_the_size_of_any_input(session, upsampling, skip):
+def test_logits_have_the_size_of_any_input(session, one_backbone):
     images = tf.placeholder(tf.float32, [None, None, None, 3])
-    prediction, logits, _ = build(images, upsampling=upsampling, skip=skip, is_training=False)
+    heads = [(skip, upsampling) for skip in network.SKIPS for upsampling in network.UPSAMPLINGS
+             if (skip, upsampling) != ('4s', 'features')]
+    networks = {}
+    for head in heads:
+        with tf.variable_scope('_'.join(head)):
+            networks[head] = build(images, skip=head[0], upsampling=head[1], is_training=False)[:2]
     session.run(tf.global_variables_initializer())
     for height, width in ((75, 75), (76, 90), (97, 83), (128, 200)):
-        labels, scores = session.run([prediction, logits], {images: np.random.rand(1, height, width, 3)})
-        assert scores.shape == (1, height, width, 5) and labels.shape == (1, height, width, 1)
-        assert (labels[..., 0] == scores.argmax(3)).all()
-        assert np.isfinite(scores).all()
+        found = session.run(networks, {images: np.random.rand(1, height, width, 3)})
+        assert len(found) == 7
+        for head, (labels, scores) in found.items():
+            assert scores.shape == (1, height, width, 5) and labels.shape == (1, height, width, 1), head
+            assert (labels[..., 0] == scores.argmax(3)).all(), head
+            assert np.isfinite(scores).all(), head
 
 
 @pytest.mark.parametrize('classes', [2, 21, 64, 65, 151])
@@ -103,14 +120,14 @@ def test_known_sizes_and_end_points():
             assert end_points[name] == [2, count, count, depth]
 
 
-def test_unknown_size_gives_what_a_known_size_gives(session):
+def test_unknown_size_gives_what_a_known_size_gives(session, one_backbone):
     image = np.random.RandomState(0).uniform(-1, 1, (1, 120, 101, 3)).astype('float32')
+    of_known_size, of_unknown_size = tf.constant(image), tf.placeholder_with_default(image, [None, None, None, 3])
     for upsampling in network.UPSAMPLINGS:
         with tf.variable_scope(upsampling):
-            known = build(tf.constant(image), is_training=False, upsampling=upsampling)[1]
+            known = build(of_known_size, is_training=False, upsampling=upsampling)[1]
         with tf.variable_scope(upsampling, reuse=True):
-            unknown = build(tf.placeholder_with_default(image, [None, None, None, 3]), is_training=False,
-                            upsampling=upsampling)[1]
+            unknown = build(of_unknown_size, is_training=False, upsampling=upsampling)[1]
         session.run(tf.global_variables_initializer())
         one, other = session.run([known, unknown])
         np.testing.assert_allclose(one, other, atol=1e-5 * np.abs(one).max())
@@ -273,21 +290,23 @@ def test_folded_batch_norm_is_shared_and_of_its_time(session):
         np.testing.assert_allclose(first, expected, atol=1e-4 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize('skip', ['8s', '4s'])
-def test_upsampling_by_products(session, skip, monkeypatch):
+def test_upsampling_by_products(session, one_backbone, monkeypatch):
     """The same logits; the large kernel's convolution, which is slow in bfloat16 on AMX, is not run."""
     monkeypatch.setattr(network, 'ONEDNN_FOR_AMX', True)
     images = tf.constant(np.random.RandomState(0).uniform(-1, 1, (1, 107, 139, 3)).astype('float32'))
-    plain, products = (build(images, is_training=False, skip=skip, reuse=reuse, in_bfloat16=bool(reuse))[1]
-                       for reuse in (None, True))
+    networks = {}
+    for skip in '8s', '4s':
+        with tf.variable_scope(skip):
+            networks[skip] = [build(images, is_training=False, skip=skip, reuse=reuse, in_bfloat16=bool(reuse))[1]
+                              for reuse in (None, True)]
     session.run(tf.global_variables_initializer())
     give(session, {one: golden_value(one.op.name, one.shape.as_list()) for one in tf.model_variables()})
-    found, expected = session.run([products, plain])
-    np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
-    strides = [[node.attr['strides'].list.i[1] for node in tf.graph_util.extract_sub_graph(
-        tf.get_default_graph().as_graph_def(), [logits.op.name]).node if node.op == 'Conv2DBackpropInput']
-        for logits in (plain, products)]
-    assert max(strides[0]) == (4 if skip == '4s' else 8) and set(strides[1]) == {2}
+    graph = tf.get_default_graph().as_graph_def()
+    for skip, (expected, found) in session.run(networks).items():
+        np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
+        plain, products = ({node.attr['strides'].list.i[1] for node in tf.graph_util.extract_sub_graph(
+            graph, [logits.op.name]).node if node.op == 'Conv2DBackpropInput'} for logits in networks[skip])
+        assert max(plain) == (4 if skip == '4s' else 8) and products == {2}
 
 
 def test_folded_backbone_in_bfloat16(session):
