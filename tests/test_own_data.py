@@ -160,6 +160,9 @@ def test_a_training_is_planned_where_minutes_are_given(folder, monkeypatch):
     'road:128:64:128\ntree:128:128:0:\ncar:64:0:128\nvoid:0:0:0\n',
     '// comment\nroad 128 64 128\ntree\t128\t128\t0\ncar\t64 0 128\nvoid 0 0 0\n',
     'name,hex\nroad,#804080\ntree "#808000"\ncar: #400080\nvoid,#000000\n',
+    '0 road #804080\n1 tree #808000\n2 car #400080\n3 void #000000\n',
+    'id,color,name\n0,#804080,road\n1,"#808000",tree\n2,#400080,car\n255,#000000,void\n',
+    'class;id;hex\nroad;0;#804080\ntree;1;#808000\ncar;2;#400080\nvoid;3;#000000\n',
     'id,name,r,g,b\n0,road,128,64,128\n1,tree,128,128,0\n2,car,64,0,128\n255,void,0,0,0\n',
     'Name;ID;Red;Green;Blue\nroad;0;128;64;128\ntree;1;128;128;0\ncar;2;64;0;128\nvoid;3;0;0;0\n',
     'class,label,r,g,b\nroad,0,128,64,128\ntree,1,128,128,0\ncar,2,64,0,128\nvoid,3,0,0,0\n',
@@ -177,7 +180,7 @@ def test_forms_of_tables(folder, table):
 @pytest.mark.parametrize('line, name', [
     ('class 1,128,64,128', 'class 1'), ('class:1,128,64,128', 'class:1'), ('128 64 128 3 wheeler', '3 wheeler'),
     ('3 wheeler 128 64 128', '3 wheeler'), ('traffic light:128,64,128:red,green:', 'traffic light'),
-    ('7:128,64,128::', '7'), ('0:128,64,128:red,green:', '0'),
+    ('3 wheeler #804080', '3 wheeler'), ('7:128,64,128::', '7'), ('0:128,64,128:red,green:', '0'),
     ('road,128,64,128,255', 'road'), ('128,64,128,class 1', 'class 1'), ('128 64 128 road #804080', 'road #804080')])
 def test_names_with_numbers_in_tables(folder, line, name):
     read = colour_masks.read_table(folder.text('colours.txt', line + '\n0 0 0 other\n'))

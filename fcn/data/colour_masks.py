@@ -44,7 +44,7 @@ _NAME_FIRST = [re.compile(r'(.+?)' + form) for form in (
     r'\s*:\s*(\d{1,3}):(\d{1,3}):(\d{1,3})\s*(?::.*)?$',
     r'\s*[,;\t]\s*' + _COLOUR + r'\s*(?:[,;\t].*)?$', r'(?<!\d)\s+(\d{1,3})\s+(\d{1,3})\s+(\d{1,3})$')]
 _LABELMAP_LINE = re.compile(r'[^:]+:\d{1,3},\d{1,3},\d{1,3}:[^:]*:[^:]*$')  # of CVAT, which may call a class 7
-_HEXADECIMAL_LAST = re.compile(r'(\D+?)[\s,;:]+["\']?#([0-9a-fA-F]{6})["\']?(?:[\s,;:].*)?$')
+_HEXADECIMAL_LAST = re.compile(r'((?:\d{1,3}[\s,;:]+)?\D+?)[\s,;:]+["\']?#([0-9a-fA-F]{6})["\']?(?:[\s,;:].*)?$')
 _TRANSPARENT_FIRST = re.compile(r'transparent(?:[\s,;:]+(.*))?$', re.IGNORECASE)
 _HEADER = re.compile(r'\br(ed)?[\s,;:]+g(reen)?[\s,;:]+b(lue)?\b', re.IGNORECASE)
 _HEADER_WORDS = {'label', 'labels', 'class', 'classes', 'name', 'names', 'id', 'index', 'color', 'colour', 'rgb', 'hex',
@@ -274,18 +274,20 @@ def _is_header(line):
 
 
 def _read_columns(line):
-    """Returns (separator, number of columns, indices of red, green and blue, those of names), of a header.
+    """Returns (separator, number of columns, indices of red, green and blue, or of #rrggbb, those of names).
 
-    Returns None where it lacks some. Colours that are there twice, or a name in an unknown language, leave the form of
-    the lines to tell.
+    Returns None of a header that lacks some. Colours that are there twice, or a name in an unknown language, leave the
+    form of the lines to tell.
     """
     separator = next((letter for letter in ',;\t' if letter in line), None)
     cells = [cell.strip().strip('"\'').lower() for cell in line.split(separator)] if separator else []
-    places = [[index for index, cell in enumerate(cells) if cell in names] for names in (
-        ('r', 'red'), ('g', 'green'), ('b', 'blue'), ('name', 'class', 'label', 'class name', 'class_name'))]
-    if any(len(place) != 1 for place in places[:3]) or not places[3]:
+    names, *channels, hexadecimal = ([index for index, cell in enumerate(cells) if cell in words] for words in (
+        ('name', 'class', 'label', 'class name', 'class_name'), ('r', 'red'), ('g', 'green'), ('b', 'blue'),
+        ('color', 'colour', 'hex')))
+    colours = channels if any(channels) else [hexadecimal]
+    if any(len(places) != 1 for places in colours) or not names:
         return None
-    return separator, len(cells), [place for place, in places[:3]], places[3]
+    return separator, len(cells), [place for place, in colours], names
 
 
 def _parse(line, columns=None):
@@ -306,9 +308,11 @@ def _parse(line, columns=None):
     plain = None if _LABELMAP_LINE.match(line) else _COLOUR_FIRST.match(line)
     named = next(filter(None, (form.match(line) for form in _NAME_FIRST)), None)
     named_hexadecimal, transparent = _HEXADECIMAL_LAST.match(line), _TRANSPARENT_FIRST.match(line)
-    if hexadecimal:
+    if len(by_header) == 2 and re.match('#[0-9a-fA-F]{6}$', by_header[0]):
+        rgb, name = bytes.fromhex(by_header[0][1:]), by_header[1]
+    elif hexadecimal:
         rgb, name = bytes.fromhex(hexadecimal.group(1)), hexadecimal.group(2)
-    elif by_header and all(re.match(r'\d{1,3}$', number) for number in by_header[:3]):
+    elif len(by_header) == 4 and all(re.match(r'\d{1,3}$', number) for number in by_header[:3]):
         rgb, name = [int(number) for number in by_header[:3]], by_header[3]
     elif plain:
         rgb, name = [int(number) for number in plain.groups()[:3]], plain.group(5)
