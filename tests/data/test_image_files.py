@@ -10,7 +10,7 @@ from PIL import Image, TiffImagePlugin, features
 from conftest import ROOT
 from fcn.data import annotation_check, annotations, colour_masks, datasets, image_files, inspection
 from fcn.data.palettes import voc_palette
-from picture_files import pictures_of_all_formats
+from picture_files import draw_tiff_in_parts, pictures_of_all_formats
 from small_files import cut, noise, raises, save, write
 
 LABELS = np.array([[0, 1, 2], [2, 255, 0]], 'uint8')
@@ -275,6 +275,21 @@ def test_annotation_of_several_pages_is_refused(tmp_path, name, kind, arguments)
         'note: 1 image holds several pages or frames, of which the first alone is taken, such as ' + path]
     one = save_pages(path, [LARGE], kind, **arguments)
     assert [problem.kind for problem in problems(one, tmp_path)] == ['colour annotation'] * (kind == 'WEBP')
+
+
+def test_pages_of_16_bits_whose_channels_follow_each_other(tmp_path):
+    path, labels = str(tmp_path / 'image.tif'), save(tmp_path / 'labels.png', np.tile(LARGE, (2, 1)))
+    values = np.arange(64 * 60 * 3).reshape(64, 60, 3) * 5
+    with TiffImagePlugin.AppendingTiffWriter(path, True) as writer:
+        for page in values, values[::-1]:
+            writer.write(draw_tiff_in_parts(page, '<'))
+            writer.newFrame()
+    np.testing.assert_array_equal(image_files.open_image(path), np.rint(values / 257))
+    of_image = dataclasses.replace(dataset(), validation=[datasets.record(path, labels)])
+    found = inspection.inspect(of_image, progress=None)
+    assert [one.kind for one in found.problems] == ['empty split']  # of training
+    assert [note for note in found.notes if 'several pages' in note] == [
+        'note: 1 image holds several pages or frames, of which the first alone is taken, such as ' + path]
 
 
 @pytest.mark.parametrize('kinds, pages', [((0, 1, 1), 1), ((0, 4), 1), ((0, 1, 0), 2), ((0, 2), 2)])
