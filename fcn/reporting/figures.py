@@ -73,11 +73,12 @@ def save(figure, target: Target) -> Target:
     with warnings.catch_warnings():  # a line for each letter that no font has; `fonts` has said so
         warnings.filterwarnings('ignore', r'Glyph \d+|Matplotlib currently does not support')
         figure.canvas.draw()
-    pixels = np.asarray(figure.canvas.buffer_rgba())[:, :, :3]
-    drawn = (pixels != pixels[0, 0]).any(2)
+    pixels = np.ascontiguousarray(figure.canvas.buffer_rgba())
+    colours = pixels.view('u4')[..., 0]
+    drawn = colours != colours[0, 0]
     margin = int(CROP_MARGIN * figure.dpi / UNITS_PER_INCH)
     rows, columns = _extent(drawn.any(1), margin), _extent(drawn.any(0), margin)
-    image = Image.fromarray(np.ascontiguousarray(pixels[rows, columns]))
+    image = Image.fromarray(np.ascontiguousarray(pixels[rows, columns, :3]))
     image.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(target, 'PNG', optimize=True)
     return target
 
