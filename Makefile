@@ -25,7 +25,9 @@ QUICK_TESTS = $(filter-out $(SLOW_FILES),$(wildcard tests/test_*.py)) tests/data
     $(addprefix tests/test_BatchDatSetReader.py::test_,shapes_and_types samples_are_those_drawn \
         image_and_annotation_stay_aligned) $(SLOW_BELOW) \
     -k 'not 151 and not test_broken_bytes and not test_freed_memory and not test_the_modes_on and \
-        not test_errors_of_a_command_whose and not test_archive_of_30000 and not test_colour_tells_most'
+        not test_errors_of_a_command_whose and not test_archive_of_30000 and not test_colour_tells_most and \
+        not test_commands_refuse_black_and_white and not test_that_process_ends and not by_other_flags and \
+        not test_pictures_are_reduced and not test_many_are_refused_by'
 RUN = $(VENV)/bin/python inception_FCN.py
 
 .PHONY: demo camvid test quick-test other-systems-test smoke bench clean
