@@ -8,9 +8,11 @@
 import contextlib
 import ctypes
 import functools
+import importlib.machinery
 import io
 import logging
 import os
+import sys
 import tempfile
 import warnings
 from typing import Dict, Iterable, Iterator, List, Optional, Tuple
@@ -96,7 +98,35 @@ def quiet_stderr() -> Iterator[None]:
             os.close(stream)
 
 
-with quiet_stderr():  # TensorFlow 2.21 reports a missing GPU before it reads its own log level
+class _LaterKeras(importlib.machinery.PathFinder):
+    """Finds Keras for `import tensorflow`, but has it not be loaded: that takes a second, and nothing here uses it.
+
+    TensorFlow does without, and loads it when somebody asks for tf.keras.
+    """
+    create_module = staticmethod(lambda spec: None)
+
+    @classmethod
+    def find_spec(cls, fullname, path=None, target=None):
+        spec = super().find_spec(fullname, path, target) if fullname == 'keras' else None
+        if spec:
+            spec.loader = cls
+        return spec
+
+    @staticmethod
+    def exec_module(module):
+        raise ImportError('Keras is loaded later')
+
+
+@contextlib.contextmanager
+def _without_keras():
+    sys.meta_path.insert(0, _LaterKeras)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(_LaterKeras)
+
+
+with quiet_stderr(), _without_keras():  # TensorFlow 2.21 reports a missing GPU before it reads its own log level
     import tensorflow.compat.v1 as tf
 from tensorflow.core.protobuf import rewriter_config_pb2  # noqa: E402
 from tensorflow.python.framework import ops as _ops  # noqa: E402
@@ -115,6 +145,32 @@ from tf_slim.nets import inception_v3  # noqa: E402
 
 tf.logging.set_verbosity(tf.logging.ERROR)
 tf.disable_v2_behavior()
+
+
+def _adapt_layers_once():
+    """Has TensorFlow 2 adapt the classes of its layers to graphs once, where it would for each layer that is built.
+
+    That took a tenth of building the network. What does it has no public name; where it is not found, all is as before.
+    """
+    try:
+        from tensorflow.python.keras.utils import version_utils
+        adapt = version_utils.swap_class
+    except (ImportError, AttributeError):
+        return
+    adapted = {}
+
+    def swap_class(cls, v2_cls, v1_cls, use_v2):
+        if adapted.get('use_v2') != use_v2:
+            adapted.clear()
+            adapted['use_v2'] = use_v2
+        key = cls, v2_cls, v1_cls
+        if key not in adapted:
+            adapted[key] = adapt(cls, v2_cls, v1_cls, use_v2)
+        return adapted[key]
+    version_utils.swap_class = swap_class
+
+
+_adapt_layers_once()
 # TensorFlow 1.15 has no oneDNN.
 ONEDNN_FOR_AVX2 = _AVX2_ONLY and os.environ['TF_ENABLE_ONEDNN_OPTS'] == '1' and not tf.__version__.startswith('1.')
 ONEDNN_FOR_AMD_AVX512 = (' avx512' in cpu_features() and 'AuthenticAMD' in cpu_features()

@@ -75,3 +75,22 @@ def test_freed_memory_is_kept_for_the_next_step():
 
     environment = {name: value for name, value in os.environ.items() if name != 'GLIBC_TUNABLES'}
     assert int(subprocess.check_output([sys.executable, '-c', program], env=environment)) < 20
+
+
+def test_layers_are_of_the_mode_that_is_asked_for():
+    version_utils = pytest.importorskip('tensorflow.python.keras.utils.version_utils')
+
+    class OfEager:
+        pass
+
+    class OfGraphs(OfEager):
+        pass
+
+    class Layer(OfEager):
+        pass
+
+    class Special(Layer):
+        pass
+    for in_eager in (False, False, True, True, False):
+        assert version_utils.swap_class(Special, OfEager, OfGraphs, in_eager) is Special
+        assert issubclass(Layer, OfGraphs) == (not in_eager)
