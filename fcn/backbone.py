@@ -73,7 +73,7 @@ def write(checkpoint: str, out: str) -> Tuple[str, List[Tuple[str, List[int]]]]:
         checkpoints.restore(session, prefix, variables)
         try:
             if is_checkpoint:
-                _save(tf.train.Saver(variables), session, out)
+                _save(checkpoints.Saver(variables), session, out)
             else:
                 weight_files.write(out, {variable.op.name: value
                                          for variable, value in zip(variables, session.run(variables))})
@@ -85,7 +85,7 @@ def write(checkpoint: str, out: str) -> Tuple[str, List[Tuple[str, List[int]]]]:
 def _save(saver, session, out):
     """Saves a checkpoint of the prefix `out`, whose files are moved into place when all are whole."""
     with staging_folder(out) as staging:
-        saver.save(session, os.path.join(staging, os.path.basename(out)), write_meta_graph=False, write_state=False)
+        saver.save(session, os.path.join(staging, os.path.basename(out)))
         for file in sorted(os.listdir(staging)):  # .data-00000-of-00001, then .index, which makes it count
             os.replace(os.path.join(staging, file), os.path.join(os.path.dirname(out), file))
 

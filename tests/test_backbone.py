@@ -32,7 +32,7 @@ def trained(tmp_path_factory):
         moving = [variable for variable in tf.model_variables() if '/moving_' in variable.op.name]
         session.run([variable.assign(random.uniform(0.5, 1.5, variable.shape.as_list())
                                      - ('moving_mean' in variable.op.name)) for variable in moving])
-        checkpoints.save(tf.train.Saver(tf.model_variables() + [step, slot], max_to_keep=0), session, folder, 7, 5)
+        checkpoints.save(checkpoints.Saver(tf.model_variables() + [step, slot]), session, folder, 7, 5)
         return folder, session.run(end_points['Mixed_7c'])
 
 

@@ -103,7 +103,7 @@ def training_operation(loss: tf.Tensor, learning_rate: tf.Tensor, global_step: t
     with tf.control_dependencies([divergence.assert_finite(sums)]):
         guarded_rate = tf.identity(learning_rate)
     if config.clip_gradient_norm:
-        gradients = _clipped(gradients, config.clip_gradient_norm)
+        gradients = _clipped(gradients, config.clip_gradient_norm, norm)
     return tf.group(*(_apply(gradients, guarded_rate, global_step, config) + updates)), gradients, tf.unstack(sums[3:])
 
 
@@ -132,18 +132,25 @@ def _gradients(loss, scale, variables):
 def _decayed(pairs, share):
     """Adds a share of the weight decay's gradients, each as soon as the other gradient of its weights is computed.
 
-    Left to themselves, they would all be computed first, written to memory, and read again at the end.
+    Left to themselves, they would all be computed first, written to memory, and read again at the end. tf.gradients
+    would build three operations more for each.
     """
-    decays = _gradients(share * tf.add_n(tf.losses.get_regularization_losses()), 1, [variable for _, variable in pairs])
+    factors = {}
+    for loss in tf.losses.get_regularization_losses():
+        scale, squares = loss.op.inputs
+        assert loss.op.type == 'Mul' and squares.op.type == 'L2Loss', loss.op  # of slim.l2_regularizer
+        weights = squares.op.inputs[0].op
+        while weights.type in ('Identity', 'ReadVariableOp'):
+            weights = weights.inputs[0].op
+        factors.setdefault(weights.name, []).append(scale if share == 1 else share * scale)
 
-    def sum_of(gradient, decay):
-        if gradient is None or decay is None:
-            return decay if gradient is None else gradient
-        assert decay.op.type == 'Mul', decay.op  # that of one L2 norm
-        weights, factor = decay.op.inputs
-        with tf.control_dependencies([gradient]):
-            return gradient + weights * factor
-    return [(sum_of(gradient, decay), variable) for (gradient, variable), (decay, _) in zip(pairs, decays)]
+    def sum_of(gradient, variable):
+        for factor in factors.get(variable.op.name, ()):
+            with tf.control_dependencies([] if gradient is None else [gradient]):
+                decay = variable * factor
+                gradient = decay if gradient is None else gradient + decay
+        return gradient
+    return [(sum_of(gradient, variable), variable) for gradient, variable in pairs]
 
 
 def _optimizer(rate, config):
@@ -152,12 +159,16 @@ def _optimizer(rate, config):
     return tf.train.MomentumOptimizer(lambda: rate, config.momentum)
 
 
-def _clipped(pairs, largest):
-    """Shortens the gradients so that the norm of their sum over all replicas is `largest` at most."""
+def _clipped(pairs, largest, norm):
+    """Shortens the gradients so that the norm of their sum over all replicas is `largest` at most.
+
+    norm: of this replica's gradients.
+    """
     gradients, replicas = [gradient for gradient, _ in pairs], tf.distribute.get_replica_context().num_replicas_in_sync
     if replicas > 1:  # each replica then adds its share of what all know
         flat = sum_over_replicas(tf.concat([tf.reshape(gradient, [-1]) for gradient in gradients], 0)) / replicas
         parts = tf.split(flat, [gradient.shape.num_elements() for gradient in gradients])
         gradients = [tf.reshape(part, gradient.shape) for part, gradient in zip(parts, gradients)]
-    clipped, _ = tf.clip_by_global_norm(gradients, largest / replicas)
+        norm = None
+    clipped, _ = tf.clip_by_global_norm(gradients, largest / replicas, norm)
     return list(zip(clipped, [variable for _, variable in pairs]))

@@ -14,10 +14,12 @@ import shutil
 import tempfile
 from typing import Callable, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
 
+import numpy as np
+
 from fcn.runs import weight_files
 from fcn.runs.run_folder import check_name, list_checkpoints, step_of
 from fcn.utils import download
-from fcn.utils.errors import CheckpointReplaced, InputError, advice, reason
+from fcn.utils.errors import CheckpointReplaced, Diverged, InputError, advice, reason
 from fcn.utils.files import write_atomic
 from fcn.utils.portable import sync
 from nets.inception_v3_fcn import AUXILIARY
@@ -491,7 +493,32 @@ def resume(session: tf.Session, prefix: str) -> List[tf.Variable]:
     return restored
 
 
-def save(saver: tf.train.Saver, session: tf.Session, logs_dir: str, step: int, keep: int) -> str:
+class Saver:
+    """Saves variables of the default graph by one operation, where tf.train.Saver adds another for each, to restore it.
+
+    Args:
+      variables: what a checkpoint will hold.
+    """
+
+    def __init__(self, variables: Sequence[tf.Variable]):
+        self._names = [variable.op.name for variable in variables]
+        self._values = [tf.convert_to_tensor(variable) for variable in variables]
+        with tf.device('/cpu:0'):
+            self._prefix = tf.placeholder(tf.string, [])
+            self._save = tf.raw_ops.SaveV2(prefix=self._prefix, tensor_names=self._names, tensors=self._values,
+                                           shape_and_slices=[''] * len(self._names))
+
+    def save(self, session: tf.Session, prefix: str) -> List[str]:
+        """Writes the files of a checkpoint, whose folder must be there. Raises tf.errors.OpError.
+
+        Returns the names of the variables that hold values that are not finite.
+        """
+        _, values = session.run([self._save, self._values], {self._prefix: prefix})
+        return [name for name, value in zip(self._names, values)
+                if value.dtype.kind == 'f' and not np.isfinite(value).all()]
+
+
+def save(saver: Saver, session: tf.Session, logs_dir: str, step: int, keep: int) -> str:
     """Writes `logs_dir`/model.ckpt-STEP, then deletes all but the `keep` newest checkpoints. Returns its prefix.
 
     It is written to a staging folder and moved into place when it is whole and on the disk, its index last: without
@@ -499,12 +526,17 @@ def save(saver: tf.train.Saver, session: tf.Session, logs_dir: str, step: int, k
 
     Raises:
       InputError: the disk is full, or the folder cannot be written; the checkpoints saved before stand.
+      Diverged: a variable holds a value that is not finite: a finite loss and gradient can make such an update.
     """
     prefix, staging = os.path.join(logs_dir, f'model.ckpt-{step}'), os.path.join(logs_dir, '.saving')
     shutil.rmtree(staging, ignore_errors=True)  # what a run that was killed left
     try:
         os.makedirs(staging)
-        saver.save(session, os.path.join(staging, 'model.ckpt'), step, write_meta_graph=False, write_state=False)
+        bad = saver.save(session, os.path.join(staging, os.path.basename(prefix)))
+        if bad:
+            raise Diverged(f'After step {step} the variable {bad[0]} is not finite, though loss and gradient are, so '
+                           'nothing is saved; the checkpoint before stands. Give a smaller --learning_rate, '
+                           '--new_layers_rate or --weight_decay, or look at --clip_gradient_norm.')
         _move_into_place(staging, logs_dir, prefix)
         # The best one may be of a later step, which the run did not go on from.
         newest = [other for other in list_checkpoints(logs_dir) if step_of(other) <= step][-keep:]
@@ -512,7 +544,7 @@ def save(saver: tf.train.Saver, session: tf.Session, logs_dir: str, step: int, k
             for path in _files_of(other):
                 os.remove(path)
         tf.train.update_checkpoint_state(logs_dir, prefix, newest)
-    except (OSError, tf.errors.OpError, ValueError) as error:
+    except (OSError, tf.errors.OpError) as error:
         others = list_checkpoints(logs_dir)
         state = f'The newest checkpoint, {others[-1]}, stands' if others else 'There is no checkpoint yet'
         what_to_do = advice(error, 'Make sure that the folder can be written')

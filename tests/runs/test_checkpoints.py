@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fcn.runs import checkpoints
-from fcn.utils.errors import InputError
+from fcn.utils.errors import Diverged, InputError
 from TensorflowUtils import tf
 
 
@@ -139,6 +139,32 @@ def test_restore_wants_every_variable_and_all_or_none_of_the_optimizer(tmp_path,
     assert session.run(slot).tolist() == [7, 7]
     with pytest.raises(InputError, match='new_slot is .2. in the network and absent in the checkpoint'):
         checkpoints.restore(session, prefix, [a, new])
+
+
+def test_saved_as_tensorflow_saves(tmp_path, session):
+    """In one operation for all variables: their number is felt where a command starts."""
+    values = {'a': np.float32([1, 2]), 'b/c': np.float32([[3]]), 'global_step': np.int64(7)}
+    variables = [tf.get_variable(name, initializer=value) for name, value in values.items()]
+    session.run(tf.global_variables_initializer())
+    before = len(session.graph.get_operations())
+    saver = checkpoints.Saver(variables)
+    assert len(session.graph.get_operations()) - before < 6
+    prefix = checkpoints.save(saver, session, str(tmp_path), 7, keep=1)
+    expected = tf.train.Saver().save(session, str(tmp_path / 'tensorflows'), write_meta_graph=False)
+    for part in ('.index', '.data-00000-of-00001'):
+        assert open(prefix + part, 'rb').read() == open(expected + part, 'rb').read()  # noqa: SIM115
+
+
+@pytest.mark.parametrize('bad', [np.nan, np.inf])
+def test_what_is_not_finite_is_not_saved(tmp_path, session, bad):
+    good, other = variable('good', [2], 1.0), variable('weights', [3], 1.0)
+    saver = checkpoints.Saver([good, other])
+    session.run(tf.global_variables_initializer())
+    checkpoints.save(saver, session, str(tmp_path), 1, keep=1)
+    session.run(other.assign([0, bad, 0]))
+    with pytest.raises(Diverged, match='After step 2 the variable weights is not finite'):
+        checkpoints.save(saver, session, str(tmp_path), 2, keep=1)
+    assert sorted(os.listdir(str(tmp_path))) == ['checkpoint', 'model.ckpt-1.data-00000-of-00001', 'model.ckpt-1.index']
 
 
 def test_newest_is_by_step_and_damaged_ones_are_passed_over(tmp_path, capsys):
