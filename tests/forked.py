@@ -1,4 +1,4 @@
-"""Runs the script in processes forked from one that has loaded TensorFlow: its import is half of a small command.
+"""Runs the script in processes forked from one that has loaded all it imports: that is half of a small command.
 
 Each is a process of its own all the same, which runs the script from its first line to its exit. What it shares with
 the others is the seed of Python's hashes. So what must be equal from one process to the next is compared with a
@@ -6,8 +6,10 @@ process that was started anew.
 """
 import atexit
 import gc
+import importlib
 import json
 import os
+import pkgutil
 import runpy
 import signal
 import subprocess
@@ -110,6 +112,12 @@ def _next_request(requests, answers):
     return None
 
 
+def _modules_of_packages(folder):
+    """Lists them, as PACKAGE.MODULE."""
+    return ['%s.%s' % (package, module) for _, package, is_package in pkgutil.iter_modules([folder]) if is_package
+            for _, module, _ in pkgutil.iter_modules([os.path.join(folder, package)])]
+
+
 def _serve():
     null = os.open(os.devnull, os.O_RDWR)
     with os.fdopen(os.dup(0)) as requests, os.fdopen(os.dup(1), 'w') as answers:
@@ -118,6 +126,9 @@ def _serve():
         before = dict(os.environ)
         sys.path[0] = ROOT
         import TensorflowUtils  # noqa: F401
+        for module in ['matplotlib.figure', 'tensorboard.plugins.text.summary', 'BatchDatSetReader', 'fcn.readers'] + [
+                'fcn.%s' % name for name in _modules_of_packages(os.path.join(ROOT, 'fcn'))]:
+            importlib.import_module(module)
         loaded = {name: value for name, value in os.environ.items() if before.get(name) != value}
         gc.freeze()  # garbage of each process is not looked for there
         request = _next_request(requests, answers)

@@ -603,7 +603,7 @@ def test_sizes_that_are_not_the_images(folder, size, words):
     ('{"shapes": [', 'cut short'), ('{"shapes": [{"label": "a"}', 'a comma is missing'),
     ('{"shapes" 1}', 'a colon is missing'), ('{1: 2}', 'a key is missing'), ('{"shapes": 3}', 'its shapes are no list'),
     ('{"version": "5"}', 'neither'), ('{"a": ' + '{"a":' * 200000, 'nested too deeply'), ('PK\x03\x04', 'an archive'),
-    ('\ud800', None)])
+    ('\ud800', None)], ids=lambda value: repr(value)[:40])
 def test_broken_json(folder, text, words):
     path = os.path.join(folder.path, 'broken.json')
     with open(path, 'w', encoding='utf-8', errors='surrogatepass') as file:
@@ -806,7 +806,8 @@ def test_files_of_coco_that_contradict(folder):
     ('<annotations><track/></annotations>', 'CVAT for video'), ('<annotations/>', 'has no shape'),
     ('<annotations><image/></annotations>', 'its image 1 has no name'), ('<?xml version="1.0"?><a/>', 'neither'),
     ('<?xml version="1.0" encoding="klingon"?><annotations/>', 'no XML'),
-    ('<annotations>' + '<a>' * 200000, 'nested too deeply'), ('<b annotations="1"/>', 'its root is <b>')])
+    ('<annotations>' + '<a>' * 200000, 'nested too deeply'), ('<b annotations="1"/>', 'its root is <b>')],
+                         ids=lambda value: repr(value)[:40])
 def test_broken_xml(folder, text, words):
     path = folder.write('broken.xml', text)
     said = folder.refused('broken.xml')
