@@ -4,12 +4,14 @@ from typing import List, Optional, Sequence
 
 import numpy as np
 
-from fcn.data.annotations import read_labels
+from fcn.data.annotations import count_values, read_labels
 from fcn.data.datasets import Dataset, Record, evenly
 from fcn.utils.errors import printable
+from fcn.utils.threads import ordered_map
 
 KINDS = ('none', 'median_frequency', 'sqrt_median_frequency')
 MOST_ANNOTATIONS = 1000  # that are counted, evenly spread over the split
+THREADS = 4  # that count
 LARGEST = 10.0  # weight: a few mislabelled pixels must not rule a batch
 
 
@@ -36,11 +38,13 @@ def class_weights(kind: str, records: List[Record], dataset: Dataset) -> Optiona
         return None
     classes = len(dataset.class_names)
     pixels, labelled = np.zeros(classes), np.zeros(classes)
-    for record in evenly(records, MOST_ANNOTATIONS):
-        labels = read_labels(record['annotation'], dataset)
+
+    def count(record):
+        return count_values(read_labels(record['annotation'], dataset))
+    for counts in ordered_map(count, evenly(records, MOST_ANNOTATIONS), THREADS):
         if dataset.ignore_label is not None:
-            labels = labels[labels != dataset.ignore_label]
-        counts = np.bincount(labels.ravel(), minlength=classes)
+            counts[dataset.ignore_label] = 0
+        counts = counts[:classes]
         pixels += counts
         labelled += np.where(counts, counts.sum(), 0)
     present = pixels > 0
