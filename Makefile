@@ -11,7 +11,8 @@ VENV ?= .venv
 # TensorFlow with its CUDA libraries where there is an NVIDIA GPU; on a cluster's login node, which has none:
 #     make .venv/installed REQUIREMENTS=requirements-gpu.txt
 REQUIREMENTS ?= $(if $(shell command -v nvidia-smi),requirements-gpu.txt,requirements.txt)
-PYTEST_ARGS ?= -n 2 --dist loadfile
+# Three processes keep two cores busy, and take 9 GB; with less memory: make test PYTEST_ARGS='-n 1'
+PYTEST_ARGS ?= -n 3 --dist loadfile
 # What make quick-test runs: tests that train nothing and build no large network, but for one of its variables' names.
 SLOW_FILES = $(wildcard tests/test_fuzz_*.py) $(patsubst %,tests/test_%.py,backbone BatchDatSetReader faults_in_files \
     faults_in_outputs faults_in_runs first_version inception_FCN make_camvid own_data packaging read_CityscapesData \

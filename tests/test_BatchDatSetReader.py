@@ -14,7 +14,7 @@ from fcn.data.datasets import Dataset, record
 from fcn.data.palettes import voc_palette
 from fcn.utils.errors import InputError
 from picture_files import draw_png, draw_pnm, draw_tiff, pictures_of_all_formats
-from TensorflowUtils import session_config, tf
+from TensorflowUtils import leave_out_graph_optimizer, session_config, tf
 
 COLUMNS = 64  # largest width of `ramp`
 VOID, GREY = 255, 128  # what crops are padded with
@@ -50,7 +50,9 @@ def row_of(image):
 
 def elements(build, count):
     """A list of the first `count` elements, or all that there are, of the tf.data.Dataset that `build()` returns."""
-    with tf.Graph().as_default(), tf.Session(config=session_config()) as session:
+    config = session_config()
+    leave_out_graph_optimizer(config)  # as training does
+    with tf.Graph().as_default(), tf.Session(config=config) as session:
         iterator = tf.data.make_initializable_iterator(build())
         fetches = iterator.get_next()
         session.run(iterator.initializer)

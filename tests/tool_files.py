@@ -1,4 +1,6 @@
 """Scenes of shapes, their label maps by code of the tests' own, and the files that annotation tools write of them."""
+import functools
+import io
 import json
 import os
 from xml.sax.saxutils import quoteattr
@@ -77,9 +79,18 @@ def save_photo(folder, name, size=(WIDTH, HEIGHT)):
     """Saves a picture of (width, height). Returns its path."""
     path = os.path.join(str(folder), name)
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    seed = sum(name.encode())
-    Image.fromarray(np.random.RandomState(seed).randint(0, 256, size[::-1] + (3,)).astype('uint8')).save(path)
+    with open(path, 'wb') as file:
+        file.write(_photo(sum(name.encode()), size, os.path.splitext(name)[1].lower()))
     return path
+
+
+@functools.lru_cache(None)
+def _photo(seed, size, ending):
+    """Draws noise, whose compression takes long, once for all tests. Returns the bytes of a file."""
+    file = io.BytesIO()
+    drawn = np.random.RandomState(seed).randint(0, 256, size[::-1] + (3,)).astype('uint8')
+    Image.fromarray(drawn).save(file, Image.registered_extensions()[ending])
+    return file.getvalue()
 
 
 def write_json(folder, name, value):

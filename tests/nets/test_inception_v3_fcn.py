@@ -53,16 +53,24 @@ def one_backbone(monkeypatch):
 
 
 def golden_value(name, shape):
+    return _golden_value(name, tuple(shape)).copy()
+
+
+@functools.lru_cache(None)
+def _golden_value(name, shape):
+    """Drawn once for all tests: it takes a second for a network."""
     random = np.random.RandomState(zlib.crc32(name.encode()) & 0x7fffffff)
     kind = name.split('/')[-1]
     if kind == 'weights':
         fan = np.prod(shape[:-1])
         if 'Trans' in name:
             fan = shape[-1] * max(1, shape[0] * shape[1] / (64 if shape[0] == 32 else 4))
-        return random.standard_normal(shape) * np.sqrt(2.0 / fan)
-    if kind in ('biases', 'beta', 'moving_mean'):
-        return random.standard_normal(shape) * 0.1
-    return random.uniform(0.5, 1.5, shape)
+        drawn = random.standard_normal(shape) * np.sqrt(2.0 / fan)
+    elif kind in ('biases', 'beta', 'moving_mean'):
+        drawn = random.standard_normal(shape) * 0.1
+    else:
+        drawn = random.uniform(0.5, 1.5, shape)
+    return drawn.astype('float32')
 
 
 @pytest.mark.parametrize('case, use_batch_norm, is_training, fold_batch_norm, tolerance', [
