@@ -38,9 +38,12 @@ class Checkpoints(NoCheckpoints):
     def __init__(self, logs_dir: str, run: RunConfig, keep: int, global_step: tf.Variable, keeps_best: bool):
         self._logs_dir, self._run, self._keep = logs_dir, run, keep
         self._best_dir = os.path.join(logs_dir, 'best')
-        if keeps_best:
-            self._best_saver = checkpoints.Saver(tf.model_variables() + [global_step])
-        self._saver = checkpoints.Saver(tf.global_variables())
+        with tf.name_scope('saving'):
+            # No step is made where the norm of the gradients is not finite: so the optimizer's averages are finite.
+            check = checkpoints.finite_check(tf.model_variables())
+            if keeps_best:
+                self._best_saver = checkpoints.Saver(tf.model_variables() + [global_step], check)
+            self._saver = checkpoints.Saver(tf.global_variables(), check)
 
     def write_config(self) -> None:
         """Writes the run's configuration. Raises InputError."""

@@ -156,13 +156,15 @@ def test_saved_as_tensorflow_saves(tmp_path, session):
 
 
 @pytest.mark.parametrize('bad', [np.nan, np.inf])
-def test_what_is_not_finite_is_not_saved(tmp_path, session, bad):
-    good, other = variable('good', [2], 1.0), variable('weights', [3], 1.0)
-    saver = checkpoints.Saver([good, other])
+@pytest.mark.parametrize('shape', [[], [3], [2, 1]])
+def test_what_is_not_finite_is_not_saved(tmp_path, session, bad, shape):
+    others = [variable('kernel', [2, 2], 1.0), variable('scale', [], 1.0), variable('good', [2], 1.0)]
+    one = variable('bad', shape, 1.0)
+    saver = checkpoints.Saver(others + [one], checkpoints.finite_check(others + [one]))
     session.run(tf.global_variables_initializer())
     checkpoints.save(saver, session, str(tmp_path), 1, keep=1)
-    session.run(other.assign([0, bad, 0]))
-    with pytest.raises(Diverged, match='After step 2 the variable weights is not finite'):
+    session.run(one.assign(np.full(shape, bad, 'float32')))
+    with pytest.raises(Diverged, match='After step 2 the variable bad is not finite'):
         checkpoints.save(saver, session, str(tmp_path), 2, keep=1)
     assert sorted(os.listdir(str(tmp_path))) == ['checkpoint', 'model.ckpt-1.data-00000-of-00001', 'model.ckpt-1.index']
 
