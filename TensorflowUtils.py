@@ -14,6 +14,7 @@ import logging
 import os
 import sys
 import tempfile
+import threading
 import warnings
 from typing import Dict, Iterable, Iterator, List, Optional, Tuple
 
@@ -98,32 +99,39 @@ def quiet_stderr() -> Iterator[None]:
             os.close(stream)
 
 
-class _LaterKeras(importlib.machinery.PathFinder):
-    """Finds Keras for `import tensorflow`, but has it not be loaded: that takes a second, and nothing here uses it.
+class _LaterKeras:
+    """Finds Keras for this thread, but has it not be loaded. A finder of modules, and a loader."""
 
-    TensorFlow does without, and loads it when somebody asks for tf.keras.
-    """
-    create_module = staticmethod(lambda spec: None)
+    def __init__(self):
+        self._thread = threading.get_ident()
 
-    @classmethod
-    def find_spec(cls, fullname, path=None, target=None):
-        spec = super().find_spec(fullname, path, target) if fullname == 'keras' else None
+    def find_spec(self, fullname, path=None, target=None):
+        if fullname != 'keras' or threading.get_ident() != self._thread:
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
         if spec:
-            spec.loader = cls
+            spec.loader = self
         return spec
 
-    @staticmethod
-    def exec_module(module):
+    def create_module(self, spec):
+        return None
+
+    def exec_module(self, module):
         raise ImportError('Keras is loaded later')
 
 
 @contextlib.contextmanager
 def _without_keras():
-    sys.meta_path.insert(0, _LaterKeras)
+    """Has `import tensorflow` not load Keras: that takes a second, and nothing here uses it.
+
+    TensorFlow does without, and loads it when somebody asks for tf.keras.
+    """
+    finder = _LaterKeras()
+    sys.meta_path.insert(0, finder)
     try:
         yield
     finally:
-        sys.meta_path.remove(_LaterKeras)
+        sys.meta_path.remove(finder)
 
 
 with quiet_stderr(), _without_keras():  # TensorFlow 2.21 reports a missing GPU before it reads its own log level
@@ -164,9 +172,10 @@ def _adapt_layers_once():
             adapted.clear()
             adapted['use_v2'] = use_v2
         key = cls, v2_cls, v1_cls
-        if key not in adapted:
-            adapted[key] = adapt(cls, v2_cls, v1_cls, use_v2)
-        return adapted[key]
+        found = adapted.get(key)
+        if found is None:
+            found = adapted[key] = adapt(cls, v2_cls, v1_cls, use_v2)
+        return found
     version_utils.swap_class = swap_class
 
 

@@ -48,11 +48,9 @@ def row_of(image):
     return image[..., 1] // 4
 
 
-def elements(build, count):
+def elements(build, count, config=None):
     """A list of the first `count` elements, or all that there are, of the tf.data.Dataset that `build()` returns."""
-    config = session_config()
-    leave_out_graph_optimizer(config)  # as training does
-    with tf.Graph().as_default(), tf.Session(config=config) as session:
+    with tf.Graph().as_default(), tf.Session(config=config or session_config()) as session:
         iterator = tf.data.make_initializable_iterator(build())
         fetches = iterator.get_next()
         session.run(iterator.initializer)
@@ -66,7 +64,10 @@ def elements(build, count):
 
 
 def batches(records, count, data=None, size=32, batch_size=2, **kwargs):
-    return elements(lambda: reader.training_batches(records, data or dataset(), batch_size, size, **kwargs), count)
+    config = session_config()
+    leave_out_graph_optimizer(config)  # as training on a CPU does
+    return elements(lambda: reader.training_batches(records, data or dataset(), batch_size, size, **kwargs), count,
+                    config)
 
 
 def crops(records, count, **kwargs):

@@ -531,8 +531,10 @@ class Saver:
         except tf.errors.InvalidArgumentError as error:
             if error.op is None or error.op.type != 'CheckNumerics':
                 raise
-            return [name for name, value in zip(self._names, session.run(self._values))
-                    if not np.isfinite(value).all()]
+            bad = [name for name, value in zip(self._names, session.run(self._values)) if not np.isfinite(value).all()]
+            if not bad:  # what was checked is not saved here
+                raise
+            return bad
         return []
 
 

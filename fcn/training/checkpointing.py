@@ -50,7 +50,7 @@ class Checkpoints(NoCheckpoints):
         write_run_config(self._logs_dir, self._run)
 
     def save(self, session: tf.Session, step: int) -> None:
-        """Writes all variables after a step. Raises InputError, and Diverged where one holds what is no number."""
+        """Writes all variables after a step. Raises InputError, and Diverged where a weight is not finite."""
         run_folder.check_held(self._logs_dir)
         self.newest = checkpoints.save(self._saver, session, self._logs_dir, step, self._keep)
 
