@@ -325,8 +325,7 @@ def _as_checkpoint(prefix: str) -> Iterator[str]:
         with tf.Graph().as_default(), tf.Session(config=session_config()) as session:
             values = [tf.placeholder(tf.float32, array.shape) for array in arrays.values()]
             copy = os.path.join(folder, 'weights.ckpt')
-            save_all = tf.raw_ops.SaveV2(prefix=copy, tensor_names=list(arrays), shape_and_slices=[''] * len(arrays),
-                                         tensors=values)
+            save_all = _saving(copy, list(arrays), values)
             try:
                 session.run(save_all, dict(zip(values, arrays.values())))
             except tf.errors.OpError as error:
@@ -503,6 +502,11 @@ def finite_check(variables: Sequence[tf.Variable]) -> tf.Operation:
     return tf.group(*[tf.check_numerics(piece, 'not finite').op for piece in pieces])
 
 
+def _saving(prefix, names, values):
+    """Returns the operation that writes a checkpoint of this prefix: whole tensors by their names."""
+    return tf.raw_ops.SaveV2(prefix=prefix, tensor_names=names, tensors=values, shape_and_slices=[''] * len(names))
+
+
 class Saver:
     """Saves variables of the default graph by one operation, where tf.train.Saver adds another for each, to restore it.
 
@@ -512,12 +516,12 @@ class Saver:
     """
 
     def __init__(self, variables: Sequence[tf.Variable], check: Optional[tf.Operation] = None):
+        variables = sorted(variables, key=lambda variable: variable.op.name)  # as tf.train.Saver: the same bytes
         self._names = [variable.op.name for variable in variables]
         self._values = [tf.convert_to_tensor(variable) for variable in variables]
         with tf.device('/cpu:0'):
             self._prefix = tf.placeholder(tf.string, [])
-            save_all = tf.raw_ops.SaveV2(prefix=self._prefix, tensor_names=self._names, tensors=self._values,
-                                         shape_and_slices=[''] * len(self._names))
+            save_all = _saving(self._prefix, self._names, self._values)
         self._fetches = [save_all] + ([] if check is None else [check])
 
     def save(self, session: tf.Session, prefix: str) -> List[str]:

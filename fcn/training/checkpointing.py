@@ -39,18 +39,19 @@ class Checkpoints(NoCheckpoints):
         self._logs_dir, self._run, self._keep = logs_dir, run, keep
         self._best_dir = os.path.join(logs_dir, 'best')
         with tf.name_scope('saving'):
-            # No step is made where the norm of the gradients is not finite: so the optimizer's averages are finite.
-            check = checkpoints.finite_check(tf.model_variables())
+            model_variables = tf.model_variables()
+            others = [variable for variable in tf.global_variables() if variable not in set(model_variables)]
+            check = checkpoints.finite_check(model_variables)
             if keeps_best:
-                self._best_saver = checkpoints.Saver(tf.model_variables() + [global_step], check)
-            self._saver = checkpoints.Saver(tf.global_variables(), check)
+                self._best_saver = checkpoints.Saver(model_variables + [global_step], check)
+            self._saver = checkpoints.Saver(tf.global_variables(), tf.group(check, checkpoints.finite_check(others)))
 
     def write_config(self) -> None:
         """Writes the run's configuration. Raises InputError."""
         write_run_config(self._logs_dir, self._run)
 
     def save(self, session: tf.Session, step: int) -> None:
-        """Writes all variables after a step. Raises InputError, and Diverged where a weight is not finite."""
+        """Writes all variables after a step. Raises InputError, and Diverged where one holds what is no number."""
         run_folder.check_held(self._logs_dir)
         self.newest = checkpoints.save(self._saver, session, self._logs_dir, step, self._keep)
 

@@ -147,7 +147,7 @@ def test_saved_as_tensorflow_saves(tmp_path, session):
     variables = [tf.get_variable(name, initializer=value) for name, value in values.items()]
     session.run(tf.global_variables_initializer())
     before = len(session.graph.get_operations())
-    saver = checkpoints.Saver(variables)
+    saver = checkpoints.Saver(variables[::-1])
     assert len(session.graph.get_operations()) - before < 6
     prefix = checkpoints.save(saver, session, str(tmp_path), 7, keep=1)
     expected = tf.train.Saver().save(session, str(tmp_path / 'tensorflows'), write_meta_graph=False)
