@@ -349,7 +349,7 @@ def test_names_that_a_list_would_read_otherwise(folder):
 def test_names_that_would_be_no_list_are_numbered(names):
     lines = class_lists.to_lines(names)
     assert lines == ['%d: %s' % item for item in enumerate(names)]
-    assert class_lists.parse_class_names('\n'.join(lines)) == (names, [])
+    assert class_lists.parse_class_names('\n'.join(lines)) == (names, [], '')
     assert class_lists.to_lines(NAMES) == NAMES
 
 

@@ -9,7 +9,7 @@ A plain list has a name a line, line number = label from 0. A numbered list give
 It is one only where every line, but for a header, is numbered: "3 wheeler" is a name. Comments, and the '__ignore__'
 that labelme's lists begin with for its label -1, are no classes. A list of YAML or JSON, [background, cat] or a line
 "- cat" each, alone or behind "names:", is a plain one; "1: cat" behind "names:", a line each or in braces, a numbered
-one. The other keys of such a file count for nothing.
+one. The other keys of such a file count for nothing, nor does the heading of a column, such as "name".
 """
 import itertools
 import re
@@ -33,11 +33,22 @@ _INLINE_LIST = re.compile(r'(?:^|\n)[ \t]*(?:["\']?(?:names|classes|labels)["\']
                           r'(?:\n|$)')
 _INLINE_NUMBERED = re.compile(r'(?:^|\n)[ \t]*["\']?(?:names|classes|labels)["\']?[ \t]*:[ \t]*\{([^\[\]{}]*)\}[ \t]*'
                               r'(?:\n|$)')
+# One of a list between brackets or braces, behind its number if it has one; a comma within quotes is of the name.
+_INLINE_ENTRY = re.compile(r'''\s*((?:["']?\d+["']?\s*:\s*)?(?:"[^"]*"|'[^']*')(?=\s*(?:,|$))|[^,]*)(?:,|$)''')
+_NESTED_ENTRY = re.compile(r'^([ \t]*)- +["\']?\w+["\']?[ \t]*:.*\n+\1[ \t]+["\']?\w+["\']?[ \t]*:', re.MULTILINE)
+_HEADING = re.compile(r'(["\']?)(((class|category|label)[ _-]?)?names?|class(es)?|categor(y|ies))\1,?$', re.IGNORECASE)
 _NAMES_KEY = re.compile(r'["\']?(?:names|classes|labels)["\']?\s*:$')
 _OTHER_KEY = re.compile(r'["\']?[A-Za-z_][\w-]*["\']?\s*:(\s|$)|---|\.\.\.')
 _COLOUR = r'\d{1,3}[\s,;:]+\d{1,3}[\s,;:]+\d{1,3}'
 _HEX = r'["\']?#[0-9a-fA-F]{6}\b'
 _COLOUR_LINE = re.compile(rf'(?:{_COLOUR}[\s,;:]+\S.*|\D.*[\s,;:](?:{_COLOUR}(?:[\s,;:].*)?|{_HEX}.*)|{_HEX}.*)$')
+
+
+class ClassList(NamedTuple):
+    """What a list of class names says."""
+    names: List[str]  # index = label
+    unnamed: List[int]  # labels that a numbered list leaves out, which are called 'class N'
+    heading: str = ''  # of the column, which is no class
 
 
 class _Line(NamedTuple):
@@ -56,17 +67,10 @@ def is_background_name(name: str) -> bool:
     return re.sub(r'[\W_]', '', name.casefold()) == BACKGROUND
 
 
-def parse_class_names(text: str) -> Tuple[List[str], List[int]]:
-    """Reads the text of a list of class names.
-
-    Returns:
-      (the names, index = label; the labels that a numbered list leaves out, which are called 'class N').
-
-    Raises:
-      ValueError: says what is wrong with which lines, to follow the list's name.
-    """
+def parse_class_names(text: str) -> ClassList:
+    """Reads the text of a list of class names. Raises ValueError, what is wrong with which lines."""
     lines = _of_yaml(text) or _content(text)
-    if any(re.match(r'(item\s*)?\{', line.text) for line in lines):
+    if any(re.match(r'(item\s*)?\{', line.text) for line in lines) or _NESTED_ENTRY.search(text):
         raise ValueError('is no list of names but nested data, of a label map or of JSON. Write a text file with one '
                          'class name a line, in the order of the labels')
     if lines and lines[0].text.lower() == LABELME_VOID:
@@ -76,7 +80,10 @@ def parse_class_names(text: str) -> Tuple[List[str], List[int]]:
                          'fcn.own_data as --colours, which writes the list of the classes')
     entries = _numbered(lines)
     if entries is not None:
-        return _place(entries)
+        return ClassList(*_place(entries))
+    heading = lines[0].text if lines and _HEADING.match(lines[0].text) else ''
+    if heading:
+        lines = lines[1:]
     for line in lines:
         if _NAMES_KEY.match(line.text):
             raise ValueError(f'has "{line.text}" in line {line.number}, as files of YAML have, but no list of names '
@@ -91,7 +98,7 @@ def parse_class_names(text: str) -> Tuple[List[str], List[int]]:
         if not line.text:
             raise ValueError(f'has no name in line {line.number}: line {line.number} is empty; each line names the '
                              'class of its number')
-    return names, []
+    return ClassList(names, [], heading)
 
 
 def to_lines(names: List[str]) -> List[str]:
@@ -102,7 +109,7 @@ def to_lines(names: List[str]) -> List[str]:
     fault = 'are read otherwise than they are written'
     for lines in (list(names), [f'{label}: {name}' for label, name in enumerate(names)]):
         try:
-            if parse_class_names('\n'.join(lines))[0] == list(names):
+            if parse_class_names('\n'.join(lines)).names == list(names):
                 return lines
         except ValueError as error:
             fault = str(error)
@@ -146,12 +153,10 @@ def _of_yaml(text) -> List[_Line]:
     joined = '\n'.join(line.text for line in lines)
     numbered = _INLINE_NUMBERED.search(joined)
     if numbered:
-        return [_Line(number, entry.strip()) for number, entry in enumerate(numbered.group(1).split(','), 1)
-                if entry.strip()]
+        return [_Line(number, entry) for number, entry in enumerate(_split_inline(numbered), 1)]
     inline = _INLINE_LIST.search(joined)
     if inline:
-        return [_Line(number, _unquoted(name)) for number, name in enumerate(inline.group(1).split(','), 1)
-                if name.strip()]
+        return [_Line(number, _unquoted(name)) for number, name in enumerate(_split_inline(inline), 1)]
     first = next((index for index, line in enumerate(lines) if _NAMES_KEY.match(line.text)), -1) + 1
     if first:  # to the next key, or the next document
         lines = list(itertools.takewhile(lambda line: not _OTHER_KEY.match(line.text),
@@ -161,6 +166,11 @@ def _of_yaml(text) -> List[_Line]:
     if not all(line.text.startswith('- ') for line in lines):
         return []
     return [_Line(line.number, _unquoted(line.text[2:])) for line in lines]
+
+
+def _split_inline(found):
+    """Returns the entries of a list between brackets or braces, which is the first group of a match."""
+    return [entry.strip() for entry in _INLINE_ENTRY.findall(found.group(1)) if entry.strip()]
 
 
 def _undecorated(names):
@@ -252,7 +262,7 @@ def _is_header(text, others):
 
 
 def _place(entries):
-    """Returns what `parse_class_names` does of a numbered list. Raises ValueError."""
+    """Returns (names, unnamed) of a numbered list's ClassList. Raises ValueError."""
     by_label = {}
     for line, label, name in entries:
         if label in by_label and by_label[label][1] != name:

@@ -254,9 +254,12 @@ def read_class_names(path: str) -> List[str]:
     A plain list has a name a line, line number = label from 0; see `fcn.data.class_lists` for the others.
     """
     try:
-        names, unnamed = parse_class_names(_read_list(path))
+        names, unnamed, heading = parse_class_names(_read_list(path))
     except ValueError as error:
         raise InputError(f'--class_names={path} {printable(str(error))}.') from None
+    if heading:
+        print(f'note: the first line of {printable(path)}, "{printable(heading)}", is taken for a heading; the names '
+              'begin behind it')
     if unnamed:
         print(f'note: {printable(path)} names no class of the labels {", ".join(map(str, unnamed))}, which are called '
               f'class {unnamed[0]}{" and so on" if unnamed[1:] else ""}')

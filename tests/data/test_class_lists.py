@@ -48,6 +48,21 @@ def test_names_that_only_look_numbered(tmp_path, names):
     assert names_of(tmp_path, '\n'.join(names)) == names
 
 
+@pytest.mark.parametrize('text', [
+    'names: ["wall", "building, edifice", "driver\'s cab", sky]',
+    '[\n"wall",\n"building, edifice",\n"driver\'s cab",\nsky]',
+    "names: {0: wall, 3: sky, 1: 'building, edifice', 2: driver's cab}"])
+def test_commas_within_quotes_are_of_the_name(tmp_path, text):
+    assert names_of(tmp_path, text) == ['wall', 'building, edifice', "driver's cab", 'sky']
+
+
+@pytest.mark.parametrize('heading', ['name', '"name"', 'Class Name', 'class_name,', 'classes', 'Category'])
+def test_heading_of_a_column(tmp_path, capsys, heading):
+    names = ['"%s"' % name for name in ANIMALS] if '"' in heading else ANIMALS
+    assert names_of(tmp_path, '\n'.join([heading] + names)) == ANIMALS
+    assert 'names.txt, "%s", is taken for a heading' % heading in capsys.readouterr().out
+
+
 def test_gaps_and_a_start_above_0(tmp_path, capsys):
     assert names_of(tmp_path, '1: cat\n4: dog\n') == ['class 0', 'cat', 'class 2', 'class 3', 'dog']
     assert 'names.txt names no class of the labels 0, 2, 3, which are called class 0' in capsys.readouterr().out
@@ -95,7 +110,8 @@ def test_classes_of_one_name_are_told_apart(tmp_path, capsys):
 
 
 @pytest.mark.parametrize('text', ['item {\n  id: 1\n  name: "cat"\n}\nitem {\n  id: 2\n  name: "dog"\n}\n',
-                                  '{\n"1": "cat",\n"2": "dog"\n}\n'])
+                                  '{\n"1": "cat",\n"2": "dog"\n}\n', '- id: 0\n  name: cat\n- id: 1\n  name: dog\n',
+                                  'names:\n  - id: 0\n    name: cat\n  - id: 1\n    name: dog\n'])
 def test_nested_data_is_refused(tmp_path, text):
     with raises('names.txt', 'nested data', 'one class name a line'):
         names_of(tmp_path, text)
