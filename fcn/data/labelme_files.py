@@ -1,6 +1,7 @@
-"""Reads labelme's JSON files, one for an image.
+"""Reads labelme's JSON files, one for an image, and those that X-AnyLabeling writes in its format.
 
-Source of the format: labelme's `LabelFile` and `utils/shape.py`, https://github.com/wkentaro/labelme
+Source of the format: labelme's `LabelFile` and `utils/shape.py`, https://github.com/wkentaro/labelme; of the two shapes
+that X-AnyLabeling adds: https://github.com/CVHub520/X-AnyLabeling
 """
 import base64
 import binascii
@@ -29,7 +30,7 @@ from fcn.data.shapes import (
 
 MOST_BYTES = 1 << 28  # of a file, which may hold its photo as text
 LEAST_POINTS = {'polygon': 3, 'rectangle': 2, 'oriented_rectangle': 4, 'circle': 2, 'line': 2, 'linestrip': 2,
-                'mask': 2}
+                'mask': 2, 'rotation': 4, 'quadrilateral': 4}
 WITHOUT_AREA = ('point', 'points')
 
 

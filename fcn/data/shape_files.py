@@ -13,6 +13,7 @@ from fcn.data import coco_files, cvat_files, labelme_files
 from fcn.data.alike import composed
 from fcn.data.class_lists import MOST_CLASSES, is_background_name, is_void_name
 from fcn.data.colour_masks import VOID
+from fcn.data.image_files import IMAGE_EXTENSIONS
 from fcn.data.image_pairs import Pair, name_pairs, raise_faults, split_of
 from fcn.data.json_entries import LIST, LONGEST_INTEGER, read_entries
 from fcn.data.picture_folders import NO_PICTURE, LeftOut, describe, list_pictures
@@ -76,6 +77,7 @@ def read(path: str, crowds: str = 'void') -> Annotations:
         raise InputError(f'--annotations={path}, {kind}, has no shape that can be drawn'
                          f'{"".join("; left out: " + line for line in skipped.lines()[:5])}.')
     _refuse_shares(path, images)
+    _refuse_crowds(path, kind, images)
     number = sum(len(annotated.shapes) for annotated in images)
     print(printable(f'--annotations={path} is {kind}: {len(images)} images, {number} shapes'))
     return Annotations(kind, path, files, images, names, skipped)
@@ -88,6 +90,15 @@ def _refuse_shares(path, images):
             part.min() >= 0 and part.max() <= 1 for shape in shapes for part in shape.parts):
         raise InputError(f'All coordinates of --annotations={path} lie between 0 and 1: they are shares of the images\''
                          ' sides; multiply x by the width and y by the height, to have pixels.')
+
+
+def _refuse_crowds(path, kind, images):
+    """Raises InputError where crowds, which become void, are all that COCO's annotations have."""
+    shapes = [shape for annotated in images for shape in annotated.shapes]
+    if kind == COCO and shapes and all(shape.label is None for shape in shapes):
+        raise InputError(f'All {len(shapes)} shapes of --annotations={path} are crowds (iscrowd), which become void: '
+                         'nothing would be learned. Where the tool calls every mask a crowd, as CVAT does, give '
+                         '--crowds=class, which draws them as their class.')
 
 
 def _find_files(path):
@@ -341,6 +352,7 @@ def find_pairs(annotations: Annotations, folder: str) -> Tuple[List[Pair], List[
             faults.append(f'{found[0]}: {place(matched[found[0]])} and {place(annotated)}')
         else:
             matched[found[0]] = annotated
+    lost = _match_converted(pictures, matched, lost)
     if not matched:
         for annotated, found in lost:
             if found:
@@ -381,6 +393,25 @@ def find_pairs(annotations: Annotations, folder: str) -> Tuple[List[Pair], List[
         lines.insert(0, printable(f'note: {len(renamed)} files of labelme name another picture than that which has '
                                   f'their own name, and it is taken, such as {annotated.file}: {path}'))
     return pairs, alone, '', lines
+
+
+def _match_converted(pictures, matched, lost):
+    """Adds to {picture: Annotated} those that have an image's name and another extension: .JPG, or a PNG made of it.
+
+    lost: (Annotated, pictures that may be meant). Returns those that are still lost.
+    """
+    stems = [[os.path.splitext(name)[0] for name in annotated.names if name.lower().endswith(IMAGE_EXTENSIONS)]
+             for annotated, _ in lost]
+    found = [[] if several else pictures.find(annotated._replace(names=names))
+             for (annotated, several), names in zip(lost, stems)]
+    times = collections.Counter(names[0] for names in found if len(names) == 1)
+    still = []
+    for (annotated, several), names in zip(lost, found):
+        if len(names) == 1 and times[names[0]] == 1 and names[0] not in matched:
+            matched[names[0]] = annotated
+        else:
+            still.append((annotated, several))
+    return still
 
 
 def _subset_of(annotated, annotations):

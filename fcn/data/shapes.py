@@ -266,10 +266,19 @@ def _draw_runs(canvas, shape, value):
     if left + width > canvas.width or top + height > canvas.height:
         raise BadShape(f'it reaches to {left + width}, {top + height}, outside the image of '
                        f'{canvas.width}×{canvas.height} pixels')
-    runs = shape.parts[0]
-    flat = np.repeat((np.arange(len(runs)) % 2 * 255).astype('uint8'), runs)
-    mask = flat.reshape(width, height).T if shape.kind == COLUMN_RUNS else flat.reshape(height, width)
-    _paste(canvas, mask, value, left, top)
+    runs, of_columns = shape.parts[0], shape.kind == COLUMN_RUNS
+    inside = np.flatnonzero(runs[1::2])
+    if not len(inside):
+        return
+    # Only the rows, or columns, from the first pixel within to the last are pasted: shapes are small, pictures large.
+    length, ends = (height if of_columns else width), np.cumsum(runs)
+    first, end = int(ends[2 * inside[0]] // length), int(-(-ends[2 * inside[-1] + 1] // length))
+    pixels = np.diff(np.append(0, ends).clip(first * length, end * length))
+    mask = np.repeat((np.arange(len(runs)) % 2 * 255).astype('uint8'), pixels).reshape(end - first, length)
+    if of_columns:
+        _paste(canvas, mask.T, value, left + first, top)
+    else:
+        _paste(canvas, mask, value, left, top + first)
 
 
 def _paste(canvas, mask, value, left, top):

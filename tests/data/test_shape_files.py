@@ -524,14 +524,15 @@ def test_images_that_exif_data_turn(folder):
 
 # ---- what is left out, and what is wrong
 
-def test_every_type_of_labelme(folder):
+@pytest.mark.parametrize('turned', ['oriented_rectangle', 'rotation', 'quadrilateral'])  # the last two, X-AnyLabeling's
+def test_every_type_of_labelme(folder, turned):
     """Later shapes lie over earlier ones, as labelme's own converter draws them."""
     picture = io.BytesIO()
     Image.fromarray(np.eye(20, dtype='uint8')).save(picture, 'PNG')
     for number, photo in enumerate(folder.photos):
         folder.write('labelme/p%d.json' % number, labelme(photo, [
             labelme_shape('rectangle', [[60, 50], [10, 20]], 'rectangle'), labelme_shape('polygon', SQUARE, None),
-            labelme_shape('turned', [[200, 100], [220, 120], [200, 140], [180, 120]], 'oriented_rectangle'),
+            labelme_shape('turned', [[200, 100], [220, 120], [200, 140], [180, 120]], turned),
             labelme_shape('circle', [[100, 100], [100, 120]], 'circle'),
             labelme_shape('line', [[10, 200], [350, 200], [350, 280]], 'linestrip'),
             labelme_shape('mask', [[300, 20], [319, 39]], 'mask', mask=base64.b64encode(picture.getvalue()).decode())]))
@@ -678,6 +679,33 @@ def test_what_coco_holds_besides(folder):
     assert labels[7, 205] == 1 and (labels != 255).all()
 
 
+def test_nothing_but_crowds_is_refused(folder):
+    """CVAT's brush writes every mask so; void all, it would train nothing."""
+    runs = {'size': [HEIGHT, WIDTH], 'counts': [200 * HEIGHT, 10 * HEIGHT, RUNS_OF_ALL - 210 * HEIGHT]}
+    folder.write('coco.json', coco(folder.photos, [(number, 3, runs, {'iscrowd': 1}) for number in range(4)]))
+    said = folder.refused('coco.json')
+    assert 'All 4 shapes of' in said and 'are crowds' in said and '--crowds=class' in said
+    folder.converted('coco.json', '--crowds=class')
+    assert np.bincount(folder.labels()['p3'].ravel())[1:].tolist() == [10 * HEIGHT]
+
+
+@pytest.mark.parametrize('kind', [shapes.RUNS, shapes.COLUMN_RUNS])
+def test_runs_are_drawn_where_they_are(kind, tmp_path):
+    random, drawing = np.random.RandomState(0), shapes.Drawing({'one': 7}, 3, 1)
+    path = save_photo(tmp_path, 'photo.png', (9, 8))
+    for _ in range(200):
+        width, height = random.randint(1, 8, 2).tolist()
+        left, top = random.randint(0, 10 - width), random.randint(0, 9 - height)
+        mask = random.uniform(size=(height, width)) < random.choice([0, 0.05, 0.5, 1])
+        runs = shapes.to_runs(mask if kind == shapes.RUNS else np.ascontiguousarray(mask.T))
+        shape = shapes.Shape('', 'one', kind, [runs], (left, top, width, height))
+        labels, lost = shapes.draw_labels(shapes.Annotated('', '', [], None, [shape]), path, drawing)
+        expected = np.full((8, 9), 3)
+        expected[top:top + height, left:left + width][mask] = 7
+        np.testing.assert_array_equal(labels, expected)
+        assert bool(lost) == (not mask.any())
+
+
 def test_small_shapes_of_coco_lie_over_large_ones_that_cross_themselves(folder):
     """The two halves of a bow tie turn in opposite directions, so that the shoelace formula gives no area."""
     bow_tie = [[0, 0], [60, 40], [60, 0], [0, 40]]
@@ -704,6 +732,18 @@ def test_ids_of_coco_are_numbers_texts_or_numbers_with_a_point(folder):
     assert folder.labels()['p2'][30, 30] == 255 and '1 crowds (iscrowd)' in said
     assert folder.names == ['background'] + ['n%d' % number for number in range(1, 13)]
     assert [folder.labels()[name][30, 30] for name in ('p0', 'p1', 'p3')] == [2, 11, 10]
+
+
+def test_images_of_coco_with_another_extension(folder):
+    """Cameras write .JPG, and people convert pictures; but of two names for one picture its own counts."""
+    listed = ['p0.JPG', 'sub/p1.jpg', 'p2.png', 'p2.jpg', 'p3.jpeg']
+    folder.write('coco.json', coco(listed, [(number, 3, coco_polygon(SQUARE)) for number in (0, 1, 2, 4)]))
+    said = folder.converted('coco.json')
+    assert '4 images with annotations' in said and '1 images that are not in --images, such as' in said
+    assert all(labels[30, 30] == 1 for labels in folder.labels().values())
+    folder.out += '2'
+    folder.write('coco.json', coco(['x.jpg', 'p1.jpg', 'p1.jpeg'], [(0, 3, coco_polygon(SQUARE))]))
+    assert 'is one of --annotations' in folder.refused('coco.json')
 
 
 def test_images_of_coco_with_two_sizes(folder):
