@@ -481,6 +481,12 @@ def test_common_suffixes_are_found(folder, suffix):
     assert pairs(folder) == (['a', 'b__c', 'b__d__e'], [], suffix)
 
 
+def test_masks_named_after_the_whole_file_name(folder):
+    for name, extension in (('a', '.JPG'), ('b', '.jpg'), ('c', '.png')):
+        folder.add(name, 0, suffix=extension, extension=extension)
+    assert pairs(folder) == (['a', 'b', 'c'], [], '.JPG or .jpg or .png')
+
+
 def test_suffixes_that_are_given(folder):
     for name in ('a', 'b'):
         folder.add(name + '_left', 0)
@@ -500,6 +506,37 @@ def test_one_folder_for_both_and_one_in_the_other(folder):
     folder.save(as_grey(labels_of(0)), 'photos', '.hidden', 'a.png')
     found, alone, _, _ = image_pairs.find_pairs(photos, photos + '/masks')
     assert [one.key for one in found] == ['a'] and alone == ['a_mask']
+
+
+@pytest.mark.parametrize('of_images, of_masks, suffix', [
+    ('images', 'masks', ''), ('Images', 'Labels', ''), ('img', 'gt', '_mask')])
+def test_one_folder_with_folders_for_both_in_its_splits(folder, of_images, of_masks, suffix):
+    for number, split in enumerate(('train', 'train', 'val', 'train')):
+        folder.save(Image.fromarray(pixels_of(number)), 'photos', split, of_images, '%d.png' % number)
+        folder.save(as_grey(labels_of(number)), 'photos', split, of_masks, '%d%s.png' % (number, suffix))
+    folder.save(Image.fromarray(pixels_of(4)), 'photos', 'cover.png')
+    status, said = folder.run('--masks=' + folder.path + '/photos')
+    assert status == 0 and 'the folders are the splits: train (3 images)' in said, said
+    assert '1 picture in a folder of neither images nor masks: %s/photos/cover.png' % folder.path in said
+    assert {name: np.bincount(labels.ravel()).tolist() for name, labels in folder.labels().items()} == {
+        '%s__%d' % (split, number): np.bincount(labels_of(number).ravel()).tolist()
+        for number, split in enumerate(('train', 'train', 'val', 'train'))}
+
+
+def test_photos_beside_masks_of_the_same_names(folder):
+    for number in range(4):
+        folder.save(Image.fromarray(pixels_of(number)), 'photos', '%d.jpg' % number)
+        folder.save(as_grey(labels_of(number)), 'photos', '%d.png' % number)
+    folder.save(as_grey(labels_of(0)), 'photos', 'alone.png')
+    for flags in (), ('--mask_suffix=',):
+        status, said = folder.run('--masks=' + folder.path + '/photos', *flags)
+        assert status == 0 and '1 mask without an image: %s/photos/alone.png' % folder.path in said, said
+        for name, labels in folder.labels().items():
+            np.testing.assert_array_equal(labels, labels_of(int(name)))
+        folder.out += '2'
+    os.rename(folder.path + '/photos/0.jpg', folder.path + '/photos/other.jpg')
+    assert '1 of 4 images have no mask' in folder.refused('--masks=' + folder.path + '/photos')
+    assert 'folders called images and masks' in folder.refused('--masks=' + folder.path + '/photos', '--mask_suffix=_x')
 
 
 def test_images_without_mask_are_named(folder):
@@ -665,6 +702,22 @@ def test_more_images_do_not_move_those_that_are_there():
         assert len(split) == 1
     with pytest.raises(InputError, match='only one image'):
         image_pairs.split_by_chance(keys(1), 0.2, 0)
+
+
+def test_split_files_without_the_folders_of_images(folder):
+    for number in range(4):
+        folder.add('cam%d/f%d' % (number // 3, number), number)
+    folder.add('cam0/twice', 0)
+    folder.add('cam1/twice', 0)
+    flags = ['--split_train=' + folder.text('t.txt', 'f0\nf1.jpg 1\n"f3.png"\n'),
+             '--split_val=' + folder.text('v.txt', 'f2\n')]
+    status, said = folder.run(*flags)
+    assert status == 0 and sorted(folder.labels()) == ['cam0__f0', 'cam0__f1', 'cam0__f2', 'cam1__f3'], said
+    folder.out += '2'
+    folder.text('v.txt', 'f2\ntwice\ncam1/f0\n')
+    said = folder.refused(*flags)
+    assert '2 names' in said and ': twice\n' in said and ': cam1/f0\n' in said
+    assert 'images have names such as cam0/f0' in said
 
 
 def test_split_files_of_all_kinds(folder):

@@ -324,9 +324,10 @@ def convert_pairs(pairs: List[Pair], root: str, table: Optional[Table], names: O
                 labels, unknown = colour_masks.read_mask(pair.mask, table, config.unknown)
             if labels is None:
                 raise ColourMask(pair.mask)
+            counts = annotations.count_values(labels)
             if table is None and not pair.draw:
-                values = np.bincount(labels.ravel(), minlength=256), colour_masks.count_slopes(labels)
-            counts = annotations.count_labels(pair.mask, labels, dataset)
+                values = counts, colour_masks.count_slopes(labels)
+            counts = annotations.count_labels(pair.mask, labels, dataset, counts)
             of_mask = None if table or pair.draw else annotations.read_palette(pair.mask)
             labels, turned, open_range, paged = place_image(pair, labels, os.path.join(root, 'JPEGImages', pair.name),
                                                             config.image_range or FULL_RANGE)
@@ -417,8 +418,8 @@ def encode(save: Callable[[IO[bytes]], None]) -> bytes:
 
 
 def store(path: str, data: bytes) -> None:
-    """Writes a new file. Raises InputError that names it."""
-    with writing(path), open(path, 'wb') as file:
+    """Writes a new file. Raises InputError that names it, as where there is one: it may be a link to a photo."""
+    with writing(path), open(path, 'xb') as file:
         file.write(data)
 
 

@@ -15,14 +15,19 @@ from fcn.data.image_files import IMAGE_EXTENSIONS, LOSSY_EXTENSIONS
 from fcn.data.picture_folders import LeftOut, describe, file_id, list_pictures
 from fcn.utils.errors import InputError, printable
 
-# What the mask's name has more than the image's; the extensions are of masks named photo.jpg.png.
+OWN_EXTENSION = '.*'  # that of the image, of masks named photo.JPG.png
+# What the mask's name has more than the image's.
 SUFFIXES = ('', '_mask', '_masks', '_gt', '_GT', '_label', '_labels', '_L', '_seg', '_segmentation', '_annotation',
-            '-mask', '-gt', '-label', '-labels') + IMAGE_EXTENSIONS
+            '-mask', '-gt', '-label', '-labels', OWN_EXTENSION)
+# Folders that tell images and masks apart where one folder holds both, in lower case.
+IMAGE_FOLDERS = {'images', 'image', 'imgs', 'img', 'jpegimages', 'photos'}
+MASK_FOLDERS = {'masks', 'mask', 'labels', 'label', 'annotations', 'segmentationclass', 'segmentations', 'gt'}
 # Folders of ready-made splits, in lower case, and what they hold.
 SPLIT_FOLDERS = {'train': 'train', 'training': 'train', 'val': 'val', 'valid': 'val', 'validation': 'val',
                  'dev': 'val', 'eval': 'val', 'test': 'test', 'testing': 'test'}
 PREVIEW = 'lossy picture beside a mask of the same name', 'lossy pictures beside masks of the same names'
 ALONE = 'mask without an image', 'masks without an image'
+ELSEWHERE = 'picture in a folder of neither images nor masks', 'pictures in folders of neither images nor masks'
 MOST_LINES = 50  # of a list of faults
 LONGEST_NAME = 240  # bytes of a name; a file's may have 255, with what is added to it
 
@@ -74,7 +79,8 @@ def find_pairs(image_dir: str, mask_dir: str, mask_suffix: Optional[str] = None,
 
     Args:
       image_dir, mask_dir: folders, sub-folders and links to others included. They may be the same folder, or one in
-        the other.
+        the other. In the same one, where no suffix is found, folders in it of IMAGE_FOLDERS and MASK_FOLDERS tell
+        images from masks, or that images alone are lossy.
       mask_suffix: what ends the masks' names; None: the suffix of SUFFIXES that finds the most.
       image_suffix: what ends the images' names; files that lack it are no images.
 
@@ -87,34 +93,31 @@ def find_pairs(image_dir: str, mask_dir: str, mask_suffix: Optional[str] = None,
     same = os.path.realpath(image_dir) == os.path.realpath(mask_dir)
     images, images_twice, of_images = _list_by_key(image_dir, None if same else mask_dir)
     masks, masks_twice, of_masks = _list_by_key(mask_dir, None if same else image_dir, lossless_first=True)
-    stems = {key: key[:len(key) - len(image_suffix)] for key in images if key.endswith(image_suffix)}
     suffixes = [mask_suffix] if mask_suffix is not None else SUFFIXES[1:] if same else SUFFIXES
-    looks = {composed(key) for key in masks}
-    suffix = max(suffixes, key=lambda ending: sum(composed(stem + ending) in looks for stem in stems.values()))
-    if same and suffix:
-        stems = {key: stem for key, stem in stems.items() if not key.endswith(suffix)}
-    matched = {key: stem + suffix for key, stem in stems.items() if stem + suffix in masks}
-    matched.update(_match_by_look({key: stem + suffix for key, stem in stems.items() if key not in matched},
-                                  set(masks) - set(matched.values())))
+    suffix, stems, matched = _match(images, masks, image_suffix, suffixes, same)
+    if same and (mask_suffix == '' or mask_suffix is None and not matched):
+        images, masks, images_twice, masks_twice, of_masks = _tell_apart(image_dir, of_images)
+        suffix, stems, matched = _match(images, masks, image_suffix, SUFFIXES)
+        same = False
     if not matched:
-        advice = ' In one folder for both it needs one.' if same else ''
         raise InputError(f'No image of --images={image_dir} ({_example(images, of_images)}) has a mask in '
                          f'--masks={mask_dir} ({_example(masks, of_masks)}). A mask has its image\'s name and '
-                         f'sub-folder, and perhaps a suffix such as _mask; say which with --mask_suffix.{advice}')
+                         'sub-folder, and perhaps a suffix such as _mask; say which with --mask_suffix. In one folder '
+                         'for both it needs one, or folders called images and masks, or photos that are JPEG.')
     raise_faults('names are of two files each, and nothing says which one to take',
                  [images_twice[key] for key in sorted(matched) if key in images_twice] +
                  [masks_twice[key] for key in sorted(matched.values()) if key in masks_twice])
     pairs = name_pairs([(key, images[key], masks[matched[key]]) for key in sorted(matched)])
     unused = set(masks) - set(matched.values())
+    alone = {key for key in unused if _has_suffix(key, suffix)}
+    suffix = ' or '.join(sorted({_as_written(suffix, images[key]) for key in matched}))
     if same:
         of_images = {}  # of_masks says the same
-        unused = {key for key in unused if suffix and key.endswith(suffix)}
     else:
         _add(of_images, _without(image_suffix),
              [images[key] for key in images if not key.endswith(image_suffix)])
-    _add(of_masks, ALONE, [masks[key] for key in unused if key.endswith(suffix)])
-    _add(of_masks, _without(suffix),
-         [masks[key] for key in unused if not key.endswith(suffix)])
+        _add(of_masks, _without(suffix), [masks[key] for key in unused - alone])
+    _add(of_masks, ALONE, [masks[key] for key in alone])
     lines = [f'left out of {flag}={printable(folder)}: {describe(left_out)}' for flag, folder, left_out in
              (('--images', image_dir, of_images), ('--masks', mask_dir, of_masks)) if left_out]
     return pairs, sorted(set(stems) - set(matched)), suffix, lines
@@ -130,6 +133,65 @@ def find_repeated(pairs: List[Pair]) -> List[Tuple[str, str]]:
     return repeated
 
 
+def _match(images, masks, image_suffix, suffixes, same=False):
+    """Matches images with masks, {key: path} each, by the suffix, of several, that finds the most.
+
+    same: both are the pictures of one folder.
+
+    Returns (suffix, {image's key: it without image_suffix}, {image's key: mask's key}).
+    """
+    stems = {key: key[:len(key) - len(image_suffix)] for key in images if key.endswith(image_suffix)}
+    looks = {composed(key) for key in masks}
+    suffix = max(suffixes, key=lambda ending: sum(composed(stem + _as_written(ending, images[key])) in looks
+                                                  for key, stem in stems.items()))
+    if same:
+        stems = {key: stem for key, stem in stems.items() if not _has_suffix(key, suffix)}
+    wanted = {key: stem + _as_written(suffix, images[key]) for key, stem in stems.items()}
+    matched = {key: mask for key, mask in wanted.items() if mask in masks}
+    matched.update(_match_by_look({key: mask for key, mask in wanted.items() if key not in matched},
+                                  set(masks) - set(matched.values())))
+    return suffix, stems, matched
+
+
+def _as_written(suffix, image):
+    """Returns a suffix as the mask of an image, a path, has it."""
+    return os.path.splitext(image)[1] if suffix == OWN_EXTENSION else suffix
+
+
+def _has_suffix(key, suffix):
+    return key.lower().endswith(IMAGE_EXTENSIONS) if suffix == OWN_EXTENSION else key.endswith(suffix)
+
+
+def _tell_apart(folder, left_out):
+    """Tells the images of a folder from masks in it without a suffix.
+
+    They lie in folders of it such as train/images and train/masks, or the images alone are lossy. left_out: of
+    `list_pictures`.
+
+    Returns (images, masks, each of them {path in the folder, without that folder and extension: path}, {the same: text}
+    of the images that are of two files, the same of masks, what was left out).
+    """
+    paths, _ = list_pictures(folder)
+    parts = {path: os.path.relpath(os.path.splitext(path)[0], folder).split(os.sep) for path in paths}
+
+    def below(names):
+        places = {path: [part.lower() in names for part in parts[path][:-1]] for path in paths}
+        return {path: os.sep.join(parts[path][:found.index(True)] + parts[path][found.index(True) + 1:])
+                for path, found in places.items() if any(found)}
+    masks = below(MASK_FOLDERS)
+    images = {path: key for path, key in below(IMAGE_FOLDERS).items() if path not in masks}
+    if not images or not masks:
+        keys = {path: os.sep.join(parts[path]) for path in paths}
+        images, masks = ({path: key for path, key in keys.items() if _is_lossy(path) == lossy}
+                         for lossy in (True, False))
+    left_out = dict(left_out)
+    _add(left_out, ELSEWHERE, sorted(set(paths) - set(images) - set(masks)))
+    images, images_twice, _ = _by_key(images)
+    masks, masks_twice, previews = _by_key(masks, lossless_first=True)
+    _add(left_out, PREVIEW, previews)
+    return images, masks, images_twice, masks_twice, left_out
+
+
 def _list_by_key(folder: str, apart: Optional[str] = None,
                  lossless_first: bool = False) -> Tuple[Dict[str, str], Dict[str, str], LeftOut]:
     """Finds the pictures in a folder and its sub-folders, hidden ones and the folder `apart` left out.
@@ -142,17 +204,23 @@ def _list_by_key(folder: str, apart: Optional[str] = None,
     """
     if not os.path.isdir(folder):
         raise InputError(f'There is no folder {folder}.')
-    pictures, twice, previews = {}, {}, []
     paths, left_out = list_pictures(folder, apart)
-    for path in sorted(paths, key=lambda path: (lossless_first and _is_lossy(path), path)):
-        key = os.path.relpath(os.path.splitext(path)[0], folder)
-        first = pictures.setdefault(key, path)
+    pictures, twice, previews = _by_key(
+        {path: os.path.relpath(os.path.splitext(path)[0], folder) for path in paths}, lossless_first)
+    _add(left_out, PREVIEW, previews)
+    return pictures, twice, left_out
+
+
+def _by_key(keys, lossless_first=False):
+    """Returns ({key: path}, {key: text} of those of two files, lossy paths that do not count) of {path: key}."""
+    pictures, twice, previews = {}, {}, []
+    for path in sorted(keys, key=lambda path: (lossless_first and _is_lossy(path), path)):
+        first = pictures.setdefault(keys[path], path)
         if first != path and lossless_first and _is_lossy(path):
             previews.append(path)
         elif first != path:
-            twice[key] = f'{first} and {path}'
-    _add(left_out, PREVIEW, previews)
-    return pictures, twice, left_out
+            twice[keys[path]] = f'{first} and {path}'
+    return pictures, twice, previews
 
 
 def _without(suffix):
@@ -280,6 +348,8 @@ def split_by_files(pairs: List[Pair], files: Dict[str, str], without_mask: Seque
     unmasked = set(without_mask) - set(known.values())
     for key in unmasked:
         known.setdefault(key.replace(os.sep, '/'), key)
+    bases = collections.Counter(map(os.path.basename, set(known.values())))
+    bare = {os.path.basename(key): key for key in known.values() if bases[os.path.basename(key)] == 1}
     splits, wrong, where, advice = {}, [], [], ''
     for split, path in files.items():
         try:
@@ -290,6 +360,8 @@ def split_by_files(pairs: List[Pair], files: Dict[str, str], without_mask: Seque
         if not lines:
             raise InputError(f'--split_{split}={path} is empty. It lists one image name a line.')
         found, left_out = split_files.find_images(lines, known)
+        found = [line if line.key or re.search(r'[/\\]', line.text) else
+                 line._replace(key=bare.get(split_files.name_of(line.text))) for line in found]
         if left_out:
             print(f'note: {left_out} lines of {printable(path)} end in -1, and are left out')
         if not found:
@@ -303,7 +375,8 @@ def split_by_files(pairs: List[Pair], files: Dict[str, str], without_mask: Seque
         wrong += [f'{path}: {line.text}' for line in absent]
         where += [f'{split_files.list_numbers(absent)} of {path}'] if absent else []
         splits[split] = {line.key for line in found}
-    raise_faults(f'names of the split files are of no image that has a mask ({"; ".join(where)}){advice}', wrong)
+    raise_faults(f'names of the split files are of no image that has a mask ({"; ".join(where)}){advice}; '
+                 f'images have names such as {printable(min(known, default=""))}', wrong)
     count = collections.Counter(key for keys in splits.values() for key in keys)
     raise_faults(f'images are in {"both" if len(files) == 2 else "several"} split files',
                  sorted(key for key in count if count[key] > 1))

@@ -118,6 +118,14 @@ def test_a_film_under_the_name_of_a_picture_is_no_heic(tmp_path):
         image_files.open_image(str(tmp_path / 'x.jpg'))
 
 
+@pytest.mark.parametrize('start', [b'II*\0\x08\0\0\0', b'MM\0*\0\0\0\x08', b'II+\0\x08\0\0\0'])
+def test_tiff_that_is_not_read_is_told(tmp_path, start):
+    """Such as GDAL's of four bands, or of 64 bits."""
+    write(tmp_path / 'x.tif', start)
+    with raises(tmp_path / 'x.tif', 'it is a TIFF of a kind that is not read', 'Save it as RGB'):
+        image_files.open_image(str(tmp_path / 'x.tif'))
+
+
 def test_extensions_are_told_apart():
     listed = image_files.IMAGE_EXTENSIONS + image_files.UNREAD_EXTENSIONS
     assert len(set(listed)) == len(listed)
