@@ -4,28 +4,17 @@ import os
 import signal
 import threading
 
-from fcn.utils import portable
+from fcn.utils import interrupts, portable
 
 WARNING = portable.known_signals('SIGUSR1')
 _warnings = []
 
 
 def expect_warning() -> None:
-    """Keeps SIGUSR1, SLURM's warning before the time limit, for `Signals` from here on; it ends nothing.
-
-    SIGINT raises KeyboardInterrupt as ever, but is kept too: where a library's bare except swallows that, `Signals`
-    raises it again.
-    """
+    """Keeps SIGUSR1, SLURM's warning before the time limit, for `Signals` from here on; it ends nothing."""
     del _warnings[:]
     for warning in WARNING:
         signal.signal(warning, lambda number, _: _warnings.append(signal.Signals(number).name))
-    if signal.getsignal(signal.SIGINT) == signal.default_int_handler:  # not where a shell has it ignored
-        signal.signal(signal.SIGINT, _interrupt)
-
-
-def _interrupt(number, _):
-    _warnings.append(signal.Signals(number).name)
-    raise KeyboardInterrupt
 
 
 def ignore_warning() -> None:
@@ -42,7 +31,8 @@ class Signals:
     SIGBREAK instead.
 
     A second one acts at once, without waiting for TensorFlow to return to Python: Python's own C handler writes the
-    number of each signal to a pipe, which a thread reads. Raises KeyboardInterrupt where one got lost before.
+    number of each signal to a pipe, which a thread reads. Raises KeyboardInterrupt where one got lost before,
+    see `fcn.utils.interrupts`.
     """
     REPEATED = portable.known_signals('SIGHUP', 'SIGXCPU', 'SIGBREAK')
     HANDLED = (signal.SIGTERM, signal.SIGINT) + WARNING + REPEATED
@@ -51,7 +41,7 @@ class Signals:
         self.received = _warnings[0] if _warnings else None  # the signal's name
 
     def __enter__(self):
-        if 'SIGINT' in _warnings:
+        if interrupts.came():
             raise KeyboardInterrupt
         reader, self._writer = os.pipe()
         if hasattr(os, 'set_blocking'):  # not on Windows, which does not ask for it

@@ -10,7 +10,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence
 
 from absl import flags
 
-from fcn.utils import portable
+from fcn.utils import interrupts, portable
 from fcn.utils.errors import EXIT_FLAG, explain, printable
 from fcn.utils.files import expand_home, read_text
 
@@ -61,13 +61,14 @@ def run(name: str, work: Callable[[], Optional[int]], debug: bool) -> int:
     _outlast_output()
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors='backslashreplace')  # a file name may hold what the terminal's encoding doesn't
+    interrupts.keep()
     try:
         return work() or 0
     except (Exception, KeyboardInterrupt) as error:
         if debug:
             traceback.print_exc()
         traceback.clear_frames(error.__traceback__)  # the memory may be used up
-        status, message = explain(error)
+        status, message = explain(KeyboardInterrupt() if interrupts.came() else error)
         print(f'{name}: {message}', file=sys.stderr)
         return status
 

@@ -2,6 +2,7 @@
 import glob
 import os
 import re
+import signal
 import subprocess
 import sys
 
@@ -11,7 +12,7 @@ from absl import flags
 from conftest import ROOT
 from fcn.data import conversion
 from fcn.utils import command_line
-from fcn.utils.errors import EXIT_FLAG, EXIT_INPUT
+from fcn.utils.errors import EXIT_DEFECT, EXIT_FLAG, EXIT_INPUT, EXIT_INTERRUPTED
 
 CODE = """
 import sys
@@ -160,3 +161,24 @@ def test_flag_files_that_cannot_be_read(tmp_path, monkeypatch, capsys, arguments
         parsed(*arguments)
     said = capsys.readouterr().err
     assert caught.value.code == EXIT_FLAG and words in said and said.count('\n') == 1
+
+
+@pytest.mark.parametrize('said', ['interrupted', 'a defect of this program'])
+def test_interrupt_that_a_library_makes_another_error_of(said):
+    """As C code does that imports Python's."""
+    code = '''
+import os, signal, sys
+from fcn.utils import command_line
+def work():
+    try:
+        if %r == 'interrupted':
+            os.kill(os.getpid(), signal.SIGINT)
+        raise ValueError
+    except BaseException:
+        raise TypeError
+sys.exit(command_line.run('x', work, False))
+''' % said
+    done = subprocess.run([sys.executable, '-c', code], stderr=subprocess.PIPE, universal_newlines=True, cwd=ROOT,
+                          preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+    assert done.returncode == (EXIT_INTERRUPTED if said == 'interrupted' else EXIT_DEFECT)
+    assert done.stderr.startswith('x: ' + said)
