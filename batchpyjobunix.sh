@@ -54,7 +54,7 @@ fi
 
 # The warning goes on to all tasks. They finish the step, save, and end with status 75.
 warnings=0
-trap 'warnings=$((warnings + 1)); [ -z "$tasks" ] || kill -USR1 $tasks' USR1
+trap 'warnings=$((warnings + 1)); : ${warned:=$SECONDS}; [ -z "$tasks" ] || kill -USR1 $tasks' USR1
 
 # srun starts the tasks, which find each other; when one is lost, the others end. Status 75 of the first to end must not
 # kill the rest, which are about to.
@@ -69,8 +69,26 @@ while true; do
     if [ $warnings -eq $before ]; then break; fi  # else the warning ended the wait, not the tasks
 done
 
-if [ $warnings -gt 0 ] && [ $status -eq 75 ]; then
-    echo "$(date '+%F %T'): job $SLURM_JOB_ID reached its time limit; it is queued again and goes on from its checkpoint"
-    scontrol requeue "$SLURM_JOB_ID" && sleep 60  # SLURM ends this script; its own end must not count as the next one's
+# One task of an array has a number of its own: that of the first is the array's too, of which all would be queued again.
+job=$SLURM_JOB_ID
+[ -z "$SLURM_ARRAY_JOB_ID" ] || job=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID
+reason=
+if [ $status -eq 75 ]; then
+    if [ $warnings -gt 0 ]; then
+        reason='reached its time limit'
+    elif scontrol show job "$job" | grep -q 'PreemptTime=[0-9]'; then
+        reason='was preempted'  # SLURM queues again by itself only what does not end in the time of grace
+    fi
+fi
+if [ "$reason" ] && [ "${warned:-60}" -lt 60 ]; then
+    echo "$(date '+%F %T'): job $job was warned of its time limit in its first minute, saved and ends: --time must be more" \
+        "than the seconds of --signal, 300 unless you changed them, by what some steps take" >&2
+elif [ "$reason" ]; then
+    echo "$(date '+%F %T'): job $job $reason; it asks to be queued again, and goes on from its checkpoint"
+    if scontrol requeue "$job"; then
+        sleep 60  # SLURM ends this script; its own end must not count as the next one's
+    else
+        echo "SLURM does not queue it again. Submit it again, and it goes on" >&2
+    fi
 fi
 exit $status

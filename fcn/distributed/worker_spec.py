@@ -74,11 +74,14 @@ def _from_slurm(environ):
 
 def _first_host(nodelist):
     """Returns the first host of SLURM's list, where task 0 runs. Raises InputError."""
+    if not re.search(r'[\[,]', nodelist):
+        return nodelist  # a container may lack scontrol
     try:
         return subprocess.check_output(['scontrol', 'show', 'hostnames', nodelist], universal_newlines=True).split()[0]
     except (OSError, subprocess.CalledProcessError, IndexError) as error:
         raise InputError(f'SLURM started several tasks, but `scontrol show hostnames {nodelist}` does not name the '
-                         f'first node: {error}.') from None
+                         f'first node: {error}. In a container, bind scontrol and its configuration into it, or give '
+                         'each task TF_CONFIG.') from None
 
 
 def _from_tf_config(text):
