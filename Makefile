@@ -18,8 +18,8 @@ SLOW_FILES = $(wildcard tests/test_fuzz_*.py) $(patsubst %,tests/test_%.py,backb
     faults_in_outputs faults_in_runs first_version inception_FCN make_camvid own_data packaging read_CityscapesData \
     segmenter slurm)
 SLOW_BELOW = $(patsubst %,--ignore=tests/%.py,data/test_films data/test_shape_files reporting/test_film_writer \
-    reporting/test_plots runs/test_weight_files training/test_patience training/test_plan_file training/test_step \
-    training/test_trial utils/test_command_line) --ignore-glob='*/test_fuzz_*' --ignore-glob='*/test_page_in_browser.py'
+    reporting/test_plots runs/test_weight_files training/test_going_on training/test_patience training/test_plan_file \
+    training/test_step training/test_trial utils/test_command_line) --ignore-glob='*/test_fuzz_*' --ignore-glob='*/test_page_in_browser.py'
 QUICK_TESTS = $(filter-out $(SLOW_FILES),$(wildcard tests/test_*.py)) tests/data tests/utils tests/reporting \
     tests/training tests/runs tests/inference/test_metrics.py tests/inference/test_crf.py \
     tests/distributed/test_worker_spec.py tests/nets/test_inception_v3_fcn.py::test_backbone_variables_are_slims \

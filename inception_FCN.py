@@ -237,7 +237,7 @@ def train(context: Context) -> int:
         records, dataset, workers, len(dataset.training), resumed=bool(context.run.flags))
     from fcn.runs.checkpoints import read_score
     from fcn.training.trainer import Trainer, find_start
-    start = find_start(config, workers)
+    start = find_start(config, context.run, workers, named_checkpoint(config))
     if start.step >= config.optimizer.max_iterations:
         print(f'{start.resumed} is at step {start.step} already, and '
               f'--max_iterations={config.optimizer.max_iterations} asks for no more. Give a larger one to go on, or '
@@ -254,7 +254,7 @@ def train(context: Context) -> int:
 
     records = {split: datasets.fingerprint(getattr(dataset, split), data_folder(config))
                for split in ('training', 'validation')}
-    for line in context.run.changes_of(records) if start.resumed else []:
+    for line in context.run.changes_of(records, config.flags, start.step) if start.resumed else []:
         print(line)
     trainer = Trainer(config, context.run, dataset, workers, start, weights, started_check, records)
     with trainer.built():  # readers, network, loss, optimizer
@@ -551,12 +551,16 @@ def check_trained(config: Config, mode: Mode, run: RunConfig) -> None:
             if not run_folder.list_checkpoints(folder):
                 raise InputError(f'--compare: {folder} is no folder of a run, with checkpoints and config.json.')
         return
-    place = config.folders.checkpoint_place
-    if not run_folder.list_checkpoints(place):
-        if not named_checkpoint(config) and not os.path.isfile(place) and not glob.glob(glob.escape(place) + '?*'):
+    place, named = config.folders.checkpoint_place, named_checkpoint(config)
+    taken = run_folder.list_checkpoints(place)
+    if taken and named and named != taken[-1] and not run.began_with(named):
+        print(f'note: {place} holds a run, so that --checkpoint_path={named} is left alone; --train_dir names a folder '
+              'or checkpoint to take')
+    if not taken:
+        if not named and not os.path.isfile(place) and not glob.glob(glob.escape(place) + '?*'):
             raise run_folder.no_checkpoint(place)  # at once; else TensorFlow looks
         from fcn.inference.trained_model import find_checkpoint
-        find_checkpoint(config, named_checkpoint(config))
+        find_checkpoint(config, named)
     if config.flags['upsampling'] == 'features' and not run.exists and not FLAGS['skip_layers'].present:
         print(f'note: --skip_layers={config.flags["skip_layers"]} is taken; nothing in a checkpoint of the '
               "'features' head says whether it is of FCN-32s, 16s or 8s, and another one's scores are bad")

@@ -69,7 +69,8 @@ class FolderConfig:
     def log_dir(self) -> str:
         """Returns the folder of that run's log: of a run's best checkpoint it is the folder around."""
         folder = os.path.abspath(self.run_dir)
-        return os.path.dirname(folder) if os.path.basename(folder) == 'best' else folder
+        is_best = os.path.basename(folder) == 'best' and not os.path.exists(os.path.join(folder, 'progress.jsonl'))
+        return os.path.dirname(folder) if is_best else folder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -299,7 +300,8 @@ class RunConfig:
     its own, or None. image_range: white of 16-bit images, None in runs that knew of none, see
     `fcn.data.datasets.Dataset`. records: {'training', 'validation'}, of each what `fcn.data.datasets.fingerprint`
     returns, or None where it is not known. begun: step from which on the run was trained with the flags that it has;
-    --patience counts from there.
+    --patience counts from there. validated: step from which on validations were of the images that they are of now;
+    scores before cannot be compared.
     """
     flags: Flags = dataclasses.field(default_factory=dict)
     class_names: Optional[List[str]] = None
@@ -312,11 +314,16 @@ class RunConfig:
     image_range: Optional[int] = None
     records: Optional[Dict[str, List[Any]]] = None
     begun: int = 0
+    validated: int = 0
 
     @property
     def exists(self) -> bool:
         """Returns whether there is a run, which keeps its classes and what they mean."""
         return bool(self.flags or self.class_names)
+
+    def began_with(self, checkpoint_path: str) -> bool:
+        """Returns whether these are the weights, as --checkpoint_path names them, that the run began from."""
+        return self.started_from is not None and os.path.abspath(checkpoint_path) == os.path.abspath(self.started_from)
 
     def samples_before(self, step: int, batch_size: int) -> Tuple[int, List[List[int]]]:
         """Counts the images that the run has seen before the end of `step`, whatever its batches were.
@@ -343,8 +350,18 @@ class RunConfig:
         known = (self.records or {}).get('validation')
         return known is not None and list(known) != list(fingerprint)
 
-    def changes_of(self, records: Dict[str, List[Any]]) -> List[str]:
-        """Returns lines of text: how the data of a run that goes on differs from the `records` until now."""
+    def validates_otherwise(self, flags: Flags, records: Dict[str, List[Any]]) -> bool:
+        """Checks whether the run's validations until now are known to be of other images than with these flags."""
+        count, _ = records['validation']
+        before, now = (each.get('validation_images', flags['validation_images']) or count
+                       for each in (self.flags, flags))
+        return self.has_other_validation(records['validation']) or min(before, count) != min(now, count)
+
+    def changes_of(self, records: Dict[str, List[Any]], flags: Flags, step: int) -> List[str]:
+        """Returns lines of text: how a run that goes on from `step` differs in what only it knows from until now.
+
+        records: of it. flags: {name: value} of the command.
+        """
         lines = []
         for split, (count, digest) in sorted(records.items()):
             before, digest_before = (self.records or {}).get(split, (count, digest))
@@ -352,6 +369,13 @@ class RunConfig:
                 lines.append(f'note: there are {count} {split} images, and were {before} until now')
             elif digest != digest_before:
                 lines.append(f'note: the {count} {split} images have other names, or another order, than until now')
+        if flags['validate_every'] and self.validates_otherwise(flags, records):
+            lines.append('note: validations are of other images than until now; the best score and --patience count '
+                         'from here on')
+        warm_up = flags['warm_up']
+        if 0 < warm_up <= step and warm_up != self.flags.get('warm_up', warm_up):
+            lines.append(f'note: --warm_up={warm_up} counts from step 0, so that it is over; the learning rate is '
+                         'whole at once')
         return lines
 
     def logit_adjustment(self, share: float, num_classes: int, folder: str) -> Optional[Tuple[float, ...]]:
@@ -454,8 +478,9 @@ def _check_saved(saved: Any) -> None:
     if records is not None and not (isinstance(records, dict) and all(
             isinstance(pair, list) and [type(value) for value in pair] == [int, str] for pair in records.values())):
         raise ValueError('its records are no [number, digest] of each split')
-    if not (type(saved.get('begun', 0)) is int and 0 <= saved.get('begun', 0) < 1e12):
-        raise ValueError('its begun is no step')
+    for name in ('begun', 'validated'):
+        if not (type(saved.get(name, 0)) is int and 0 <= saved.get(name, 0) < 1e12):
+            raise ValueError(f'its {name} is no step')
 
 
 def restore_flags(flags: Flags, given: Collection[str], run: RunConfig, folder: str,

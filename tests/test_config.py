@@ -85,8 +85,12 @@ def test_flags_of_training_that_change_are_said_in_one_line(capsys, now, said):
         'note: there are 8 training images, and were 3 until now',
         'note: the 2 validation images have other names, or another order, than until now'])])
 def test_changed_data_are_said(now, said):
-    assert RunConfig(records={'training': [3, 'ab'], 'validation': [2, 'cd']}).changes_of(now) == said
-    assert RunConfig().changes_of(now) == [], 'it is not known'
+    run, flags = RunConfig(records={'training': [3, 'ab'], 'validation': [2, 'cd']}), {
+        'validation_images': 0, 'validate_every': 0, 'warm_up': 0}
+    assert run.changes_of(now, flags, 5) == said
+    others = 'note: validations are of other images than until now; the best score and --patience count from here on'
+    assert run.changes_of(now, dict(flags, validate_every=9), 5) == said + [others] * bool(said)
+    assert RunConfig().changes_of(now, flags, 5) == [], 'it is not known'
 
 
 def test_predictions_depend_on_flags_whose_defaults_are_the_programs():

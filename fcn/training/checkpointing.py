@@ -37,7 +37,7 @@ class Checkpoints(NoCheckpoints):
 
     def __init__(self, logs_dir: str, run: RunConfig, keep: int, global_step: tf.Variable, keeps_best: bool):
         self._logs_dir, self._run, self._keep = logs_dir, run, keep
-        self._best_dir = os.path.join(logs_dir, 'best')
+        self._best_dir, self._has_config = os.path.join(logs_dir, 'best'), False
         with tf.name_scope('saving'):
             model_variables = tf.model_variables()
             others = [variable for variable in tf.global_variables() if variable not in set(model_variables)]
@@ -47,13 +47,19 @@ class Checkpoints(NoCheckpoints):
             self._saver = checkpoints.Saver(tf.global_variables(), tf.group(check, checkpoints.finite_check(others)))
 
     def write_config(self) -> None:
-        """Writes the run's configuration. Raises InputError."""
+        """Writes the run's configuration. Raises InputError.
+
+        That of a run which goes on belongs to its old checkpoints until `save` has written a new one.
+        """
         write_run_config(self._logs_dir, self._run)
+        self._has_config = True
 
     def save(self, session: tf.Session, step: int) -> None:
         """Writes all variables after a step. Raises InputError, and Diverged where one holds what is no number."""
         run_folder.check_held(self._logs_dir)
         self.newest = checkpoints.save(self._saver, session, self._logs_dir, step, self._keep)
+        if not self._has_config:
+            self.write_config()
 
     def save_best(self, session: tf.Session, step: int, score: float) -> None:
         """Writes the network after a step whose validation mean IoU is the best so far, in place of the one before.

@@ -2,6 +2,7 @@
 import contextlib
 import os
 import platform
+import re
 import time
 from typing import Any, Callable, List
 
@@ -72,8 +73,10 @@ class EventWriter:
         self._writer = None
 
     def _open(self):
-        """Begins a new file, named so that TensorBoard reads it after the others."""
-        name, number = f'events.out.tfevents.{int(time.time()):010d}.{platform.node()}', 0
+        """Begins a new file, named so that TensorBoard reads it after the others, which a clock set back outran."""
+        others = (re.match(r'events\.out\.tfevents\.(\d{10})\.', name) for name in os.listdir(self._folder))
+        newest, now = max((int(other.group(1)) for other in others if other), default=0), int(time.time())
+        name, number = f'events.out.tfevents.{newest + 1 if newest > now else now:010d}.{platform.node()}', 0
         while os.path.exists(os.path.join(self._folder, f'{name}.{number:02d}')):
             number += 1
         self._path, self._whole_bytes = os.path.join(self._folder, f'{name}.{number:02d}'), 0

@@ -10,7 +10,7 @@ from typing import Any, Dict, Iterator, Optional, Tuple, Union
 from tqdm import tqdm
 
 from fcn.reporting.result_files import parse_progress
-from fcn.runs.checkpoints import read_score
+from fcn.runs.checkpoints import latest, read_score
 from fcn.training import tensorboard
 from fcn.training.events import EventWriter
 from fcn.training.pace import Pace
@@ -53,7 +53,8 @@ class TrainingLog:
       max_iterations: where it ends.
       graph: shown by TensorBoard.
       flags: dict, shown by TensorBoard.
-      counted_from: step after which validations count.
+      counted_from: step after which validations count for `validations_since_best`.
+      compared_from: step after which validations count for `best`, see `fcn.config.RunConfig.validated`.
       pace: what compares the steps' time with a plan's, or None.
 
     Attributes:
@@ -65,18 +66,16 @@ class TrainingLog:
     is_kept = True
 
     def __init__(self, logs_dir: str, step: int, max_iterations: int, graph: tf.Graph, flags: Dict[str, Any],
-                 counted_from: int = 0, pace: Optional[Pace] = None):
+                 counted_from: int = 0, compared_from: int = 0, pace: Optional[Pace] = None):
         self.seconds, self._pace = 0.0, pace
         self.best: Optional[Tuple[float, int]] = None
-        self.validations_since_best, self._counted_from = 0, counted_from
+        self.validations_since_best, self._counted_from, self._compared_from = 0, counted_from, compared_from
         self._path = os.path.join(logs_dir, 'progress.jsonl')
         self._max_iterations = max_iterations
         self._unlogged_images, self._unlogged_seconds = 0, 0.0  # since the last line
         self._last_text = ''
         self._drop_lines_beyond(step)
-        saved = read_score(os.path.join(logs_dir, 'best'))  # where its line is lost
-        if saved and saved[1] <= step and (not self.best or saved[0] > self.best[0]):
-            self.best = saved
+        self._find_best(os.path.join(logs_dir, 'best'), step)
         self._writers = {run: EventWriter(os.path.join(logs_dir, run), self.say) for run in ('train', 'validation')}
         for writer in self._writers.values():  # TensorBoard forgets what lies at or beyond this step
             writer.add(step + 1, session_log=tf.SessionLog(status=tf.SessionLog.START))
@@ -85,6 +84,16 @@ class TrainingLog:
         self.summary('train', step, tensorboard.layout_summary())
         self.flush()
         self._bar = tqdm(total=max_iterations, initial=step, unit='step', dynamic_ncols=True, disable=None)
+
+    def _find_best(self, folder, step):
+        """Takes the best score from beside its checkpoint where its line is lost, and forgets it where that is lost."""
+        saved = read_score(folder)
+        if saved and self._compared_from < saved[1] <= step and (not self.best or saved[0] > self.best[0]):
+            self.best = saved
+        if self.best and not latest(folder):
+            print(f'note: the best validation was at step {self.best[1]}, but {printable(folder)} holds no checkpoint: '
+                  'the next one is kept as the best')
+            self.best = None
 
     def _drop_lines_beyond(self, step):
         if not os.path.exists(self._path):
@@ -122,6 +131,8 @@ class TrainingLog:
     def _update_best(self, values):
         """Remembers the best validation. Returns whether these values are the best so far."""
         measured = values.get('validation_mean_iou')
+        if values['step'] <= self._compared_from:
+            return False
         if measured is None or values.get('validation_loss') is None or (self.best and self.best[0] >= measured):
             self.validations_since_best += 'validation_loss' in values and values['step'] > self._counted_from
             return False

@@ -37,14 +37,19 @@ class Start:
         return run_folder.step_of(self.resumed) if self.resumed else 0
 
 
-def find_start(config: Config, workers: Any) -> Start:
+def find_start(config: Config, run: RunConfig, workers: Any, named: Optional[str] = None) -> Start:
     """Finds the newest intact checkpoint of logs_dir or, where it holds none, the weights of --checkpoint_path.
 
-    The chief decides for all workers. Raises InputError: all are damaged, or there are no such weights.
+    The chief decides for all workers. run: in logs_dir. named: the weights, where the command line gives them; that
+    they are left alone is said where the run began from others. Raises InputError: all checkpoints are damaged, or
+    there are no such weights.
     """
     def decide():
         newest = checkpoints.newest_intact(config.folders.logs_dir, set_aside=True)
         path = config.training.checkpoint_path
+        if newest and named and not run.began_with(named):
+            print(f'note: the run goes on from {newest}, and --checkpoint_path={named} is left alone; to begin from '
+                  'that, name another --logs_dir')
         return [newest, checkpoints.find(path) if path and not newest else None]
     return Start(*workers.broadcast(decide))
 
@@ -85,6 +90,7 @@ class Trainer:
             started_from=run.started_from if start.resumed else config.training.checkpoint_path,
             ignored_labels=dataset.ignored_classes, image_range=dataset.image_range, records=records,
             begun=run.begun_with(config.flags, start.step),
+            validated=start.step if run.validates_otherwise(config.flags, records) else run.validated,
             palette=palettes.to_texts(dataset.palette[:len(dataset.class_names)]) if dataset.has_own_palette else None)
         self._schedule = Schedule(config.optimizer.max_iterations, config.training.log_every,
                                   config.training.checkpoint_every, config.training.validate_every)
@@ -222,6 +228,8 @@ class Trainer:
                   f'{count} worker{"s" if count > 1 else ""}; learning rate times {scaling:g}')
         if not self.workers.chief:
             return NoLog()
-        self._checkpoints.write_config()
+        if not self.start.resumed:
+            self._checkpoints.write_config()
         return TrainingLog(self.config.folders.logs_dir, self.start.step, maximum, self._graph, self.config.flags,
-                           self._run.begun, Pace(self.config.training.planned_step_seconds, self.start.step, maximum))
+                           max(self._run.begun, self._run.validated), self._run.validated,
+                           Pace(self.config.training.planned_step_seconds, self.start.step, maximum))

@@ -45,6 +45,17 @@ def test_tensorboard_reads_them_as_they_are_flushed(tmp_path):
     assert steps_in_tensorboard(tmp_path / 'train') == [(1, 1), (2, 2), (3, 30)]
 
 
+def test_a_clock_that_was_set_back(tmp_path, monkeypatch):
+    for second in (2000000000, 1900000000, 1900000000):
+        monkeypatch.setattr(events.time, 'time', lambda second=second: second)
+        step = len(list(tmp_path.iterdir())) + 1
+        writer = events.EventWriter(str(tmp_path), print)
+        writer.add(step, session_log=tf.SessionLog(status=tf.SessionLog.START))
+        writer.add(step, summary=scalar(step))
+        writer.close()
+    assert steps_in_tensorboard(tmp_path) == [(1, 1), (2, 2), (3, 3)]
+
+
 @pytest.mark.parametrize('begins_full', [False, True])
 def test_a_full_disk_is_said_once_and_costs_nothing_when_there_is_room_again(tmp_path, begins_full):
     said, folder, room = [], tmp_path / 'train', 30

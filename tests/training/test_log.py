@@ -64,6 +64,8 @@ def test_validation_loss_that_is_not_finite(tmp_path, capsys, loss):
     lines = [json.loads(text, parse_constant=pytest.fail) for text in (tmp_path / 'progress.jsonl').open()]
     assert [line['validation_loss'] for line in lines] == [None, 1.0]
     assert 'the validation loss at step 1 is not finite' in capsys.readouterr().out
+    (tmp_path / 'best').mkdir()
+    (tmp_path / 'best' / 'model.ckpt-2.index').touch()
     assert log_of(tmp_path).best == (0.1, 2), 'to a resumed run'
 
 
