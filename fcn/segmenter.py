@@ -115,7 +115,7 @@ class Segmenter:
         path = _model_path(model)
         _check_options(precision, test_scales, flip, undo_class_weights, image_range)
         self._tile_size, self._refine = _tile_size(tile_size), _refinement(crf)
-        self._largest_scale, self._flip = max(test_scales), False
+        self._scales, self._flip = tuple(test_scales), False
         if os.path.isfile(os.path.join(path, 'model.onnx')) and not run_folder.list_checkpoints(path):
             path = os.path.join(path, 'model.onnx')
         of_file = os.path.isfile(path) and path.lower().endswith('.onnx') or os.path.isfile(
@@ -176,7 +176,7 @@ class Segmenter:
         return self._prepare(pictures.read_picture(picture, self._image_range))
 
     def _is_large(self, image: np.ndarray) -> bool:
-        return image.shape[0] * image.shape[1] * len(self.class_names) * self._largest_scale ** 2 > tiling.FEW_SCORES
+        return image.shape[0] * image.shape[1] * len(self.class_names) * max(self._scales) ** 2 > tiling.FEW_SCORES
 
     def _segment(self, image: np.ndarray, probabilities: bool, refine: Optional[dense_crf.Refinement], tile_size: int
                  ) -> Segmentation:
@@ -193,7 +193,8 @@ class Segmenter:
     def _predict(self, image: np.ndarray, probabilities: bool, tile_size: int) -> Dict[str, np.ndarray]:
         """Returns {'labels', and 'probabilities' if they are asked for} of an image, in tiles where it is large."""
         try:
-            return tiling.predict(lambda tile: self._predict_tile(tile, probabilities), image, tile_size)
+            return tiling.predict(lambda tile: self._predict_tile(tile, probabilities), image, tile_size,
+                                  scales=self._scales)
         except Exception as error:
             lacking = lack_of_memory(error)
             if not lacking:

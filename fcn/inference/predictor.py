@@ -115,7 +115,7 @@ class Predictor:
         # What was read is fed back: large images in tiles, small ones two at a time.
         self._network = network = ImagePredictor(config, squash_to, scales, flip, reuse)
         self._annotation = tf.placeholder(tf.uint8, batch['annotation'].shape)
-        self._scores_a_pixel = size * max(scales) ** 2
+        self._scales, self._scores_a_pixel = tuple(scales), size * max(scales) ** 2
         pixel_losses, _, counted = losses.pixelwise_loss(network.logits, self._annotation, dataset.ignore_label)
         confusion = losses.confusion_matrix(self._annotation, network.prediction, size, dataset.ignore_label)
         self._counts = {'loss': tf.reduce_sum(pixel_losses), 'pixels': tf.reduce_sum(tf.cast(counted, tf.float32)),
@@ -189,7 +189,7 @@ class Predictor:
         fetches = dict(self._pixels, **({'probabilities': self._network.probabilities} if probabilities else {}))
         found = tiling.predict(lambda tile: session.run(fetches, {
             self._network.image: tile[None, ..., :3], self._annotation: tile[None, ..., 3:]}),
-                               np.dstack([image.pixels, image.annotation]), tile_size, MARGIN)
+                               np.dstack([image.pixels, image.annotation]), tile_size, MARGIN, self._scales)
         losses, counted = found.pop('losses'), found.pop('counted')
         return dict(found, loss=losses.sum(dtype='float64'), pixels=counted.sum(), confusion=metrics.confusion_matrix(
             image.annotation, found['labels'], len(self.dataset.class_names), self.dataset.ignore_label))
@@ -231,7 +231,8 @@ class Predictor:
         def predict(image):
             wanted = probabilities is not None and probabilities(image.pixels)
             return Prediction(image.number, image.pixels, image.annotation, **tiling.predict(
-                lambda tile: self._network.predict(session, tile, wanted), image.pixels, tile_size, MARGIN))
+                lambda tile: self._network.predict(session, tile, wanted), image.pixels, tile_size, MARGIN,
+                self._scales))
         return ordered_map(predict, images, 2, AHEAD, self._is_large)
 
     def _is_large(self, image):

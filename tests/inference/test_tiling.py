@@ -26,6 +26,25 @@ def test_tiles_cover_every_pixel_once(length):
     assert tiling.tiles(length, 0, 256)[0].write == slice(0, length)
 
 
+@pytest.mark.parametrize('scales, grid', [((1,), 32), ((0.75, 1.5), 128), ((0.8, 1, 1.1), 320), ((0.77,), 32)])
+def test_tiles_begin_where_the_grid_of_all_scales_does(scales, grid):
+    assert tiling.grid_of(scales, 2048) == grid
+    tiles = tiling.tiles(9000, 2048, 256, grid)
+    assert [place for tile in tiles for place in range(tile.write.start, tile.write.stop)] == list(range(9000))
+    for tile in tiles:
+        assert tile.read.start % grid == 0 and tile.read.stop - tile.read.start <= 2048
+        assert tile.write.start == 0 or tile.crop.start >= 256
+        assert tile.write.stop == 9000 or tile.read.stop - tile.write.stop >= 256
+        if grid > tiling.STRIDE:
+            assert all(round(tile.read.start * scale, 6) % tiling.STRIDE == 0 for scale in scales)
+
+
+def test_tiles_of_any_scales_come_to_the_end():
+    for percent in range(25, 301):
+        grid = tiling.grid_of((percent / 100,), 1024)
+        assert len(tiling.tiles(5000, 1024, 256, grid)) < 5000 / tiling.STRIDE
+
+
 def test_tiled_prediction_equals_whole(tmp_path, monkeypatch):
     """Away from a tile's margin the network sees what it would have seen: same labels, all but same probabilities."""
     path = str(tmp_path / 'photo.png')
