@@ -325,7 +325,7 @@ def draw_pictures(context: Context) -> int:
 
     def draw(begun):
         predicted, panel = begun
-        refined = refine(predicted.image, predicted.probabilities) if refines(predicted.image) else None
+        refined = refine(predicted.image, predicted.probabilities) if panel and refines(predicted.image) else None
         return writer.draw(left[predicted.number], panel, predicted, refined, prediction.save_probabilities)
     folders, are_photos = config.folders, bool(config.data.image_dir)
     how = dict(config.how_to_predict(dataset, context.run), crf=uses_crf and dataclasses.asdict(refine.parameters))
@@ -336,6 +336,8 @@ def draw_pictures(context: Context) -> int:
                                all_panels=prediction.panels or not are_photos,
                                overlay_format=prediction.overlay_format) as writer:
         records = records_to_show(context)
+        if are_photos:
+            writer.check_names(records)
         left = [record for record in records if not writer.is_done(record, prediction.save_probabilities)]
         if len(left) < len(records):
             print(f'{len(records) - len(left)} of {len(records)} are done already')
@@ -405,11 +407,15 @@ def draw_film(context: Context) -> int:
 def compare(context: Context) -> int:
     """Draws the predictions of several runs side by side, as the original does of FCN-32s, 16s and 8s."""
     from fcn.inference.trained_model import trained_model
-    from fcn.reporting.comparison import Comparison, find_run
+    from fcn.reporting.comparison import MOST_PHOTOS, Comparison, find_run
     config, dataset, folders = context.config, context.dataset, context.config.prediction.compare
     if config.prediction.undo_class_weights:
         raise InputError('--undo_class_weights does not go with --compare.')
-    records, comparison = records_to_show(context), Comparison(folders)
+    records, comparison, unreadable = records_to_show(context), Comparison(folders), {}
+    are_photos = bool(config.data.image_dir)
+    if are_photos and len(records) > MOST_PHOTOS:
+        print(f'note: of {len(records)} photos {MOST_PHOTOS} are compared, evenly chosen')
+        records = datasets.evenly(records, MOST_PHOTOS)
     validation = datasets.fingerprint(dataset.validation, data_folder(config))
     for folder in folders:
         prefix, run = find_run(folder, dataset)
@@ -421,17 +427,22 @@ def compare(context: Context) -> int:
         with trained_model(other, other.network(len(dataset.class_names)), records, seen, prefix) as (
                 session, predictor):
             comparison.add(folder, run.flags['skip_layers'], records, predictor.predict(
-                session, None, folder, config.prediction.tile_size), dataset)
+                session, None, folder, config.prediction.tile_size,
+                (lambda error: unreadable.setdefault(str(error), error)) if are_photos else None), dataset)
+    inspection.print_messages('skipped', list(unreadable.values()))
+    if len(unreadable) == len(records):
+        raise InputError(f'None of the {len(records)} photos in --image_dir={config.data.image_dir} can be read.')
     with results_locked(config):
         path = comparison.write(config.folders.results_dir, records, dataset)
-    print(f'wrote {path}: {len(records)} images, {len(folders)} runs')
+    print(f'wrote {path}: {len(records) - len(unreadable)} images, {len(folders)} runs')
     return 0
 
 
 def export(context: Context) -> int:
     """Writes a SavedModel, an ONNX or a TFLite file, loads it again and compares it with the checkpoint.
 
-    They are compared on the images that visualize shows; where the run's data set is not there, they are not.
+    They are compared on the images that visualize shows, of photos on --num_images; where the run's data set is not
+    there, they are not.
     """
     from fcn.inference import onnx_model
     config, dataset, folders = context.config, context.dataset, context.config.folders
@@ -458,8 +469,10 @@ def export(context: Context) -> int:
         'tflite': (functools.partial(tflite_model.export, size=size), tflite_model.TfliteModel)}[kind]
     if kind == 'tflite':
         tflite_model.check_available()
-    network_config, missing = network_to_predict(context), ''
-    records = records_to_show(context) if dataset.validation else []
+    network_config, missing, unreadable = network_to_predict(context), '', []
+    records, are_photos = records_to_show(context) if dataset.validation else [], bool(config.data.image_dir)
+    if are_photos:
+        records = datasets.evenly(records, config.prediction.num_images)
     with trained_model(config, network_config, records, dataset, prefix, exporting=True) as (session, predictor):
         writer(path, prefix, dataset, network_config, config.prediction.labels_only, side)
         if kind == 'onnx' and not onnx_model.can_load():
@@ -470,11 +483,17 @@ def export(context: Context) -> int:
         if missing:
             print(f'wrote {prefix} to {path}; it was not compared with the checkpoint, which needs {missing}')
             return 0
-        predictions = predictor.predict(session, lambda _: True)
+        predictions = predictor.predict(session, lambda _: not size, None, config.prediction.tile_size,
+                                        unreadable.append if are_photos else None)
         if size:
             predictions = tflite_model.predictions_at(size, predictions, prefix, network_config)
         with reader(path) as exported:
-            images, pixels, largest = saved_model.compare(exported, predictions)
+            images, pixels, largest = saved_model.compare(
+                exported, predictions, 0 if size or side else config.prediction.tile_size)
+    inspection.print_messages('skipped', unreadable)
+    if not images:
+        print(f'wrote {prefix} to {path}; it was not compared with the checkpoint, as no image could be read')
+        return 0
     probabilities = '' if largest is None else f', and no probability is more than {largest:.1g} off'
     print(f'wrote {prefix} to {path}; on {images} images {pixels} pixels have another label than from the '
           f'checkpoint{probabilities}')

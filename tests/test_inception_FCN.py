@@ -700,6 +700,62 @@ def test_export_refuses_a_data_set_that_is_named_and_not_there(data_dir, random_
     assert os.listdir('.') == ['run']
 
 
+@pytest.fixture
+def many_photos(tmp_path, random_run, monkeypatch):
+    """Works in a folder with a run and nine photos, of which the second cannot be read and the last is wide."""
+    run_on(None, random_run, tmp_path, monkeypatch)
+    os.mkdir('photos')
+    for number in range(9):
+        pixels = np.random.RandomState(number).randint(0, 256, (80, 1300 if number == 8 else 100, 3))
+        Image.fromarray(pixels.astype('uint8')).save('photos/%d.png' % number)
+    with open('photos/1.png', 'wb') as file:
+        file.write(b'404 not found')
+
+
+@pytest.mark.usefixtures('small_backbone')
+def test_photos_that_an_export_is_compared_on(many_photos):
+    """Some, those that can be read, and in the tiles that visualize takes."""
+    status, output, errors = run_main('--mode=export', '--logs_dir=run', '--image_dir=photos', '--num_images=9',
+                                      '--tile_size=1024', '--export_dir=exported')
+    assert status == 0 and 'skipped: photos/1.png cannot be read' in output and 'on 8 images 0 pixels' in output, errors
+    status, output, errors = run_main('--mode=export', '--logs_dir=run', '--image_dir=photos', '--num_images=3',
+                                      '--export_dir=again')
+    assert status == 0 and 'on 3 images 0 pixels' in output and 'skipped' not in output, errors
+    for number in range(9):
+        open('photos/%d.png' % number, 'wb').close()
+    status, output, errors = run_main('--mode=export', '--logs_dir=run', '--image_dir=photos', '--export_dir=third')
+    assert status == 0 and 'not compared with the checkpoint, as no image could be read' in output, errors
+
+
+@pytest.mark.usefixtures('small_backbone')
+def test_photos_of_a_comparison(many_photos, monkeypatch):
+    flags = '--mode=visualize', '--compare=run', '--image_dir=photos'
+    status, output, errors = run_main(*flags)
+    assert status == 0 and output.count('skipped: photos/1.png cannot be read') == 1, errors
+    assert 'comparison.png: 8 images, 1 runs' in output and 'evenly chosen' not in output
+    monkeypatch.setattr(comparison, 'MOST_PHOTOS', 3)
+    whole = Image.open('results/comparison.png').size
+    assert 'note: of 9 photos 3 are compared, evenly chosen' in run_main(*flags)[1]
+    assert Image.open('results/comparison.png').size[1] < whole[1] / 2
+    for number in range(9):
+        open('photos/%d.png' % number, 'wb').close()
+    status, _, errors = run_main(*flags)
+    assert status == EXIT_INPUT and 'None of the 3 photos in --image_dir=photos can be read' in errors
+
+
+@pytest.mark.usefixtures('small_backbone')
+@pytest.mark.skipif(not crf.available(), reason='pydensecrf2 is not installed')
+def test_only_photos_with_a_panel_are_refined(many_photos, monkeypatch):
+    refined = []
+    monkeypatch.setattr(crf, 'dense_crf', lambda image, probabilities, _: refined.append(image) or probabilities.argmax(
+        -1).astype('uint8'))
+    monkeypatch.setattr('fcn.reporting.cards.MAX_EMBEDDED', 3)
+    status, output, errors = run_main('--mode=visualize', '--logs_dir=run', '--image_dir=photos')
+    assert status == 0 and 'wrote 8 pictures (1 skipped)' in output and len(refined) == 3, errors
+    assert sorted(name for name in os.listdir('results') if name.startswith('pic_')) == [
+        'pic_%d.png' % number for number in range(3)]
+
+
 @pytest.mark.usefixtures('small_backbone')
 def test_signal_stops_with_a_checkpoint_and_one_run_a_folder(shapes, tmp_path):
     logs_dir = str(tmp_path / 'logs')

@@ -14,7 +14,7 @@ import numpy as np
 
 from fcn.config import NetworkConfig
 from fcn.data.datasets import Dataset
-from fcn.inference import image_input
+from fcn.inference import image_input, tiling
 from fcn.inference.prediction import Prediction
 from fcn.network.builder import build, used_variables
 from fcn.runs import checkpoints
@@ -180,20 +180,21 @@ def parse_assets(read: Callable[[str], str], has_image_input: bool
     return names, colours.astype(np.uint8), image_input.parse(read(image_input.FILE) if has_image_input else None)
 
 
-def compare(exported: Callable[[np.ndarray], Dict[str, np.ndarray]], predictions: Iterable[Prediction]
-            ) -> Tuple[int, int, Optional[float]]:
+def compare(exported: Callable[[np.ndarray], Dict[str, np.ndarray]], predictions: Iterable[Prediction],
+            tile_size: int = 0) -> Tuple[int, int, Optional[float]]:
     """Compares an exported model with what its checkpoint predicts.
 
     Args:
       exported: an `Exported`, or any function of one image like it.
       predictions: of the checkpoint, with probabilities.
+      tile_size: in tiles of which the exported model predicts large images too, in pixels; 0: it takes them whole.
 
     Returns:
       (images compared, pixels whose label differs, largest difference of a probability; None: the model gives none).
     """
     images, pixels, largest = 0, 0, None
     for predicted in predictions:
-        result = exported(predicted.image)
+        result = tiling.predict(exported, predicted.image, tile_size)
         images += 1
         pixels += int((result['labels'] != predicted.labels).sum())
         if 'probabilities' in result:

@@ -1,6 +1,9 @@
 """Draws the predictions of several runs on the same images side by side, for --compare."""
 import os
-from typing import Iterable, List, Sequence, Tuple
+import zlib
+from typing import Iterable, List, NamedTuple, Sequence, Tuple
+
+import numpy as np
 
 from fcn.config import RunConfig, flags_of_predictions, read_run_config
 from fcn.data.datasets import Dataset
@@ -9,6 +12,23 @@ from fcn.inference.prediction import Prediction
 from fcn.reporting import panels
 from fcn.utils.errors import InputError
 from fcn.utils.files import make_folder, replacing
+
+MOST_PHOTOS = 50  # of a comparison, whose picture shall still be one that can be opened
+
+
+class _Packed(NamedTuple):
+    """A label map, uint8 [H, W], compressed: of a photo of many megapixels it takes some kilobytes."""
+    shape: Tuple[int, ...]
+    data: bytes
+
+    @classmethod
+    def of(cls, labels: np.ndarray) -> '_Packed':
+        """Returns a label map, packed."""
+        return cls(labels.shape, zlib.compress(np.ascontiguousarray(labels, 'uint8').tobytes(), 1))
+
+    def unpacked(self) -> np.ndarray:
+        """Returns the label map."""
+        return np.frombuffer(zlib.decompress(self.data), 'uint8').reshape(self.shape)
 
 
 def short_names(folders: Sequence[str]) -> List[str]:
@@ -51,7 +71,8 @@ class Comparison:
     """
 
     def __init__(self, folders: Sequence[str]):
-        self._panels = {}  # {number of a record: list of panels}
+        self._images = {}  # {number of a record: its image as the panel shows it}
+        self._labels = {}  # {number of a record: [(title, _Packed)]}
         self._bands = {}  # {title of a run: confusions near edges}
         self._names = dict(zip(folders, short_names(folders)))
 
@@ -69,11 +90,12 @@ class Comparison:
         title = f'FCN-{skip_layers}, {self._names[folder]}'
         for predicted in predictions:
             number = predicted.number
-            if number not in self._panels:
-                self._panels[number] = [('Image', predicted.image)]
+            if number not in self._labels:
+                self._images[number] = panels.reduced(predicted.image)
+                self._labels[number] = []
                 if records[number]['annotation']:
-                    self._panels[number].append(('Ground truth', predicted.annotation))
-            self._panels[number].append((title, predicted.labels))
+                    self._labels[number].append(('Ground truth', _Packed.of(predicted.annotation)))
+            self._labels[number].append((title, _Packed.of(predicted.labels)))
             if records[number]['annotation']:
                 self._bands[title] = self._bands.get(title, 0) + boundary.confusions(
                     predicted.annotation, predicted.labels, len(dataset.class_names), dataset.ignore_label)
@@ -84,10 +106,11 @@ class Comparison:
         dataset: the `fcn.data.datasets.Dataset` of the labels.
         """
         path = os.path.join(make_folder(folder), 'comparison.png')
-        numbers = sorted(self._panels)
+        numbers = sorted(self._labels)
+        rows = ([('Image', self._images[number])] + [(title, packed.unpacked()) for title, packed in
+                                                     self._labels[number]] for number in numbers)
         with replacing(path) as file:
-            panels.save_stack(file, [self._panels[number] for number in numbers],
-                              [records[number]['filename'] for number in numbers], dataset)
+            panels.save_stack(file, rows, [records[number]['filename'] for number in numbers], dataset)
         scores = {title: boundary.compute(bands, dataset.class_names, dataset.ignore_label)
                   for title, bands in self._bands.items()}
         if scores and not all(map(boundary.is_empty, scores.values())):

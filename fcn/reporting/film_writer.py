@@ -22,6 +22,7 @@ from fcn.data.datasets import Dataset
 from fcn.data.films import Film
 from fcn.inference.prediction import Prediction
 from fcn.reporting import manifest, overlays, png
+from fcn.reporting.outputs import check_own
 from fcn.utils.errors import InputError
 from fcn.utils.files import CHUNK, format_csv, make_folder, remove, replacing, writing
 
@@ -45,7 +46,8 @@ class FilmWriter:
       count: number of frames that were added.
 
     Raises:
-      InputError: the overlay film would take the place of the film itself, or of another film's overlay.
+      InputError: the overlay film would take the place of the film itself, of another film's overlay, or of what this
+        program did not write.
     """
 
     def __init__(self, folder: str, name: str, film: Film, dataset: Dataset, origin: manifest.Origin,
@@ -58,6 +60,7 @@ class FilmWriter:
         if os.path.realpath(self._film) == os.path.realpath(film.path):
             raise InputError(f'--results_dir={folder}: the overlay film would take the place of {film.path}. Name '
                              'another --results_dir.')
+        check_own(folder, self._names)
         before = (manifest.read(self.folder).get(self._names[0]) or {}).get('how')
         if os.path.exists(self._film) and isinstance(before, dict) and before.get('film') != origin['how'].get('film'):
             raise InputError(f'{self._film} is the overlay of another film than {film.path}, or of what that file held '

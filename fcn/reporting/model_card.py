@@ -9,7 +9,7 @@ import platform
 import re
 import string
 from dataclasses import dataclass
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Set
 
 from fcn.config import RunConfig
 from fcn.inference.metrics import METRICS, TITLES
@@ -17,7 +17,7 @@ from fcn.runs import run_folder
 from fcn.utils.errors import InputError, printable
 from fcn.utils.files import make_folder, write_atomic
 
-NAME = 'model-card.md'
+NAME, OLD = 'model-card.md', 'model-card.old.md'
 TEMPLATE = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'model_card_template.md')
 POOR_IOU = 0.1  # IoU below which a class is named among the limits
 # Flags that say where files are, what else was done or what was logged, not how the network was trained.
@@ -126,7 +126,12 @@ def write(results_dir: str, model: ScoredModel, run: Optional[RunConfig] = None,
     path = os.path.join(make_folder(results_dir), NAME)
     try:
         with open(path, encoding='utf-8') as file:
-            text = _with_authors_text(text, file.read())
+            old = file.read()
+        if not _names_of_texts(text) <= _names_of_texts(old):
+            write_atomic(os.path.join(results_dir, OLD), old)
+            print(f'note: {path} lacks comments between which an author\'s texts are found; they could not be kept in '
+                  f'the new one, and the old one is {OLD} now')
+        text = _with_authors_text(text, old)
     except FileNotFoundError:
         pass
     except (OSError, UnicodeDecodeError) as error:
@@ -150,6 +155,11 @@ def _fill(template: str, values: Dict[str, str]) -> str:
                          ) from None
     except OSError as error:
         raise InputError(f'The template {template} cannot be read: {error.strerror}.') from None
+
+
+def _names_of_texts(card: str) -> Set[str]:
+    """Returns the names of the author's texts that a card has."""
+    return {name for name, _ in _AUTHORS_TEXT.findall(card)}
 
 
 def _with_authors_text(text: str, old: str) -> str:

@@ -11,6 +11,7 @@
 Each file is written aside and moved into place. What is done is noted in .pictures.jsonl at once, a line a picture, in
 order, so that a command that is killed has to do no picture again but those that it was at: one a thread.
 """
+import functools
 import json
 import os
 import re
@@ -27,7 +28,7 @@ from fcn.reporting import cards, manifest, overlays, panels, png
 from fcn.reporting.result_files import ImageScores, overlay_of
 from fcn.utils import portable
 from fcn.utils.checksums import digest_of
-from fcn.utils.errors import printable
+from fcn.utils.errors import InputError, printable
 from fcn.utils.files import make_folder, remove, replacing, write_atomic, write_csv, writing
 
 NAMES = ('pictures.json', 'classes.csv')
@@ -35,6 +36,7 @@ OVERLAY_ENDINGS = {'png': '.png', 'jpeg': '.jpg'}
 JPEG_QUALITY = 90
 MOST_THREADS = 8  # that draw
 ROOM = 1 << 30  # bytes that pictures take which are being drawn; a larger one is drawn alone
+PANEL = re.compile(r'pic_\d+\.png$')
 PICTURES = re.compile(r'(labels|overlays)/|pic_\d+\.png$')  # of visualize, beside its pictures.json
 PLOTS = re.compile(r'(comparison|comparison_boundary|curves|class_iou|boundary|confusion_matrix)\.png$')
 SIGNS = ('pictures.json', 'metrics.json', 'comparison.png')  # that plots beside are results; the manifest is another
@@ -51,19 +53,55 @@ def with_best_and_worst(records: List[dict], others: Sequence[dict], scores: Ima
 
 
 def is_output(results_dir: str) -> Callable[[str], bool]:
-    """Returns a function that tells whether a path is of a picture that a mode wrote into `results_dir`."""
-    folder = os.path.realpath(results_dir)
-    listed, signs = manifest.read(folder), [name for name in SIGNS if os.path.isfile(os.path.join(folder, name))]
+    """Returns a function that tells whether a path is of a picture that a mode wrote.
+
+    It did into `results_dir`, or into a folder of other results, which the picture is in.
+    """
+    outputs_of = functools.lru_cache(None)(_outputs_of)
+    results_dir = os.path.realpath(results_dir)
+
+    def found(path):
+        path = os.path.realpath(path)
+        folder, around = os.path.dirname(path), [results_dir]
+        while folder != os.path.dirname(folder):
+            around.append(folder)
+            folder = os.path.dirname(folder)
+        return any(outputs_of(folder)(path) for folder in around)
+    return found
+
+
+def _outputs_of(folder):
+    """Returns the function that `is_output` does of one folder, a real path, for real paths."""
+    listed, signs = manifest.read(folder), _signs_in(folder)
 
     def found(path):
         try:
-            name = os.path.relpath(os.path.realpath(path), folder).replace(os.sep, '/')
+            name = os.path.relpath(path, folder).replace(os.sep, '/')
         except ValueError:  # Windows: on another drive
             return False
         of_film = name in listed or os.path.dirname(name) in listed  # the latter: of a frame
         is_plot = bool((listed or signs) and PLOTS.match(name))
         return of_film or is_plot or 'pictures.json' in signs and bool(PICTURES.match(name))
-    return found
+    return found if listed or signs else lambda _: False
+
+
+def _signs_in(folder):
+    """Returns the names, of SIGNS, of files in a folder."""
+    return [name for name in SIGNS if os.path.isfile(os.path.join(folder, name))]
+
+
+def check_own(folder: str, names: Sequence[str]) -> None:
+    """Raises InputError where a folder without results holds, under one of these names, what results would replace.
+
+    names: of files, or of folders that hold something.
+    """
+    if _signs_in(folder) or manifest.read(folder):
+        return
+    for name in names:
+        path = os.path.join(folder, name)
+        if os.path.isfile(path) or os.path.isdir(path) and os.listdir(path):
+            raise InputError(f'{path} is there, in a folder without results of this program, and would be written over '
+                             'or mixed with them. Name another --results_dir.')
 
 
 def num_threads() -> int:
@@ -99,13 +137,14 @@ class PictureWriter:
     def __init__(self, folder: str, dataset: Dataset, origin: manifest.Origin, resume: bool, all_panels: bool = True,
                  overlay_format: str = 'png'):
         self.folder, self.dataset, self.origin = make_folder(folder), dataset, origin
+        check_own(folder, ['labels', 'overlays', 'probabilities'] + sorted(filter(PANEL.match, os.listdir(folder))))
         self._all_panels, self._ending = all_panels, OVERLAY_ENDINGS[overlay_format]
         self._journal = os.path.join(folder, '.pictures.jsonl')
         self._others: List[dict] = []  # entries of another origin
         listed = [entry for entry in self._read_entries() if resume and self._has_files(entry)]
         self._entries = {entry['name']: entry for entry in listed}  # in order; None: it is drawn, or was not finished
         self._places = {name: place for place, name in enumerate(self._entries)}
-        self._panels = {entry['panel'] for entry in listed}
+        self._panels, self._number = {entry['panel'] for entry in listed}, 0  # the first that may be free
         self._seen, self.thumbnails = {}, {}
         if not listed:
             remove(self._journal)  # of another origin, it may be
@@ -181,6 +220,20 @@ class PictureWriter:
             return False
         return all(map(os.path.isfile, self._paths(record['filename'], probabilities).values()))
 
+    def check_names(self, records: Sequence[dict]) -> None:
+        """Raises InputError where a record's files would replace those of another photo, which is still there."""
+        before = {entry['name']: entry for entry in self._others + self.pictures}
+        for record in records:
+            entry = before.get(record['filename'])
+            if entry and os.path.abspath(entry['image']) != os.path.abspath(record['image']) and self._has_files(entry):
+                try:
+                    is_other = digest_of(entry['image']) != digest_of(record['image'])
+                except OSError:  # it was moved, say
+                    continue
+                if is_other:
+                    raise InputError(f'{self.folder} holds the prediction of {entry["image"]}, and that of '
+                                     f'{record["image"]} would have the same names. Name another --results_dir.')
+
     def _overlay(self, name: str) -> str:
         return f'overlays/{name}{self._ending}'
 
@@ -198,10 +251,11 @@ class PictureWriter:
             return None
         if had_one:
             self._panels.discard(before['panel'])
-        panel = next(panel for panel in map('pic_{}.png'.format, range(len(self._panels) + 1))
-                     if panel not in self._panels)
-        self._panels.add(panel)
-        return panel
+            self._number = 0
+        while f'pic_{self._number}.png' in self._panels:
+            self._number += 1
+        self._panels.add(f'pic_{self._number}.png')
+        return f'pic_{self._number}.png'
 
     def draw(self, record: dict, panel: Optional[str], predicted: Prediction, refined: Optional[np.ndarray] = None,
              save_probabilities: bool = False) -> dict:

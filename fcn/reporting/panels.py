@@ -6,7 +6,7 @@ import contextlib
 import functools
 import io
 from dataclasses import dataclass
-from typing import IO, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import IO, Iterable, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -117,7 +117,7 @@ def save_panel(path: Union[str, IO[bytes]], panels: Panels, class_names: Sequenc
     return picture
 
 
-def save_stack(path: Union[str, IO[bytes]], panels: Sequence[Panels], titles: Sequence[str], dataset: Dataset) -> None:
+def save_stack(path: Union[str, IO[bytes]], panels: Iterable[Panels], titles: Sequence[str], dataset: Dataset) -> None:
     """Writes a PNG with the panels of several pictures below each other, each as `save_panel` draws them.
 
     Args:
@@ -134,6 +134,12 @@ def save_stack(path: Union[str, IO[bytes]], panels: Sequence[Panels], titles: Se
         stack.paste(row, (0, top))
         top += row.height
     _save(path, stack)
+
+
+def reduced(image: np.ndarray) -> np.ndarray:
+    """Returns a picture, uint8 RGB [H, W, 3], in the size that its panel has, where that is smaller."""
+    grid = _grid([('', image)], has_title=False)
+    return image if grid.width >= image.shape[1] else _resized(image, None, grid.width, grid.height)
 
 
 def _save(path: Union[str, IO[bytes]], picture: Image.Image) -> None:

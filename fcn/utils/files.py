@@ -2,6 +2,7 @@
 import codecs
 import contextlib
 import csv
+import hashlib
 import io
 import os
 import re
@@ -96,7 +97,8 @@ def replacing(path: str) -> Iterator[IO[bytes]]:
     Where `path` is a link, it takes the place of the link. Raises InputError.
     """
     folder, name = os.path.split(path)
-    part = os.path.join(folder, (name if len(os.fsencode(name)) < 250 else '') + '.part')
+    encoded = os.fsencode(name)  # 255 bytes are the most that a name may have
+    part = os.path.join(folder, (name if len(encoded) < 250 else hashlib.sha256(encoded).hexdigest()) + '.part')
     with writing(path):
         try:
             with open(part, 'wb') as file:

@@ -220,6 +220,14 @@ def test_the_overlay_of_another_film_is_not_written_over(tmp_path):
     assert (tmp_path / 'films' / 'street.mp4').read_bytes() == before
 
 
+@pytest.mark.parametrize('mine', ['street.mp4', 'street.csv'])
+def test_what_others_made_is_not_written_over(tmp_path, mine):
+    (tmp_path / 'films').mkdir()
+    (tmp_path / 'films' / mine).write_text('mine')
+    with pytest.raises(InputError, match='%s is there, in a folder without results' % mine):
+        FilmWriter(str(tmp_path), 'street', film_of(6), DATASET, ORIGIN)
+
+
 def test_a_film_is_not_written_over(tmp_path):
     film = dataclasses.replace(film_of(8), path=str(tmp_path / 'films' / 'street.mp4'))
     with pytest.raises(InputError, match='would take the place of .*street.mp4'):

@@ -126,6 +126,15 @@ def test_the_authors_text_stays(tmp_path):
     assert again == marked
 
 
+def test_the_authors_text_without_its_comments_is_kept_aside(tmp_path, capsys):
+    card = write(tmp_path)
+    mine = re.sub(r'<!-- (author: .*?|end) -->\n?', '', card).replace('$', 'mine')
+    (tmp_path / 'model-card.md').write_text(mine, encoding='utf-8')
+    assert write(tmp_path) == card and 'the old one is model-card.old.md now' in capsys.readouterr().out
+    assert (tmp_path / 'model-card.old.md').read_text(encoding='utf-8') == mine
+    assert write(tmp_path) == card and capsys.readouterr().out == ''
+
+
 def test_another_template(tmp_path):
     template = tmp_path / 'mine.md'
     template.write_text('$title costs 5 $$\n', encoding='utf-8')

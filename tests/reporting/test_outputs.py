@@ -251,14 +251,50 @@ def test_full_disk(folder, monkeypatch, function):
 
 
 def test_link_in_place_of_an_output_is_replaced_and_its_target_is_not(folder):
-    os.makedirs(folder.results + '/labels')
+    folder.visualize()
     with open(folder.root + '/mine.txt', 'w') as file:
         file.write('mine')
+    os.remove(folder.results + '/labels/a.png')
     os.symlink(folder.root + '/mine.txt', folder.results + '/labels/a.png')
-    folder.visualize()
+    assert folder.visualize(resume=False) == ['a', 'b', 'c']
     with open(folder.root + '/mine.txt') as file:
         assert file.read() == 'mine'
     assert not os.path.islink(folder.results + '/labels/a.png')
+
+
+@pytest.mark.parametrize('mine', ['labels/a.png', 'overlays/x.jpg', 'pic_7.png'])
+def test_files_that_others_made_are_not_written_over(folder, mine):
+    os.makedirs(os.path.dirname(os.path.join(folder.results, mine)))
+    with open(os.path.join(folder.results, mine), 'w') as file:
+        file.write('mine')
+    with pytest.raises(InputError, match='%s is there, in a folder without results' % mine.split('/')[0]):
+        folder.visualize()
+    assert folder.files() == {mine: b'mine'}
+    os.remove(os.path.join(folder.results, mine))
+    assert folder.visualize() == ['a', 'b', 'c'], 'empty folders are nobody\'s'
+
+
+def test_photos_of_another_folder_with_the_same_names(folder):
+    folder.visualize()
+    first = folder.files()
+    os.rename(folder.root + '/photos', folder.root + '/yesterday')
+    os.mkdir(folder.root + '/photos')
+    folder.photograph('a', 7)
+    writer = folder.writer()
+    writer.check_names(folder.records)  # they are gone from where they were
+    writer.__exit__(None, None, None)
+    os.rename(folder.root + '/photos', folder.root + '/today')
+    os.rename(folder.root + '/yesterday', folder.root + '/photos')
+    today = photos.list_photos(folder.root + '/today')
+    for resume in (True, False):
+        how = {} if resume else {'flip': True}
+        with folder.writer(resume, **how) as writer, pytest.raises(
+                InputError, match='of .*/photos/a.png, and that of .*/today/a.png would have'):
+            writer.check_names(today)
+        assert all(folder.files()[name] == first[name] for name in first if name.startswith(('labels', 'pic_')))
+        folder.visualize()
+    shutil.copy(folder.root + '/photos/a.png', folder.root + '/today/a.png')
+    folder.writer().check_names(today)  # the same photo, elsewhere
 
 
 @pytest.mark.parametrize('text', [
@@ -281,6 +317,8 @@ def test_pictures_in_the_folder_of_photos_are_not_photos(folder, place, capsys):
     listed = photos.list_photos(folder.root + '/photos', is_output(folder.results))
     assert listed == folder.records and '9 pictures that visualize wrote' in capsys.readouterr().out
     assert len(photos.list_photos(folder.root + '/photos')) == 12
+    elsewhere = photos.list_photos(folder.root + '/photos', is_output(folder.root + '/other results'))
+    assert elsewhere == folder.records, 'they are results whatever --results_dir is now'
 
 
 @pytest.mark.parametrize('sign, others', [

@@ -1,4 +1,5 @@
 """fcn/utils/files.py: text files of any encoding, and the home folder in paths."""
+import contextlib
 import getpass
 import os
 
@@ -51,3 +52,11 @@ def test_staging_folder_leaves_nothing_and_takes_away_what_a_kill_left(tmp_path)
         with open(os.path.join(staging, 'half'), 'w'):
             raise KeyboardInterrupt
     assert os.listdir(os.path.dirname(target)) == []
+
+
+def test_long_names_are_written_at_once(tmp_path):
+    names = ['%d%s' % (number, 'ä' * 124) for number in range(3)]
+    with contextlib.ExitStack() as stack:
+        for file, name in [(stack.enter_context(files.replacing(str(tmp_path / name))), name) for name in names]:
+            file.write(name.encode())
+    assert {path.name: path.read_text(encoding='utf-8') for path in tmp_path.iterdir()} == dict(zip(names, names))
