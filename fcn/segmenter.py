@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 from fcn.data import pictures
+from fcn.data.annotations import count_values
 from fcn.data.sixteen_bits import FULL_RANGE
 from fcn.inference import crf as dense_crf
 from fcn.inference import tiling
@@ -62,7 +63,7 @@ class Segmentation:
     @property
     def class_shares(self) -> Dict[str, float]:
         """Returns {class name: share of the pixels} of all classes, by label."""
-        counts = np.bincount(self.labels.ravel(), minlength=len(self.class_names))
+        counts = count_values(self.labels)
         return {name: float(count / self.labels.size) for name, count in zip(self.class_names, counts)}
 
     def overlay(self, alpha: float = 0.5) -> Image.Image:

@@ -95,7 +95,7 @@ def collapsed_to(confusion: np.ndarray) -> Optional[int]:
 
 def summary_lines(metrics: dict) -> List[str]:
     """Returns the original's four lines, one for each metric. metrics: as `compute` gives them."""
-    return [f'{title}: {_number(metrics[name], ".4f")}' for name, title in zip(METRICS, TITLES)]
+    return [f'{title}: {number_text(metrics[name], ".4f")}' for name, title in zip(METRICS, TITLES)]
 
 
 def table_lines(metrics: dict) -> List[str]:
@@ -104,7 +104,7 @@ def table_lines(metrics: dict) -> List[str]:
     total = sum(entry['pixels'] for entry in metrics['classes']) or 1
     lines = [f'{"class":{width}}  {"IoU":>6}  {"accuracy":>8}  {"share":>6}']
     for entry in metrics['classes']:
-        iou, accuracy = _number(entry['iou'], '.3f'), _number(entry['accuracy'], '.3f')
+        iou, accuracy = number_text(entry['iou'], '.3f'), number_text(entry['accuracy'], '.3f')
         percent = 100 * entry['pixels'] / total
         lines.append(f'{entry["name"]:{width}}  {iou:>6}  {accuracy:>8}  {percent:5.1f}%')
     return lines
@@ -130,5 +130,6 @@ def write(metrics: dict, folder: str, origin: Optional[Dict[str, Any]] = None) -
     return [os.path.join(folder, name) for name in contents]
 
 
-def _number(value: Optional[float], spec: str) -> str:
+def number_text(value: Optional[float], spec: str) -> str:
+    """Returns a number as text, as `format` does, or 'n/a' for None."""
     return 'n/a' if value is None else format(value, spec)

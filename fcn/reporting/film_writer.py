@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 from fcn.data import films, palettes
+from fcn.data.annotations import count_values
 from fcn.data.datasets import Dataset
 from fcn.data.films import Film
 from fcn.inference.prediction import Prediction
@@ -108,7 +109,7 @@ class FilmWriter:
                 Image.fromarray(drawn).save(file, 'JPEG', quality=90)
         seconds = float(self.count / self.film.rate)
         self.count += 1
-        shares = np.bincount(labels.ravel(), minlength=len(self.dataset.class_names)) / labels.size
+        shares = count_values(labels)[:len(self.dataset.class_names)] / labels.size
         with writing(self._csv):
             self._rows.write(format_csv([[self.name, self.count, f'{seconds:.3f}'] + [
                 f'{share:.6f}' for share in shares]]))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Dict, List, Optional, Set
 
 from fcn.config import RunConfig
-from fcn.inference.metrics import METRICS, TITLES
+from fcn.inference.metrics import METRICS, TITLES, number_text
 from fcn.runs import run_folder
 from fcn.utils.errors import InputError, printable
 from fcn.utils.files import make_folder, write_atomic
@@ -244,7 +244,7 @@ def _flag_lines(flags: Dict[str, Any], defaults: Optional[Dict[str, Any]]) -> Li
 
 def _score_lines(model: ScoredModel) -> List[str]:
     """Returns the four metrics, and what else is known of how they came about."""
-    lines = [f'- {title}: {_number(model.metrics[name], ".4f")}' for name, title in zip(METRICS, TITLES)]
+    lines = [f'- {title}: {number_text(model.metrics[name], ".4f")}' for name, title in zip(METRICS, TITLES)]
     if model.loss is not None:
         lines.append(f'- Pixelwise loss: {model.loss:.4f}')
     if model.averaged_over:
@@ -262,8 +262,8 @@ def _class_lines(metrics: dict) -> List[str]:
     lines = ['| class | IoU | accuracy | share |', '| --- | --- | --- | --- |']
     for entry in metrics['classes']:
         percent = 100.0 * entry['pixels'] / total
-        lines.append(f'| {_cell(entry["name"])} | {_number(entry["iou"], ".3f")} | {_number(entry["accuracy"], ".3f")} '
-                     f'| {percent:.1f}% |')
+        iou, accuracy = (number_text(entry[name], '.3f') for name in ('iou', 'accuracy'))
+        lines.append(f'| {_cell(entry["name"])} | {iou} | {accuracy} | {percent:.1f}% |')
     return lines
 
 
@@ -341,7 +341,3 @@ def _flag_cell(value: Any) -> str:
     text = printable(','.join(map(str, value)) if isinstance(value, list) else str(value))
     escaped = text.replace('|', '\\|')
     return f'`{escaped}`' if text else 'empty'
-
-
-def _number(value: Optional[float], spec: str) -> str:
-    return 'n/a' if value is None else format(value, spec)

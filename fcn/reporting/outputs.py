@@ -21,6 +21,7 @@ import numpy as np
 from PIL import Image
 
 from fcn.data import palettes
+from fcn.data.annotations import count_values
 from fcn.data.datasets import Dataset
 from fcn.inference import metrics
 from fcn.inference.prediction import Prediction
@@ -325,7 +326,7 @@ class PictureWriter:
                prediction: np.ndarray) -> dict:
         """Returns a picture's entry in `pictures.json`."""
         names, palette, ignored = self.dataset.class_names, self.dataset.palette, self.dataset.ignore_label
-        shares = np.array(Image.fromarray(prediction).histogram()[:len(names)]) / prediction.size
+        shares = count_values(prediction)[:len(names)] / prediction.size
         classes = [{'name': names[label], 'share': float(shares[label]),
                     'colour': [int(value) for value in palette[label]]}
                    for label in np.argsort(-shares) if shares[label] > 0]
