@@ -331,13 +331,11 @@ def draw_pictures(context: Context) -> int:
     how = dict(config.how_to_predict(dataset, context.run), crf=uses_crf and dataclasses.asdict(refine.parameters))
     if not are_photos:
         how.update(data_dir=config.data.data_dir, split=dataset.split)
-    origin = manifest.origin(folders.log_dir, prefix, how)
+    origin, records = manifest.origin(folders.log_dir, prefix, how), records_to_show(context)
     with outputs.PictureWriter(folders.results_dir, dataset, origin, resume=are_photos,
                                all_panels=prediction.panels or not are_photos,
-                               overlay_format=prediction.overlay_format) as writer:
-        records = records_to_show(context)
-        if are_photos:
-            writer.check_names(records)
+                               overlay_format=prediction.overlay_format,
+                               photos=records if are_photos else ()) as writer:
         left = [record for record in records if not writer.is_done(record, prediction.save_probabilities)]
         if len(left) < len(records):
             print(f'{len(records) - len(left)} of {len(records)} are done already')
@@ -572,7 +570,9 @@ def check_trained(config: Config, mode: Mode, run: RunConfig) -> None:
         return
     place, named = config.folders.checkpoint_place, named_checkpoint(config)
     taken = run_folder.list_checkpoints(place)
-    if taken and named and named != taken[-1] and not run.began_with(named):
+    same = [os.path.abspath(path) for path in taken[-1:] + [place]]
+    is_other = named and os.path.abspath(re.sub(r'\.(index|data-\d+-of-\d+)$', '', named)) not in same
+    if taken and is_other and not run.began_with(named):
         print(f'note: {place} holds a run, so that --checkpoint_path={named} is left alone; --train_dir names a folder '
               'or checkpoint to take')
     if not taken:

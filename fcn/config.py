@@ -343,7 +343,11 @@ class RunConfig:
 
     def begun_with(self, flags: Flags, step: int) -> int:
         """Returns the `begun` of the run that goes on from `step` with these flags."""
-        return step if changed_flags(flags, self.flags) else self.begun
+        return step if changed_flags(flags, self.flags) else min(step, self.begun)
+
+    def validated_with(self, flags: Flags, records: Dict[str, List[Any]], step: int) -> int:
+        """Returns the `validated` of the run that goes on from `step` with these flags and `records`."""
+        return step if self.validates_otherwise(flags, records) else min(step, self.validated)
 
     def has_other_validation(self, fingerprint: List[Any]) -> bool:
         """Checks whether the run's last validation images are known to be others than those of a fingerprint."""
@@ -352,15 +356,14 @@ class RunConfig:
 
     def validates_otherwise(self, flags: Flags, records: Dict[str, List[Any]]) -> bool:
         """Checks whether the run's validations until now are known to be of other images than with these flags."""
-        count, _ = records['validation']
-        before, now = (each.get('validation_images', flags['validation_images']) or count
-                       for each in (self.flags, flags))
-        return self.has_other_validation(records['validation']) or min(before, count) != min(now, count)
+        count, now, before = records['validation'][0], flags['validation_images'], self.flags.get('validation_images')
+        has_others = type(before) is int and min(before or count, count) != min(now or count, count)
+        return has_others or self.has_other_validation(records['validation'])
 
     def changes_of(self, records: Dict[str, List[Any]], flags: Flags, step: int) -> List[str]:
-        """Returns lines of text: how a run that goes on from `step` differs in what only it knows from until now.
+        """Returns lines of text: what a run that goes on from `step` does otherwise than until now.
 
-        records: of it. flags: {name: value} of the command.
+        records: as the class has them, of now. flags: {name: value} of now.
         """
         lines = []
         for split, (count, digest) in sorted(records.items()):
@@ -369,7 +372,7 @@ class RunConfig:
                 lines.append(f'note: there are {count} {split} images, and were {before} until now')
             elif digest != digest_before:
                 lines.append(f'note: the {count} {split} images have other names, or another order, than until now')
-        if flags['validate_every'] and self.validates_otherwise(flags, records):
+        if flags['validate_every'] and self.flags.get('validate_every') and self.validates_otherwise(flags, records):
             lines.append('note: validations are of other images than until now; the best score and --patience count '
                          'from here on')
         warm_up = flags['warm_up']

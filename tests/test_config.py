@@ -85,7 +85,7 @@ def test_flags_of_training_that_change_are_said_in_one_line(capsys, now, said):
         'note: there are 8 training images, and were 3 until now',
         'note: the 2 validation images have other names, or another order, than until now'])])
 def test_changed_data_are_said(now, said):
-    run, flags = RunConfig(records={'training': [3, 'ab'], 'validation': [2, 'cd']}), {
+    run, flags = RunConfig({'validate_every': 9}, records={'training': [3, 'ab'], 'validation': [2, 'cd']}), {
         'validation_images': 0, 'validate_every': 0, 'warm_up': 0}
     assert run.changes_of(now, flags, 5) == said
     others = 'note: validations are of other images than until now; the best score and --patience count from here on'

@@ -93,7 +93,7 @@ def test_full_disk(shapes, tmp_path):
         with open(disk + '/filler', 'wb', buffering=0) as file, contextlib.suppress(OSError):
             while file.write(bytes(1000)):
                 pass
-        refused(run(*flags), disk + '/logs/config.json', 'No space left', 'disk is full')
+        refused(run(*flags), disk + '/logs/progress.jsonl', 'No space left', 'disk is full')
         os.remove(disk + '/filler')
         subprocess.check_call(['mount', '-o', 'remount,size=12m', disk])
         assert 'resumed from %s/logs/model.ckpt-2' % disk in run_well(*flags)

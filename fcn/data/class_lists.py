@@ -69,8 +69,9 @@ def is_background_name(name: str) -> bool:
 
 def parse_class_names(text: str) -> ClassList:
     """Reads the text of a list of class names. Raises ValueError, what is wrong with which lines."""
-    lines = _of_yaml(text) or _content(text)
-    if any(re.match(r'(item\s*)?\{', line.text) for line in lines) or _NESTED_ENTRY.search(text):
+    of_yaml = _of_yaml(text)
+    lines = of_yaml or _content(text)
+    if any(re.match(r'(item\s*)?\{', line.text) for line in lines) or _holds_objects(text):
         raise ValueError('is no list of names but nested data, of a label map or of JSON. Write a text file with one '
                          'class name a line, in the order of the labels')
     if lines and lines[0].text.lower() == LABELME_VOID:
@@ -81,7 +82,7 @@ def parse_class_names(text: str) -> ClassList:
     entries = _numbered(lines)
     if entries is not None:
         return ClassList(*_place(entries))
-    heading = lines[0].text if lines and _HEADING.match(lines[0].text) else ''
+    heading = lines[0].text if lines and not of_yaml and _HEADING.match(lines[0].text) else ''
     if heading:
         lines = lines[1:]
     for line in lines:
@@ -90,7 +91,8 @@ def parse_class_names(text: str) -> ClassList:
                              'behind it. Write a text file with one class name a line, in the order of the labels')
     names = _undecorated([line.text for line in lines])
     if len(names) < 2:
-        raise ValueError(f'names {len(names)} classes; two at least are needed, one a line')
+        behind = f' behind the heading "{heading}"' if heading else ''
+        raise ValueError(f'names {len(names)} classes{behind}; two at least are needed, one a line')
     if len(names) > MOST_CLASSES:
         raise ValueError(f'names {len(names)} classes; annotations are 8-bit pictures in which 255 means void, so that '
                          f'{MOST_CLASSES} is the most')
@@ -166,6 +168,20 @@ def _of_yaml(text) -> List[_Line]:
     if not all(line.text.startswith('- ') for line in lines):
         return []
     return [_Line(line.number, _unquoted(line.text[2:])) for line in lines]
+
+
+def _holds_objects(text):
+    """Returns whether the list of names is one of objects in YAML: "- id: 0", and deeper "name: cat"."""
+    lines = text.rstrip().splitlines()
+    key = next((number for number, line in enumerate(lines) if _NAMES_KEY.match(line.strip())), None)
+    if key is not None:  # other lists do not matter
+        depth = len(lines[key]) - len(lines[key].lstrip())
+        lines = list(itertools.takewhile(
+            lambda line: not line.strip() or len(line) - len(line.lstrip()) > depth or line.lstrip().startswith('-'),
+            lines[key + 1:]))
+    elif _INLINE_LIST.search(text) or _INLINE_NUMBERED.search(text):
+        return False
+    return bool(_NESTED_ENTRY.search('\n'.join(lines)))
 
 
 def _split_inline(found):

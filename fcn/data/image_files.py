@@ -289,8 +289,8 @@ def _describe_unknown(path):
     if start[4:8] == b'ftyp' and start[8:12] in HEIC_BRANDS:  # such as a telephone's HEIC that was renamed
         return 'its contents are HEIC or AVIF, which are not read; convert it to JPEG or PNG'
     if start.startswith((b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')):
-        return ('it is a TIFF of a kind that is not read, such as of numbers with a point or of 64 bits, or of bands '
-                'other than grey, RGB and RGBA. Save it as RGB of 8 or 16 bits, and a mask as grey of 8')
+        return ('it is a TIFF that is damaged, or of a kind that is not read, such as of numbers with a point or of 64 '
+                'bits, or of bands other than grey, RGB and RGBA. Save it as RGB of 8 or 16 bits, a mask as grey of 8')
     return 'its contents are of no picture format that is known' if start else 'it is empty'
 
 

@@ -18,7 +18,7 @@ from fcn.utils.errors import InputError, printable
 OWN_EXTENSION = '.*'  # that of the image, of masks named photo.JPG.png
 # What the mask's name has more than the image's.
 SUFFIXES = ('', '_mask', '_masks', '_gt', '_GT', '_label', '_labels', '_L', '_seg', '_segmentation', '_annotation',
-            '-mask', '-gt', '-label', '-labels', OWN_EXTENSION)
+            '-mask', '-gt', '-label', '-labels', OWN_EXTENSION) + IMAGE_EXTENSIONS
 # Folders that tell images and masks apart where one folder holds both, in lower case.
 IMAGE_FOLDERS = {'images', 'image', 'imgs', 'img', 'jpegimages', 'photos'}
 MASK_FOLDERS = {'masks', 'mask', 'labels', 'label', 'annotations', 'segmentationclass', 'segmentations', 'gt'}
@@ -98,12 +98,12 @@ def find_pairs(image_dir: str, mask_dir: str, mask_suffix: Optional[str] = None,
     if same and (mask_suffix == '' or mask_suffix is None and not matched):
         images, masks, images_twice, masks_twice, of_masks = _tell_apart(image_dir, of_images)
         suffix, stems, matched = _match(images, masks, image_suffix, SUFFIXES)
-        same = False
     if not matched:
+        advice = (' In one folder for both it needs one, or folders called images and masks, or photos that are JPEG.'
+                  if same else '')
         raise InputError(f'No image of --images={image_dir} ({_example(images, of_images)}) has a mask in '
                          f'--masks={mask_dir} ({_example(masks, of_masks)}). A mask has its image\'s name and '
-                         'sub-folder, and perhaps a suffix such as _mask; say which with --mask_suffix. In one folder '
-                         'for both it needs one, or folders called images and masks, or photos that are JPEG.')
+                         f'sub-folder, and perhaps a suffix such as _mask; say which with --mask_suffix.{advice}')
     raise_faults('names are of two files each, and nothing says which one to take',
                  [images_twice[key] for key in sorted(matched) if key in images_twice] +
                  [masks_twice[key] for key in sorted(matched.values()) if key in masks_twice])
@@ -375,8 +375,8 @@ def split_by_files(pairs: List[Pair], files: Dict[str, str], without_mask: Seque
         wrong += [f'{path}: {line.text}' for line in absent]
         where += [f'{split_files.list_numbers(absent)} of {path}'] if absent else []
         splits[split] = {line.key for line in found}
-    raise_faults(f'names of the split files are of no image that has a mask ({"; ".join(where)}){advice}; '
-                 f'images have names such as {printable(min(known, default=""))}', wrong)
+    raise_faults(f'names of the split files are of no image that has a mask, such as '
+                 f'{printable(min(known, default=""))} ({"; ".join(where)}){advice}', wrong)
     count = collections.Counter(key for keys in splits.values() for key in keys)
     raise_faults(f'images are in {"both" if len(files) == 2 else "several"} split files',
                  sorted(key for key in count if count[key] > 1))

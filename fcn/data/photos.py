@@ -49,11 +49,11 @@ def list_photos(image_dir: str, is_output: Callable[[str], bool] = lambda path: 
         root = os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in paths])
     inputs = sorted(path for path in paths if not is_output(path))
     if len(inputs) < len(paths):
-        print(f'left out of --image_dir={printable(image_dir)}: {len(paths) - len(inputs)} pictures that visualize '
-              'wrote to --results_dir')
+        print(f'left out of --image_dir={printable(image_dir)}: {len(paths) - len(inputs)} pictures that this '
+              'program wrote of others')
     if not inputs:
-        raise InputError(f'--image_dir={image_dir} holds nothing but what visualize wrote there. Name the folder of '
-                         'your photos.')
+        raise InputError(f'--image_dir={image_dir} holds nothing but what this program wrote. Name the folder of your '
+                         'photos.')
     for note in notes_on_pages(list(filter(_has_pages, inputs))):
         print(printable(note))
     full = [os.path.relpath(path, root) for path in inputs]

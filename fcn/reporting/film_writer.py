@@ -61,13 +61,13 @@ class FilmWriter:
         if os.path.realpath(self._film) == os.path.realpath(film.path):
             raise InputError(f'--results_dir={folder}: the overlay film would take the place of {film.path}. Name '
                              'another --results_dir.')
-        check_own(folder, self._names)
         before = (manifest.read(self.folder).get(self._names[0]) or {}).get('how')
         if os.path.exists(self._film) and isinstance(before, dict) and before.get('film') != origin['how'].get('film'):
             raise InputError(f'{self._film} is the overlay of another film than {film.path}, or of what that file held '
                              'before. Delete it, or name another --results_dir.')
         self._folders = {kind: os.path.join(self.folder, 'films', name, kind) for kind in self.kinds}
         self._names_of_folders = [f'films/{name}/{kind}' for kind in self.kinds]
+        check_own(folder, self._names + self._names_of_folders)
 
     @property
     def path(self) -> str:

@@ -4,6 +4,7 @@ The template, model_card_template.md, is text with $placeholders (`string.Templa
 and `<!-- end -->` stands what only the author knows; when a card is written anew, that text is taken from the old one.
 """
 import datetime
+import itertools
 import os
 import platform
 import re
@@ -17,7 +18,7 @@ from fcn.runs import run_folder
 from fcn.utils.errors import InputError, printable
 from fcn.utils.files import make_folder, write_atomic
 
-NAME, OLD = 'model-card.md', 'model-card.old.md'
+NAME = 'model-card.md'
 TEMPLATE = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'model_card_template.md')
 POOR_IOU = 0.1  # IoU below which a class is named among the limits
 # Flags that say where files are, what else was done or what was logged, not how the network was trained.
@@ -128,9 +129,11 @@ def write(results_dir: str, model: ScoredModel, run: Optional[RunConfig] = None,
         with open(path, encoding='utf-8') as file:
             old = file.read()
         if not _names_of_texts(text) <= _names_of_texts(old):
-            write_atomic(os.path.join(results_dir, OLD), old)
-            print(f'note: {path} lacks comments between which an author\'s texts are found; they could not be kept in '
-                  f'the new one, and the old one is {OLD} now')
+            kept = next(name for name in map('model-card.old{}.md'.format, itertools.chain([''], itertools.count(2)))
+                        if not os.path.exists(os.path.join(results_dir, name)))
+            write_atomic(os.path.join(results_dir, kept), old)
+            print(f'note: {path} lacks comments that mark an author\'s texts, so that the new one may lack some of '
+                  f'these; it is kept as {kept}')
         text = _with_authors_text(text, old)
     except FileNotFoundError:
         pass

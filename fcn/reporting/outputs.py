@@ -92,17 +92,17 @@ def _signs_in(folder):
 
 
 def check_own(folder: str, names: Sequence[str]) -> None:
-    """Raises InputError where a folder without results holds, under one of these names, what results would replace.
+    """Raises InputError where a folder without pictures of ours holds, under one of these names, those of others.
 
     names: of files, or of folders that hold something.
     """
-    if _signs_in(folder) or manifest.read(folder):
+    if os.path.isfile(os.path.join(folder, 'pictures.json')) or manifest.read(folder):
         return
     for name in names:
         path = os.path.join(folder, name)
         if os.path.isfile(path) or os.path.isdir(path) and os.listdir(path):
-            raise InputError(f'{path} is there, in a folder without results of this program, and would be written over '
-                             'or mixed with them. Name another --results_dir.')
+            raise InputError(f'{path} is there, in a folder without pictures of this program, and would be written '
+                             'over or mixed with them. Name another --results_dir.')
 
 
 def num_threads() -> int:
@@ -129,6 +129,7 @@ class PictureWriter:
       resume: whether pictures in the folder that are up to date stay listed, see `is_done`.
       all_panels: whether all pictures have a panel, not only those that the page shows.
       overlay_format: 'png' or 'jpeg'.
+      photos: records of photos that will be drawn; those of other photos with the same names shall stay.
 
     Attributes:
       thumbnails: {name of a panel's file: its thumbnail} of the panels that were written, while few enough were listed
@@ -136,7 +137,7 @@ class PictureWriter:
     """
 
     def __init__(self, folder: str, dataset: Dataset, origin: manifest.Origin, resume: bool, all_panels: bool = True,
-                 overlay_format: str = 'png'):
+                 overlay_format: str = 'png', photos: Sequence[dict] = ()):
         self.folder, self.dataset, self.origin = make_folder(folder), dataset, origin
         check_own(folder, ['labels', 'overlays', 'probabilities'] + sorted(filter(PANEL.match, os.listdir(folder))))
         self._all_panels, self._ending = all_panels, OVERLAY_ENDINGS[overlay_format]
@@ -147,6 +148,7 @@ class PictureWriter:
         self._places = {name: place for place, name in enumerate(self._entries)}
         self._panels, self._number = {entry['panel'] for entry in listed}, 0  # the first that may be free
         self._seen, self.thumbnails = {}, {}
+        self._check_names(photos)
         if not listed:
             remove(self._journal)  # of another origin, it may be
         self._write_list()  # what is drawn over now is no longer of the pictures that it was of
@@ -221,12 +223,14 @@ class PictureWriter:
             return False
         return all(map(os.path.isfile, self._paths(record['filename'], probabilities).values()))
 
-    def check_names(self, records: Sequence[dict]) -> None:
-        """Raises InputError where a record's files would replace those of another photo, which is still there."""
+    def _check_names(self, records):
+        """Raises InputError where a photo's files would replace those of another one, which is still there."""
         before = {entry['name']: entry for entry in self._others + self.pictures}
         for record in records:
             entry = before.get(record['filename'])
-            if entry and os.path.abspath(entry['image']) != os.path.abspath(record['image']) and self._has_files(entry):
+            if not entry or entry.get('pixel_accuracy') is not None:  # the latter: of a validation image
+                continue
+            if os.path.abspath(entry['image']) != os.path.abspath(record['image']) and self._has_files(entry):
                 try:
                     is_other = digest_of(entry['image']) != digest_of(record['image'])
                 except OSError:  # it was moved, say

@@ -90,7 +90,7 @@ class Trainer:
             started_from=run.started_from if start.resumed else config.training.checkpoint_path,
             ignored_labels=dataset.ignored_classes, image_range=dataset.image_range, records=records,
             begun=run.begun_with(config.flags, start.step),
-            validated=start.step if run.validates_otherwise(config.flags, records) else run.validated,
+            validated=run.validated_with(config.flags, records, start.step),
             palette=palettes.to_texts(dataset.palette[:len(dataset.class_names)]) if dataset.has_own_palette else None)
         self._schedule = Schedule(config.optimizer.max_iterations, config.training.log_every,
                                   config.training.checkpoint_every, config.training.validate_every)

@@ -32,6 +32,8 @@ def names_of(tmp_path, text, encoding='utf-8'):
     'names:\n0: background\n1: cat\n2 dog\n', 'labels:\n0: background\n1, cat\n2. dog\n---\n',
     'path: x\nnames: {0: background, 2: "dog", 1: cat}\nnc: 3\n',
     'train: a\nval: b\nnames:\n- background\n- cat\n- dog\n',
+    'names: [background, cat, dog]\ndownload:\n  - url: x\n    file: y\n',
+    'names:\n  0: background\n  1: cat\n  2: dog\naugment:\n  - name: flip\n    p: 0.5\n',
     'background,\ncat,\ndog\n', '"background",\n"cat",\n"dog",\n', "'background'\n'cat'\n'dog'\n",
     'background # of all images\ncat\ndog # and wolf\n'])
 def test_lists_of_other_tools(tmp_path, text):
@@ -43,7 +45,7 @@ def test_lists_of_other_tools(tmp_path, text):
     ['background', '3 wheeler', '4 wheeler'], ['1 euro', '2 euro', '5 euro'], ['class 0', 'class 1'], ['0', '1', '2'],
     ['road', 'no. 1'], ['_background_', 'cat'], ['label', 'cap', 'bottle'], ['3D print', '2-wheeler'],
     ['chair, armchair', 'wall'], ['traffic light: red', 'traffic light: green'], ['1.5 m', '2.5 m'],
-    ['road', '__ignore__'], ['void', 'road', 'sky'], ['background', '1 euro', '2 euro']])
+    ['name: one', 'name: two'], ['road', '__ignore__'], ['void', 'road', 'sky'], ['background', '1 euro', '2 euro']])
 def test_names_that_only_look_numbered(tmp_path, names):
     assert names_of(tmp_path, '\n'.join(names)) == names
 
@@ -63,6 +65,11 @@ def test_heading_of_a_column(tmp_path, capsys, heading):
     assert 'names.txt, "%s", is taken for a heading' % heading in capsys.readouterr().out
 
 
+@pytest.mark.parametrize('text', ['["class", "cat", "dog"]', 'names: [class, cat, dog]', '- class\n- cat\n- dog'])
+def test_lists_without_columns_have_no_heading(tmp_path, text):
+    assert names_of(tmp_path, text) == ['class', 'cat', 'dog']
+
+
 def test_gaps_and_a_start_above_0(tmp_path, capsys):
     assert names_of(tmp_path, '1: cat\n4: dog\n') == ['class 0', 'cat', 'class 2', 'class 3', 'dog']
     assert 'names.txt names no class of the labels 0, 2, 3, which are called class 0' in capsys.readouterr().out
@@ -76,7 +83,8 @@ def test_gaps_and_a_start_above_0(tmp_path, capsys):
     ('0: road\n255: person\n', ['the label 255 in line 2', '255 is void']),
     ('-2: a\n0: b\n', ['the label -2 in line 1']),
     ('__ignore__\nroad\n', ['names 1 classes']), ('# road\n# sky\n', ['names 0 classes']),
-    ('-1: void\n0: road\n', ['names 1 classes']), ('# a\nroad\n\nsky\n', ['line 3 is empty']),
+    ('-1: void\n0: road\n', ['names 1 classes']),
+    ('name\ncat\n', ['names 1 classes behind the heading "name"']), ('# a\nroad\n\nsky\n', ['line 3 is empty']),
     ('names:\nroad\nsky\n', ['"names:" in line 1', 'no list of names behind it']),
     ('path: x\nnames:\n  0: road\n  0: sky\n', ['the label 0 two names']),
     ('path: x\nnames:\n  0: road\n  1: sky\n  car\n', ['"names:" in line 2', 'no list of names behind it']),

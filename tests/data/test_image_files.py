@@ -122,7 +122,7 @@ def test_a_film_under_the_name_of_a_picture_is_no_heic(tmp_path):
 def test_tiff_that_is_not_read_is_told(tmp_path, start):
     """Such as GDAL's of four bands, or of 64 bits."""
     write(tmp_path / 'x.tif', start)
-    with raises(tmp_path / 'x.tif', 'it is a TIFF of a kind that is not read', 'Save it as RGB'):
+    with raises(tmp_path / 'x.tif', 'it is a TIFF that is damaged, or of a kind that is not read', 'Save it as RGB'):
         image_files.open_image(str(tmp_path / 'x.tif'))
 
 

@@ -160,7 +160,7 @@ def slurm(tmp_path, monkeypatch):
 
     def start(code, number, timeout=60, **more):
         environ = dict(os.environ, SLURM_JOB_ID=str(port - 16000), SLURM_STEP_ID='0', SLURM_STEP_NUM_TASKS='2',
-                       SLURM_PROCID=str(number), SLURM_STEP_NODELIST='n1', SLURMD_NODENAME='127.0.0.1',
+                       SLURM_PROCID=str(number), SLURM_STEP_NODELIST='n[1]', SLURMD_NODENAME='127.0.0.1',
                        LOGS_DIR=str(tmp_path / 'logs'))
         return subprocess.Popen(program(code, timeout), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                 universal_newlines=True, env=dict(environ, **more))

@@ -220,12 +220,13 @@ def test_the_overlay_of_another_film_is_not_written_over(tmp_path):
     assert (tmp_path / 'films' / 'street.mp4').read_bytes() == before
 
 
-@pytest.mark.parametrize('mine', ['street.mp4', 'street.csv'])
+@pytest.mark.parametrize('mine', ['street.mp4', 'street.csv', 'street/labels/mine.png'])
 def test_what_others_made_is_not_written_over(tmp_path, mine):
-    (tmp_path / 'films').mkdir()
+    (tmp_path / 'films' / mine).parent.mkdir(parents=True)
     (tmp_path / 'films' / mine).write_text('mine')
-    with pytest.raises(InputError, match='%s is there, in a folder without results' % mine):
-        FilmWriter(str(tmp_path), 'street', film_of(6), DATASET, ORIGIN)
+    (tmp_path / 'metrics.json').write_text('{}')
+    with pytest.raises(InputError, match='street.* is there, in a folder without pictures'):
+        FilmWriter(str(tmp_path), 'street', film_of(6), DATASET, ORIGIN, ['labels'])
 
 
 def test_a_film_is_not_written_over(tmp_path):

@@ -130,9 +130,12 @@ def test_the_authors_text_without_its_comments_is_kept_aside(tmp_path, capsys):
     card = write(tmp_path)
     mine = re.sub(r'<!-- (author: .*?|end) -->\n?', '', card).replace('$', 'mine')
     (tmp_path / 'model-card.md').write_text(mine, encoding='utf-8')
-    assert write(tmp_path) == card and 'the old one is model-card.old.md now' in capsys.readouterr().out
-    assert (tmp_path / 'model-card.old.md').read_text(encoding='utf-8') == mine
+    assert write(tmp_path) == card and 'is kept as model-card.old.md' in capsys.readouterr().out
     assert write(tmp_path) == card and capsys.readouterr().out == ''
+    (tmp_path / 'model-card.md').write_text('mine alone', encoding='utf-8')
+    assert write(tmp_path) == card and 'is kept as model-card.old2.md' in capsys.readouterr().out
+    assert [(tmp_path / name).read_text(encoding='utf-8') for name in ('model-card.old.md', 'model-card.old2.md')] == [
+        mine, 'mine alone']
 
 
 def test_another_template(tmp_path):

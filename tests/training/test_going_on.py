@@ -42,13 +42,17 @@ def test_a_run_goes_on_otherwise(shapes, tmp_path):
 
 
 @pytest.mark.parametrize('before, now, others', [
-    ({}, {}, False), ({'validation_images': 5}, {'validation_images': 6}, True),
+    ({}, {}, False), ({'validation_images': '5'}, {}, False),
+    ({'validation_images': 5}, {'validation_images': 6}, True),
     ({'validation_images': 50}, {'validation_images': 0}, False), ({'validation_images': 5}, {}, True)])
 def test_other_validation_images(before, now, others):
     records = {'validation': [20, 'ab']}
     now = dict({'validation_images': 0}, **now)
     assert RunConfig(flags=before, records=records).validates_otherwise(now, records) == others
     assert RunConfig(flags=now, records={'validation': [20, 'cd']}).validates_otherwise(now, records)
+    run = RunConfig(flags=before, records=records, validated=50)
+    assert run.validated_with(now, records, 60) == (60 if others else 50)
+    assert run.validated_with(now, records, 0) == 0, 'of a run that begins anew'
 
 
 def test_the_configuration_is_of_the_checkpoint(tmp_path):
