@@ -124,7 +124,7 @@ def test_another_checkpoint_of_the_same_name_or_other_flags(folder):
 def test_pictures_of_another_checkpoint_that_stay_are_said(folder):
     folder.visualize()
     assert folder.writer().note_on_others == ''
-    first, folder.prefix = folder.prefix, folder.prefix.replace('-3', '-4')
+    first, folder.prefix = folder.prefix, folder.prefix.replace('ckpt-3', 'ckpt-4')
     folder.train(2)
     records, folder.records = folder.records, folder.records[:1]
     writer = folder.writer()
