@@ -79,7 +79,7 @@ def save(figure, target: Target) -> Target:
     margin = int(CROP_MARGIN * figure.dpi / UNITS_PER_INCH)
     rows, columns = _extent(drawn.any(1), margin), _extent(drawn.any(0), margin)
     image = Image.fromarray(np.ascontiguousarray(pixels[rows, columns, :3]))
-    image.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(target, 'PNG', optimize=True)
+    image.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(target, 'PNG', compress_level=7)
     return target
 
 

@@ -231,6 +231,7 @@ def _draw_loss(axes, series: Dict[str, np.ndarray], theme: Theme) -> None:
     positive = all_values.min() > 0
     if positive and all_values.max() > 30 * all_values.min():
         axes.set_yscale('log')
+        axes.minorticks_off()
     elif positive:
         axes.set_ylim(0, all_values.max() * 1.08)
     axes.legend(loc='upper right', frameon=False, fontsize=figures.points(13), labelcolor=theme.ink)
