@@ -418,35 +418,45 @@ DRAWN = {'PNG': lambda grey: draw_png(grey, 0), 'RGB PNG': lambda grey: draw_png
          'RGB TIFF': lambda grey: draw_tiff(np.dstack([grey] * 3), '<'), 'PGM': draw_pnm}
 
 
-@pytest.mark.parametrize('kind', sorted(DRAWN))
-def test_16_bits_become_8_alike_in_training_test_and_photos(tmp_path, kind):
-    pairs = []
-    for maximum in FRAMES:
-        path = tmp_path / ('%d.png' % maximum)
+def test_16_bits_become_8_alike_in_training_test_and_photos(tmp_path):
+    pairs, drawn = [], [(kind, maximum) for kind in sorted(DRAWN) for maximum in FRAMES]
+    for kind, maximum in drawn:
+        path = tmp_path / ('%s %d.png' % (kind, maximum))
         path.write_bytes(DRAWN[kind](np.linspace(0, maximum, 400).round().astype('uint16').reshape(20, 20)))
         pairs.append(record(str(path), save(tmp_path / 'labels.png', column_of(ramp(20, 20)))))
     photos = [record(one['image']) for one in pairs]
 
-    def largest(records, image_range):
+    def tested(records, image_range):
         data = replace(dataset(), image_range=image_range)
-        return [one['image'] for one in elements(lambda: reader.evaluation_images(records, data), 9)]
+        return [one['image'] for one in elements(lambda: reader.evaluation_images(records, data), len(records) + 1)]
 
     def trained_on(image_range, **options):
-        return batches(pairs, 4, replace(dataset(), image_range=image_range), 20, 1, augment=False, **options)
+        return batches(pairs, len(pairs), replace(dataset(), image_range=image_range), 20, 1, augment=False, **options)
     for column, white in enumerate((65535, 4095)):
-        tested = largest(pairs, white)
-        assert [image.max() for image in tested] == [frame[column] for frame in FRAMES.values()]
-        for image, photo in zip(tested, largest(photos, white)):
-            np.testing.assert_array_equal(image, photo)
+        found = tested(pairs, white)
+        for (kind, maximum), image in zip(drawn, found):
+            assert image.max() == FRAMES[maximum][column], (kind, maximum)
+        np.testing.assert_array_equal(found, tested(photos, white))
         for options in ({}, {'cache': ImageCache(10 ** 6)}):
-            crops_of = {one['image'].tobytes() for one in trained_on(white, **options)}
-            assert crops_of == {image.tobytes() for image in tested}
-    by_pillow = 'PNG' not in kind
-    old = [frame[2 + by_pillow] for frame in FRAMES.values()]
-    old[-1] = 0 if 'RGB' in kind else old[-1]
-    assert [image.max() for image in largest(pairs, None)] == old
-    assert sorted({one['image'].max() for one in trained_on(None)}) == sorted(old)
-    assert largest(photos, None)[-1].max() == (0 if 'RGB' in kind else 250)
+            assert sorted(one['image'].tobytes() for one in trained_on(white, **options)) == sorted(
+                image.tobytes() for image in found)
+    old = [0 if maximum == 250 and 'RGB' in kind else FRAMES[maximum][2 + ('PNG' not in kind)]
+           for kind, maximum in drawn]
+    assert [image.max() for image in tested(pairs, None)] == old
+    assert sorted(one['image'].max() for one in trained_on(None)) == sorted(old)
+    of_photos = dict(zip(drawn, tested(photos, None)))
+    for kind in DRAWN:
+        assert of_photos[kind, 250].max() == (0 if 'RGB' in kind else 250), kind
+
+
+def test_pictures_of_a_few_bytes(tmp_path):
+    """Shorter than the header of a PNG."""
+    records = []
+    for name, data in (('a', b'P2 1 1 9 9'), ('b', b'P5 1 1 255 \x07')):
+        (tmp_path / name).write_bytes(data)
+        records.append(record(str(tmp_path / name), save(tmp_path / 'labels.png', column_of(ramp(1, 1)))))
+    found = elements(lambda: reader.evaluation_images(records, dataset()), 3)
+    assert [one['image'].tolist() for one in found] == [[[[[255] * 3]]], [[[[7] * 3]]]]
 
 
 def test_jpeg_is_decoded_as_pillow_does(tmp_path):

@@ -41,14 +41,13 @@ def read_image(path: tf.Tensor, window: Optional[tf.Tensor] = None, image_range:
     def eight_bit_png():
         return _cut(tf.image.decode_png(contents, channels=3), window)
 
-    def png():
-        if image_range is None:
-            return eight_bit_png()
-        return tf.cond(tf.equal(tf.substr(contents, BIT_DEPTH_OF_PNG, 1), b'\x10'), pillow, eight_bit_png)
-
     magic = tf.substr(contents, 0, 4)
-    return tf.case([(tf.equal(tf.substr(magic, 0, 3), b'\xff\xd8\xff'), jpeg), (tf.equal(magic, b'\x89PNG'), png)],
-                   default=pillow, exclusive=True)
+    is_png = tf.equal(magic, b'\x89PNG')
+    if image_range is not None:
+        place = tf.minimum(BIT_DEPTH_OF_PNG, tf.strings.length(contents))  # beyond the end it would be an error
+        is_png &= tf.not_equal(tf.substr(contents, place, 1), b'\x10')
+    return tf.cond(tf.equal(tf.substr(magic, 0, 3), b'\xff\xd8\xff'), jpeg,
+                   lambda: tf.cond(is_png, eight_bit_png, pillow))
 
 
 def read_with_pillow(path: tf.Tensor, upright: bool, image_range: Optional[int] = FULL_RANGE) -> tf.Tensor:
