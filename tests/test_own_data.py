@@ -529,6 +529,19 @@ def test_one_folder_with_folders_for_both_in_its_splits(folder, of_images, of_ma
         for number, split in enumerate(('train', 'train', 'val', 'train'))}
 
 
+@pytest.mark.parametrize('ending, suffix', [('_labels', '_L'), ('annot', ''), ('_masks', '')])
+def test_folders_of_masks_beside_those_of_images(folder, ending, suffix):
+    """As CamVid is shared: train, train_labels, val, val_labels."""
+    splits = ('train', 'train', 'val', 'test')
+    for number, split in enumerate(splits):
+        folder.save(Image.fromarray(pixels_of(number)), 'photos', split, '%d.png' % number)
+        folder.save(as_grey(labels_of(number)), 'photos', split + ending, '%d%s.png' % (number, suffix))
+    status, said = folder.run('--masks=' + folder.path + '/photos')
+    assert status == 0 and 'train (2 images) for training, val (1) for validation, test (1) for' in said, said
+    for name, labels in folder.labels().items():
+        np.testing.assert_array_equal(labels, labels_of(int(name[-1])))
+
+
 def test_photos_beside_masks_of_the_same_names(folder):
     for number in range(4):
         folder.save(Image.fromarray(pixels_of(number)), 'photos', '%d.jpg' % number)
@@ -708,6 +721,37 @@ def test_more_images_do_not_move_those_that_are_there():
         assert len(split) == 1
     with pytest.raises(InputError, match='only one image'):
         image_pairs.split_by_chance(keys(1), 0.2, 0)
+
+
+def test_secret_masks_of_test_images(folder):
+    for number in range(4):
+        folder.add('train/%d' % number, number)
+    folder.save(Image.fromarray(pixels_of(4)), 'photos', 'test', '4.jpg')
+    status, said = folder.run()
+    assert status == 0 and 'left out: 1 images in folders for testing, none of which has a mask, such as test/4' in said
+    assert len(folder.labels()) == 4
+    folder.add('test/5', 5)
+    folder.out += '2'
+    assert '1 of 6 images have no mask' in folder.refused('--split_by_chance'), 'nobody kept it secret'
+
+
+def test_lists_of_a_folder_in_the_layout_of_voc(folder):
+    for number in range(5):
+        folder.add('%d' % number, number)
+    lists = folder.path + '/ImageSets/Segmentation'
+    os.makedirs(lists)
+    for name, text in (('train', '0\n3\n'), ('val', '1\n2\n'), ('trainval', '0\n1\n2\n3\n')):
+        folder.text('ImageSets/Segmentation/%s.txt' % name, text)
+    status, said = folder.run()
+    assert status == 0 and 'the splits are %s/train.txt and %s/val.txt; --split_by_chance' % (lists, lists) in said
+    training, validation = read_PascalVocData.read_folder(folder.out)
+    assert [[one['filename'] for one in split] for split in (training, validation)] == [['0', '3'], ['1', '2']]
+    folder.out += '2'
+    assert folder.run('--split_by_chance')[0] == 0 and len(folder.labels()) == 5
+    folder.out += '3'
+    folder.text('ImageSets/Segmentation/val.txt', '1\nlost\n')
+    status, said = folder.run()
+    assert status == 0 and 'name images without a mask, and are not used' in said and len(folder.labels()) == 5
 
 
 def test_split_files_without_the_folders_of_images(folder):

@@ -164,6 +164,8 @@ def read_classes(config: ConversionConfig) -> Tuple[ConversionConfig, Optional[L
     if export:
         config = with_export(config, export)
         names = shape_files.with_background(names) if names else None
+    else:
+        config = with_lists_of_folder(config)
     table = colour_masks.read_table(config.colours, names) if config.colours else None
     if export:
         is_void = config.unlabelled == 'void'
@@ -180,20 +182,37 @@ def with_export(config: ConversionConfig, export: cvat_files.MaskExport) -> Conv
     changes = {'annotations': None, 'masks': export.masks, 'colours': export.colours, 'mask_suffix': ''}
     if os.path.realpath(config.images) == os.path.realpath(config.annotations):
         changes['images'] = export.images
-    has_lists = export.split_train and not (config.split_train or config.split_by_chance)
-    if has_lists and config.test:
-        print(printable(f'note: --test draws the splits by chance, so that {export.split_train} and '
-                        f'{export.split_val} are not used'))
-    elif has_lists:
-        test = f', and for testing {export.split_test}' if export.split_test else ''
-        print(printable(f'the splits are {export.split_train} and {export.split_val}{test}; --split_by_chance mixes '
-                        'them'))
-        changes.update(split_train=export.split_train, split_val=export.split_val, split_test=export.split_test)
-    elif len(export.lists) > 1 and not (export.split_train or config.split_train or config.split_by_chance):
-        names = ', '.join(map(os.path.basename, export.lists))
+    return with_lists(dataclasses.replace(config, **changes), export.lists)
+
+
+def with_lists(config: ConversionConfig, lists: cvat_files.SplitLists) -> ConversionConfig:
+    """Returns the configuration that takes these lists for the splits, where it names none, and says so."""
+    if config.split_train or config.split_by_chance:
+        return config
+    if lists.train and config.test:
+        print(printable(f'note: --test draws the splits by chance, so that {lists.train} and {lists.val} are not used'))
+    elif lists.train:
+        test = f', and for testing {lists.test}' if lists.test else ''
+        print(printable(f'the splits are {lists.train} and {lists.val}{test}; --split_by_chance mixes them'))
+        return dataclasses.replace(config, split_train=lists.train, split_val=lists.val, split_test=lists.test)
+    elif len(lists.paths) > 1:
+        names = ', '.join(map(os.path.basename, lists.paths))
         print(printable(f'note: the lists {names} are not one of training and one of validation images by their names, '
                         'and are not used; --split_train and --split_val take lists'))
-    return dataclasses.replace(config, **changes)
+    return config
+
+
+def with_lists_of_folder(config: ConversionConfig) -> ConversionConfig:
+    """Does what `with_lists` does where images and masks are folders of one in VOC's layout, whose lists fit them."""
+    folder = os.path.dirname(os.path.realpath(config.images))
+    if os.path.dirname(os.path.realpath(config.masks)) != folder:
+        return config
+    lists = cvat_files.find_lists(folder, config.masks)
+    if lists.train and not all(cvat_files.all_have_masks(path, config.masks) for path in (lists.train, lists.val)):
+        print(printable(f'note: {lists.train} and {lists.val} name images without a mask, and are not used; '
+                        '--split_train and --split_val take lists'))
+        return config
+    return with_lists(config, lists)
 
 
 def check_new(out: str, config: ConversionConfig) -> None:
@@ -265,6 +284,12 @@ def choose_pairs(config: ConversionConfig, drawn: Optional[shape_files.Annotatio
                          'the splits. Add --split_by_chance, or leave --test out.')
     if ready:
         pairs, without_mask, splits = take_ready_splits(pairs, ready)
+    else:
+        secret = image_pairs.find_secret(pairs, without_mask)
+        if secret:
+            print(printable(f'left out: {len(secret)} images in folders for testing, none of which has a mask, such as '
+                            f'{secret[0]}'))
+        without_mask = [key for key in without_mask if key not in set(secret)]
     if without_mask and not config.skip_bad_images:
         of_suffix = f' (suffix {suffix})' if suffix else ''
         place = f'annotations in --annotations={config.annotations}' if drawn else (

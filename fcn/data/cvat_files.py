@@ -229,19 +229,24 @@ _READERS = {'polygon': _polygon, 'polyline': _polyline, 'box': _box, 'ellipse': 
 
 # ---- masks in the layout of PASCAL VOC
 
-class MaskExport(NamedTuple):
-    """Holds where an export of masks has its parts.
+class SplitLists(NamedTuple):
+    """Holds the lists of images of a folder in that layout.
 
-    lists: paths of all lists of images. split_train, split_val, split_test: those of them that are called so, in any of
-    the names that CVAT gives; None where it has not one of each, and the last where one of its images has no mask.
+    paths: of all. train, val, test: paths of those that are called so, in any of the names that CVAT gives; None where
+    it has not one of each, and the last where one of its images has no mask.
     """
+    paths: List[str]
+    train: Optional[str]
+    val: Optional[str]
+    test: Optional[str]
+
+
+class MaskExport(NamedTuple):
+    """Holds where an export of masks has its parts."""
     masks: str
     images: str
     colours: str
-    lists: List[str]
-    split_train: Optional[str]
-    split_val: Optional[str]
-    split_test: Optional[str]
+    lists: SplitLists
 
 
 def find_mask_export(folder: str) -> Optional[MaskExport]:
@@ -249,16 +254,21 @@ def find_mask_export(folder: str) -> Optional[MaskExport]:
     masks, colours = os.path.join(folder, MASK_FOLDER), os.path.join(folder, LABEL_MAP)
     if not os.path.isfile(colours) or not os.path.isdir(masks):
         return None
+    return MaskExport(masks, os.path.join(folder, IMAGE_FOLDER), colours, find_lists(folder, masks))
+
+
+def find_lists(folder: str, masks: str) -> SplitLists:
+    """Finds the lists of images in a folder. masks: folder of its masks."""
     lists = sorted(glob.glob(os.path.join(glob.escape(folder), 'ImageSets', 'Segmentation', '*.txt')))
     found = {split: [path for path in lists if split_of(os.path.splitext(os.path.basename(path))[0]) == split]
              for split in ('train', 'val', 'test')}
     both = all(len(found[split]) == 1 for split in ('train', 'val'))
-    has_test = both and len(found['test']) == 1 and _all_have_masks(found['test'][0], masks)
-    return MaskExport(masks, os.path.join(folder, IMAGE_FOLDER), colours, lists, found['train'][0] if both else None,
-                      found['val'][0] if both else None, found['test'][0] if has_test else None)
+    has_test = both and len(found['test']) == 1 and all_have_masks(found['test'][0], masks)
+    return SplitLists(lists, found['train'][0] if both else None, found['val'][0] if both else None,
+                      found['test'][0] if has_test else None)
 
 
-def _all_have_masks(path, masks):
+def all_have_masks(path: str, masks: str) -> bool:
     """Checks whether a list of images can be read, names some, and each has a mask."""
     try:
         names = [text for _, text in read_lines(path)]

@@ -213,7 +213,7 @@ class UnreadFiles:
     """The files of a folder that are of no format that is read, for messages about a picture that is not there."""
 
     def __init__(self, folder: str):
-        self._folder, self._files = folder, None
+        self._folder, self._files, self._names = folder, None, None
 
     def advice(self, stem: str, form: str) -> str:
         """Returns what to say of a file with this stem, to follow a message; '' where there is none.
@@ -224,7 +224,8 @@ class UnreadFiles:
             names = [name for name in sorted(os.listdir(self._folder)) if not name.startswith('.')
                      and os.path.splitext(name)[1].lower() not in IMAGE_EXTENSIONS + ('',)]
             self._files = {os.path.splitext(name)[0]: name for name in names}
-        found = Names(self._files).find(stem)
+            self._names = Names(self._files)
+        found = self._names.find(stem)
         return (f' {self._files[found]}, which lies there, is of no format that is read: convert it to {form}.'
                 if found else '')
 

@@ -22,6 +22,8 @@ SUFFIXES = ('', '_mask', '_masks', '_gt', '_GT', '_label', '_labels', '_L', '_se
 # Folders that tell images and masks apart where one folder holds both, in lower case.
 IMAGE_FOLDERS = {'images', 'image', 'imgs', 'img', 'jpegimages', 'photos'}
 MASK_FOLDERS = {'masks', 'mask', 'labels', 'label', 'annotations', 'segmentationclass', 'segmentations', 'gt'}
+# Of a folder of masks beside that of their images: train_labels beside train.
+MASK_FOLDER_ENDING = re.compile(r'[_-]?(masks?|labels?|annot(ations?)?|gt)$', re.IGNORECASE)
 # Folders of ready-made splits, in lower case, and what they hold.
 SPLIT_FOLDERS = {'train': 'train', 'training': 'train', 'val': 'val', 'valid': 'val', 'validation': 'val',
                  'dev': 'val', 'eval': 'val', 'test': 'test', 'testing': 'test'}
@@ -165,23 +167,33 @@ def _has_suffix(key, suffix):
 def _tell_apart(folder, left_out):
     """Tells the images of a folder from masks in it without a suffix.
 
-    They lie in folders of it such as train/images and train/masks, or the images alone are lossy. left_out: of
-    `list_pictures`.
+    They lie in folders of it such as train/images and train/masks, or train and train_labels, or the images alone are
+    lossy. left_out: of `list_pictures`.
 
     Returns (images, masks, each of them {path in the folder, without that folder and extension: path}, {the same: text}
     of the images that are of two files, the same of masks, what was left out).
     """
     paths, _ = list_pictures(folder)
-    parts = {path: os.path.relpath(os.path.splitext(path)[0], folder).split(os.sep) for path in paths}
-
-    def below(names):
-        places = {path: [part.lower() in names for part in parts[path][:-1]] for path in paths}
-        return {path: os.sep.join(parts[path][:found.index(True)] + parts[path][found.index(True) + 1:])
-                for path, found in places.items() if any(found)}
-    masks = below(MASK_FOLDERS)
-    images = {path: key for path, key in below(IMAGE_FOLDERS).items() if path not in masks}
+    parts = {path: tuple(os.path.relpath(os.path.splitext(path)[0], folder).split(os.sep)) for path in paths}
+    folders = {inner[:depth] for inner in parts.values() for depth in range(1, len(inner))}
+    images, masks, beside = {}, {}, set()
+    for path, inner in parts.items():
+        for place, part in enumerate(inner[:-1]):
+            sibling = inner[:place] + (MASK_FOLDER_ENDING.sub('', part),)
+            if part.lower() in MASK_FOLDERS:
+                masks[path] = inner[:place] + inner[place + 1:]
+            elif sibling in folders and sibling != inner[:place + 1]:
+                masks[path] = sibling + inner[place + 1:]
+                beside.add(sibling)
+    for path, inner in parts.items():
+        for place, part in enumerate(inner[:-1]):
+            if path not in masks and part.lower() in IMAGE_FOLDERS:
+                images[path] = inner[:place] + inner[place + 1:]
+            elif path not in masks and inner[:place + 1] in beside:
+                images[path] = inner
+    images, masks = ({path: os.sep.join(key) for path, key in found.items()} for found in (images, masks))
     if not images or not masks:
-        keys = {path: os.sep.join(parts[path]) for path in paths}
+        keys = {path: os.sep.join(inner) for path, inner in parts.items()}
         images, masks = ({path: key for path, key in keys.items() if _is_lossy(path) == lossy}
                          for lossy in (True, False))
     left_out = dict(left_out)
@@ -301,6 +313,16 @@ def find_ready_splits(pairs: List[Pair], without_mask: List[str]) -> Optional[Re
         return ReadySplits('subsets of the annotations', _by_kind(sorted(set(subsets.values())), split_of), keys,
                            _by_kind(without_mask, lambda key: 'train'))
     return None
+
+
+def find_secret(pairs: List[Pair], without_mask: List[str]) -> List[str]:
+    """Returns keys, of images without a mask, in folders such as test beside others that have masks.
+
+    Benchmarks keep these masks secret. [] where one of such images has a mask.
+    """
+    def is_of_test(key):
+        return 'test' in map(split_of, key.split(os.sep)[:-1])
+    return [] if any(is_of_test(pair.key) for pair in pairs) else list(filter(is_of_test, without_mask))
 
 
 def leave_out_blank(pairs: List[Pair], without_mask: List[str],

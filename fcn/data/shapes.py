@@ -22,6 +22,7 @@ COLUMN_RUNS = 'column runs'  # the same, column by column
 
 MOST_POINTS = 200000  # of a shape
 FARTHEST = 100000  # pixels from the corner of the image; drawing takes time that grows with it
+MOST_KEPT = 1 << 26  # bytes of an image's masks that were drawn to be counted, and are pasted then
 LARGEST_RADIUS = 30000  # of a circle; old versions of Pillow take minutes for more
 LONGEST_OUTLINE = 20000000  # pixels within the image, across and down
 MOST_ROUND_JOINTS = 10000  # of a line's points; further ones are not rounded, which takes time
@@ -193,15 +194,16 @@ def draw_labels(annotated: Annotated, image: str, drawing: Drawing) -> Tuple[np.
     if annotated.fault:
         raise BadFile('unreadable annotation', annotated.file, annotated.fault)
     canvas = Image.new('I', find_size(annotated, image))  # the number of each pixel's shape, 0: none
-    shapes, sizes = annotated.shapes, []
+    shapes = [(shape, None) for shape in annotated.shapes]
     if annotated.largest_first and len(shapes) > 1:
-        for shape in shapes:
-            with _placing(annotated, shape):
-                sizes.append(_count_pixels(shape, canvas.size))
-        shapes = [shapes[index] for index in np.argsort(-np.array(sizes), kind='stable')]
-    for number, shape in enumerate(shapes, 1):
+        shapes = _largest_first(annotated, canvas.size)
+    for number, (shape, mask) in enumerate(shapes, 1):
         with _placing(annotated, shape):
-            _draw(canvas, shape, number, drawing.line_width)
+            if mask:
+                _paste(canvas, mask.pixels, number, mask.left, mask.top)
+            else:
+                _draw(canvas, shape, number, drawing.line_width)
+    shapes = [shape for shape, _ in shapes]
     values = [drawing.uncovered] + [VOID if shape.label is None else drawing.values[shape.label] for shape in shapes]
     numbers = np.asarray(canvas)
     pixels = np.bincount(numbers.ravel(), minlength=len(values))
@@ -218,20 +220,46 @@ def _placing(annotated, shape):
         raise BadFile('unreadable annotation', annotated.file, f'{place(annotated, shape)}: {error}.') from None
 
 
+class _Mask(NamedTuple):
+    """Pixels within a polygon, uint8 [H, W] of 0 and 255, and the place of the first in the picture."""
+    pixels: np.ndarray
+    left: int
+    top: int
+
+
+def _largest_first(annotated, size):
+    """Returns [(shape, its _Mask where one was drawn to count it, or None)] of an image of `size`, by number of pixels.
+
+    Raises BadFile.
+    """
+    counts, masks, kept = [], [], 0
+    for shape in annotated.shapes:
+        with _placing(annotated, shape):
+            count, mask = _count_pixels(shape, size)
+        kept += mask.pixels.size if mask else 0
+        counts.append(count)
+        masks.append(mask if kept <= MOST_KEPT else None)
+    return [(annotated.shapes[index], masks[index]) for index in np.argsort(-np.array(counts), kind='stable')]
+
+
 def _count_pixels(shape, size):
-    """Counts the pixels of a shape, runs or polygons, in an image of `size`. Raises BadShape."""
+    """Returns (pixels of a shape, runs or polygons, in an image of `size`; its _Mask, or None). Raises BadShape."""
     if shape.kind != POLYGON:
-        return int(shape.parts[0][1::2].sum())
+        return int(shape.parts[0][1::2].sum()), None
+    if len(shape.parts) == 1:
+        _check_length(shape.parts[0], size)
+        mask = _mask_of(shape.parts[0], size)
+        return np.count_nonzero(mask.pixels) if mask else 0, mask
     corners = np.concatenate(shape.parts)
     low = np.floor(corners.min(0)).clip(0, size)
     width, height = (int(side) for side in np.ceil(corners.max(0)).clip(0, size) - low)
     if not width or not height:
-        return 0
+        return 0, None
     canvas = Image.new('L', (width, height))
     for points in shape.parts:
         _check_length(points, size)
         _fill(canvas, points - low, 1)
-    return canvas.histogram()[1]
+    return canvas.histogram()[1], None
 
 
 def _draw(canvas, shape, value, line_width):
@@ -289,11 +317,17 @@ def _paste(canvas, mask, value, left, top):
 
 def _fill(canvas, points, value):
     """Fills a polygon, float64 [N, 2], by the even-odd rule: the pixels whose centres lie within."""
-    low = np.floor(points.min(0)).astype(int).clip(0, canvas.size)
-    high = np.ceil(points.max(0)).astype(int).clip(0, canvas.size)
+    mask = _mask_of(points, canvas.size)
+    if mask:
+        _paste(canvas, mask.pixels, value, mask.left, mask.top)
+
+
+def _mask_of(points, size):
+    """Returns the _Mask of a polygon, float64 [N, 2], in an image of `size`, or None where it lies outside."""
+    low = np.floor(points.min(0)).astype(int).clip(0, size)
+    high = np.ceil(points.max(0)).astype(int).clip(0, size)
     width, height = (int(side) for side in high - low)
-    if width and height:
-        _paste(canvas, polygon_mask(points - low, width, height), value, *low.tolist())
+    return _Mask(polygon_mask(points - low, width, height), *low.tolist()) if width and height else None
 
 
 def polygon_mask(points: np.ndarray, width: int, height: int) -> np.ndarray:
