@@ -350,6 +350,8 @@ def draw_pictures(context: Context) -> int:
                         begun[0]), outputs.ROOM):
                     writer.note(entry)
     inspection.print_messages('skipped', unreadable)
+    if left and len(unreadable) == len(records):
+        raise InputError(f'None of the {len(records)} photos in --image_dir={config.data.image_dir} can be read.')
     if writer.note_on_others:
         print(printable(writer.note_on_others))
     if prediction.crf is None and not uses_crf:
@@ -394,9 +396,9 @@ def draw_film(context: Context) -> int:
             for predicted in predictor.predict_arrays(session, films.with_progress(film), lambda _: bool(
                     refine or prediction.save_probabilities), prediction.tile_size):
                 writing.submit(write, predicted)
-    note = film_writer.describe_end(film, writer.count)
-    if note:
-        print(printable(note))
+    for note in (film_writer.describe_end(film, writer.count), writer.note_on_others):
+        if note:
+            print(printable(note))
     print(f'wrote {writer.count} frames to {writer.path}, shares of each class to classes.csv. Next: open '
           f'{write_page(context)}')
     return 0
@@ -575,6 +577,10 @@ def check_trained(config: Config, mode: Mode, run: RunConfig) -> None:
     if taken and is_other and not run.began_with(named):
         print(f'note: {place} holds a run, so that --checkpoint_path={named} is left alone; --train_dir names a folder '
               'or checkpoint to take')
+    share = run.flags.get('undo_class_weights')
+    if share and not FLAGS['undo_class_weights'].present:
+        print(f'note: {place} was trained with --undo_class_weights={share}, which is for predictions and not given '
+              'here; the --flagfile of training may have more of these')
     if not taken:
         if not named and not os.path.isfile(place) and not glob.glob(glob.escape(place) + '?*'):
             raise run_folder.no_checkpoint(place)  # at once; else TensorFlow looks
@@ -875,9 +881,9 @@ def run(argv: List[str]) -> int:
         problems, skips = [], config.data.skip_bad_images
         dataset = workers.chief_first(lambda: load_dataset(
             config, of_run, mode, problems.append if skips or mode.run is check else None))
-        shows_film = mode.takes_photos and films.is_film(config.data.image_dir)
+        of_photos = mode.takes_photos and config.data.image_dir  # which skips those that cannot be read anyway
         has_images = dataset.validation or problems  # else export goes without a data set
-        if skips and mode.run is not check and not shows_film and has_images:
+        if skips and mode.run is not check and not of_photos and has_images:
             dataset = inspection.leave_out_bad(dataset, problems, mode.trains or mode.run is plan, bool(of_run.flags))
         status = run_mode(mode, Context(config, of_run, dataset, workers, problems))
         if mode.trains:

@@ -21,8 +21,8 @@ from fcn.utils.files import write_atomic
 NETWORK_FLAGS = ('skip_layers', 'upsampling', 'use_batch_norm', 'scale_input')
 IMMUTABLE_FLAGS = ('dataset', 'void_class') + NETWORK_FLAGS
 # Taken from there, unless the command line gives them.
-DEFAULT_FLAGS = ('data_dir', 'train_split', 'image_size', 'resize', 'allow_one_class', 'palette_is_labels',
-                 'image_range')
+DEFAULT_FLAGS = ('data_dir', 'train_split', 'image_size', 'resize', 'skip_bad_images', 'allow_one_class',
+                 'palette_is_labels', 'image_range')
 # Their change makes a resumed run another than one never stopped, which is said.
 WARN_ON_CHANGE_FLAGS = ('seed', 'image_size', 'resize', 'skip_bad_images') + tuple(
     field.name for field in dataclasses.fields(AugmentationConfig))

@@ -290,6 +290,8 @@ def test_check_names_every_fault_and_training_can_skip_them(voc, tmp_path):
     output = run_well(*training(data_dir, logs_dir, STEP_ONE, '--skip_bad_images', '--max_iterations=4',
                                 '--validate_every=2'))
     assert output.count('left out: ') == 5 and '3 training and 1 validation images stay' in output
+    output = run_well('--mode=test', '--logs_dir=' + logs_dir, '--results_dir=%s/results' % tmp_path)
+    assert '--skip_bad_images=True' in output and '1 validation images stay' in output, 'as it was trained'
 
 
 def test_odd_names_and_bad_photos(saved_run, tmp_path):

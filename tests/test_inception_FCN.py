@@ -245,8 +245,10 @@ def test_every_part_of_the_recipe_trains_and_resumes(shapes, tmp_path):
     undone = run_well('--mode=visualize', '--nocrf', '--results_dir=%s-undone' % results, '--undo_class_weights=0.5',
                       *flags)
     assert 'wrote 3 pictures' in undone
-    with open('%s/config.json' % tmp_path) as file:
-        weights = np.array(json.load(file)['class_weights'])
+    path = '%s/config.json' % tmp_path
+    with open(path) as file:
+        config = json.load(file)
+    weights = np.array(config['class_weights'])
     assert len(weights) == 7 and weights.min() < weights.max()
     names = os.listdir(results + '/probabilities')
     assert len(names) == 3
@@ -256,7 +258,12 @@ def test_every_part_of_the_recipe_trains_and_resumes(shapes, tmp_path):
         expected = before / weights ** 0.5
         np.testing.assert_allclose(after, expected / expected.sum(2, keepdims=True), atol=3e-3)
     output = run_well('--mode=test', '--logs_dir=%s' % tmp_path, '--results_dir=' + results, '--undo_class_weights=1')
-    assert ', class weights taken back by 1' in output
+    assert ', class weights taken back by 1' in output and 'was trained with --undo' not in output
+    config['flags']['undo_class_weights'] = 1.0
+    with open(path, 'w') as file:
+        json.dump(config, file)
+    assert 'note: %s was trained with --undo_class_weights=1.0' % tmp_path in run(
+        '--mode=visualize', '--logs_dir=%s' % tmp_path, '--image_dir=%s/none' % tmp_path).stdout
     assert 'taken back from the predictions by 1 ' in (tmp_path / 'results' / 'model-card.md').read_text(
         encoding='utf-8')
 
@@ -725,6 +732,8 @@ def test_photos_that_an_export_is_compared_on(many_photos):
         open('photos/%d.png' % number, 'wb').close()
     status, output, errors = run_main('--mode=export', '--logs_dir=run', '--image_dir=photos', '--export_dir=third')
     assert status == 0 and 'not compared with the checkpoint, as no image could be read' in output, errors
+    status, output, errors = run_main('--mode=visualize', '--logs_dir=run', '--image_dir=photos', '--nocrf')
+    assert status == EXIT_INPUT and 'None of the 9 photos in --image_dir=photos can be read' in errors, output
 
 
 @pytest.mark.usefixtures('small_backbone')

@@ -81,6 +81,14 @@ class FilmWriter:
         names = self._names + self._names_of_folders
         return all(found.get(name) == self.origin and os.path.exists(os.path.join(self.folder, name)) for name in names)
 
+    @property
+    def note_on_others(self) -> str:
+        """Returns '', or in words which files of the film's frames are of an earlier prediction."""
+        others = [path for path in (os.path.join(self.folder, 'films', self.name, kind) for kind in ENDINGS
+                                    if kind not in self.kinds) if os.path.isdir(path)]
+        said = f'note: {" and ".join(others)} are of an earlier prediction; delete them, or make them anew'
+        return said if others else ''
+
     def publish_shares(self) -> None:
         """Copies the shares of each class to classes.csv. Raises InputError."""
         path = os.path.join(self.folder, 'classes.csv')

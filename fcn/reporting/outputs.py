@@ -256,7 +256,7 @@ class PictureWriter:
             return None
         if had_one:
             self._panels.discard(before['panel'])
-            self._number = 0
+            self._number = min(self._number, int(before['panel'][len('pic_'):-len('.png')]))
         while f'pic_{self._number}.png' in self._panels:
             self._number += 1
         self._panels.add(f'pic_{self._number}.png')
@@ -292,6 +292,8 @@ class PictureWriter:
         if save_probabilities:
             with replacing(paths['probabilities']) as file:
                 np.savez_compressed(file, probabilities=predicted.probabilities.astype('float16'))
+        else:
+            remove(self._paths(name, probabilities=True)['probabilities'])  # of an earlier prediction
         return self._entry(record, panel, annotation, prediction)
 
     def note(self, entry: dict) -> None:
@@ -382,4 +384,4 @@ def _is_entry(entry: Any) -> bool:
     """Returns whether something of a list of pictures is what this program writes."""
     return isinstance(entry, dict) and all(isinstance(entry.get(key), kind) for key, kind in (
         ('name', str), ('panel', (str, type(None))), ('overlay', (str, type(None))), ('image', str), ('stamp', list),
-        ('classes', list)))
+        ('classes', list))) and (entry['panel'] is None or bool(PANEL.match(entry['panel'])))

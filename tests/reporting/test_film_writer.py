@@ -108,6 +108,8 @@ def test_label_maps_and_probabilities_of_each_frame(tmp_path):
         np.testing.assert_array_equal(labels, predicted.labels)
         with np.load(str(tmp_path / 'films' / 'street' / 'probabilities' / ('frame_%06d.npz' % number))) as file:
             np.testing.assert_array_equal(file['probabilities'], predicted.probabilities)
+    assert write(tmp_path, 6, ['labels', 'probabilities']).note_on_others == ''
+    assert 'street/probabilities are of an earlier prediction' in write(tmp_path, 6, ['labels']).note_on_others
 
 
 @needs_ffmpeg

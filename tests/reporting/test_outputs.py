@@ -262,6 +262,15 @@ def test_link_in_place_of_an_output_is_replaced_and_its_target_is_not(folder):
     assert not os.path.islink(folder.results + '/labels/a.png')
 
 
+def test_no_probabilities_of_an_earlier_prediction_stay(folder):
+    folder.visualize()
+    os.mkdir(folder.results + '/probabilities')
+    for name in 'ab':
+        open(folder.results + '/probabilities/%s.npz' % name, 'wb').close()
+    folder.photograph('a', 7)
+    assert folder.visualize() == ['a'] and os.listdir(folder.results + '/probabilities') == ['b.npz']
+
+
 @pytest.mark.parametrize('mine', ['labels/a.png', 'overlays/x.jpg', 'pic_7.png'])
 def test_files_that_others_made_are_not_written_over(folder, mine):
     os.makedirs(os.path.dirname(os.path.join(folder.results, mine)))
