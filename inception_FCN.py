@@ -21,7 +21,7 @@ import gc
 import glob
 import os
 import re
-from typing import Any, Callable, ContextManager, Dict, List, Optional, Tuple
+from typing import Any, Callable, Collection, ContextManager, Dict, List, Optional, Tuple
 
 from absl import app, flags
 
@@ -350,10 +350,9 @@ def draw_pictures(context: Context) -> int:
                         begun[0]), outputs.ROOM):
                     writer.note(entry)
     inspection.print_messages('skipped', unreadable)
-    if left and len(unreadable) == len(records):
-        raise InputError(f'None of the {len(records)} photos in --image_dir={config.data.image_dir} can be read.')
     if writer.note_on_others:
         print(printable(writer.note_on_others))
+    check_readable(records, unreadable, config)
     if prediction.crf is None and not uses_crf:
         print('without the dense-CRF panel: pip install pydensecrf2 (Python 3.7 to 3.12) adds it')
     skipped = f' ({len(unreadable)} skipped)' if unreadable else ''
@@ -382,6 +381,8 @@ def draw_film(context: Context) -> int:
         config.folders.results_dir, dataset.validation[0]['filename'], film, dataset, origin, kinds)
     if writer.is_done:
         writer.publish_shares()
+        if writer.note_on_others:
+            print(printable(writer.note_on_others))
         print(f'{film.path} is done already: {writer.path}. Next: open {write_page(context)}')
         return 0
 
@@ -430,8 +431,7 @@ def compare(context: Context) -> int:
                 session, None, folder, config.prediction.tile_size,
                 (lambda error: unreadable.setdefault(str(error), error)) if are_photos else None), dataset)
     inspection.print_messages('skipped', list(unreadable.values()))
-    if len(unreadable) == len(records):
-        raise InputError(f'None of the {len(records)} photos in --image_dir={config.data.image_dir} can be read.')
+    check_readable(records, unreadable, config)
     with results_locked(config):
         path = comparison.write(config.folders.results_dir, records, dataset)
     print(f'wrote {path}: {len(records) - len(unreadable)} images, {len(folders)} runs')
@@ -577,15 +577,15 @@ def check_trained(config: Config, mode: Mode, run: RunConfig) -> None:
     if taken and is_other and not run.began_with(named):
         print(f'note: {place} holds a run, so that --checkpoint_path={named} is left alone; --train_dir names a folder '
               'or checkpoint to take')
-    share = run.flags.get('undo_class_weights')
-    if share and not FLAGS['undo_class_weights'].present:
-        print(f'note: {place} was trained with --undo_class_weights={share}, which is for predictions and not given '
-              'here; the --flagfile of training may have more of these')
     if not taken:
         if not named and not os.path.isfile(place) and not glob.glob(glob.escape(place) + '?*'):
             raise run_folder.no_checkpoint(place)  # at once; else TensorFlow looks
         from fcn.inference.trained_model import find_checkpoint
         find_checkpoint(config, named)
+    share = run.flags.get('undo_class_weights')
+    if share and run.class_weights and not FLAGS['undo_class_weights'].present:
+        print(f'note: {place} was trained with --undo_class_weights={share}, which is for predictions and not given '
+              'here; the --flagfile of training may have more of these')
     if config.flags['upsampling'] == 'features' and not run.exists and not FLAGS['skip_layers'].present:
         print(f'note: --skip_layers={config.flags["skip_layers"]} is taken; nothing in a checkpoint of the '
               "'features' head says whether it is of FCN-32s, 16s or 8s, and another one's scores are bad")
@@ -606,6 +606,12 @@ def named_checkpoint(config: Config) -> Optional[str]:
 def refinement(config: Config) -> crf.Refinement:
     """Returns the dense CRF with its parameters. Raises InputError when its package is missing."""
     return crf.Refinement(crf.parse_parameters(config.prediction.crf_parameters))
+
+
+def check_readable(records: List[Any], unreadable: Collection[Any], config: Config) -> None:
+    """Raises InputError where none of the photos that were to be shown can be read. unreadable: an error of each."""
+    if unreadable and len(unreadable) == len(records):
+        raise InputError(f'None of the {len(records)} photos in --image_dir={config.data.image_dir} can be read.')
 
 
 def records_to_show(context: Context) -> List[Any]:
@@ -881,9 +887,10 @@ def run(argv: List[str]) -> int:
         problems, skips = [], config.data.skip_bad_images
         dataset = workers.chief_first(lambda: load_dataset(
             config, of_run, mode, problems.append if skips or mode.run is check else None))
-        of_photos = mode.takes_photos and config.data.image_dir  # which skips those that cannot be read anyway
+        # Photos that cannot be read are skipped anyway, and few images of a data set are shown.
+        looks_first = not mode.takes_photos or FLAGS['skip_bad_images'].present and not config.data.image_dir
         has_images = dataset.validation or problems  # else export goes without a data set
-        if skips and mode.run is not check and not of_photos and has_images:
+        if skips and mode.run is not check and looks_first and has_images:
             dataset = inspection.leave_out_bad(dataset, problems, mode.trains or mode.run is plan, bool(of_run.flags))
         status = run_mode(mode, Context(config, of_run, dataset, workers, problems))
         if mode.trains:

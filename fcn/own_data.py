@@ -93,7 +93,7 @@ def parser() -> command_line.Parser:
     add_path('--split_val', metavar='FILE', help='The same of the validation images.')
     add_path('--split_test', metavar='FILE', help='With both: the same of a third split, as --test makes one.')
     add('--split_by_chance', action='store_true', help='Mix the images of folders train, val and test, or of '
-        'annotations called so, which are the splits otherwise.')
+        'annotations or lists called so, which are the splits otherwise.')
     add('--image_range', type=image_range, metavar='N', help='Largest value of 16-bit images, e.g. 4095 of 12-bit '
         'cameras, which becomes white (default 65535).')
     add('--minutes', type=minutes, metavar='X', help='Then plan a training of so many minutes on this machine, as '

@@ -529,6 +529,22 @@ def test_one_folder_with_folders_for_both_in_its_splits(folder, of_images, of_ma
         for number, split in enumerate(('train', 'train', 'val', 'train'))}
 
 
+@pytest.mark.parametrize('image, mask', [
+    ('images/photos/a.jpg', 'masks/photos/a.png'), ('images/img/a.png', 'masks/img/a.png'),
+    ('images/a.png', 'images_masks/a.png'), ('images/train/a.png', 'images/train_labels/a.png'),
+    ('train/Images/a.png', 'train/gt/labels/a.png'), ('a/images/b.jpg', 'a/labels/b_mask.png')])
+def test_layouts_of_one_folder_for_both(folder, image, mask):
+    folder.save(Image.fromarray(pixels_of(0)), 'data', *image.split('/'))
+    folder.save(as_grey(labels_of(0)), 'data', *mask.split('/'))
+    data = folder.path + '/data'
+    if mask == 'train/gt/labels/a.png':  # one folder too many
+        with pytest.raises(InputError, match='No image of .*folders called images and masks or train and train_masks'):
+            image_pairs.find_pairs(data, data)
+        return
+    (pair,), alone, _, _ = image_pairs.find_pairs(data, data)
+    assert (pair.image, pair.mask, alone) == ('%s/%s' % (data, image), '%s/%s' % (data, mask), [])
+
+
 @pytest.mark.parametrize('ending, suffix', [('_labels', '_L'), ('annot', ''), ('_masks', '')])
 def test_folders_of_masks_beside_those_of_images(folder, ending, suffix):
     """As CamVid is shared: train, train_labels, val, val_labels."""
@@ -751,7 +767,13 @@ def test_lists_of_a_folder_in_the_layout_of_voc(folder):
     folder.out += '3'
     folder.text('ImageSets/Segmentation/val.txt', '1\nlost\n')
     status, said = folder.run()
-    assert status == 0 and 'name images without a mask, and are not used' in said and len(folder.labels()) == 5
+    assert status == 0 and 'not used, as they name what is no image with a mask' in said and len(folder.labels()) == 5
+    folder.text('ImageSets/Segmentation/val.txt', '1\n')
+    folder.out += '4'
+    assert 'not used, as --validation or --seed splits by chance' in folder.run('--seed=1')[1]
+    os.remove(folder.path + '/photos/3.jpg')  # its mask is of no use then
+    folder.out += '5'
+    assert folder.run()[0] == 0 and len(folder.labels()) == 4
 
 
 def test_split_files_without_the_folders_of_images(folder):

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from fcn.data import annotations, colour_masks, cvat_files, image_pairs, inspection, shape_files
+from fcn.data import annotations, colour_masks, cvat_files, image_pairs, inspection, shape_files, split_files
 from fcn.data.annotation_check import check_sizes
 from fcn.data.class_lists import MOST_CLASSES, to_lines
 from fcn.data.colour_masks import VOID, Table
@@ -164,8 +164,6 @@ def read_classes(config: ConversionConfig) -> Tuple[ConversionConfig, Optional[L
     if export:
         config = with_export(config, export)
         names = shape_files.with_background(names) if names else None
-    else:
-        config = with_lists_of_folder(config)
     table = colour_masks.read_table(config.colours, names) if config.colours else None
     if export:
         is_void = config.unlabelled == 'void'
@@ -191,28 +189,51 @@ def with_lists(config: ConversionConfig, lists: cvat_files.SplitLists) -> Conver
         return config
     if lists.train and config.test:
         print(printable(f'note: --test draws the splits by chance, so that {lists.train} and {lists.val} are not used'))
-    elif lists.train:
+        return dataclasses.replace(config, split_by_chance=True)
+    if lists.train:
         test = f', and for testing {lists.test}' if lists.test else ''
         print(printable(f'the splits are {lists.train} and {lists.val}{test}; --split_by_chance mixes them'))
         return dataclasses.replace(config, split_train=lists.train, split_val=lists.val, split_test=lists.test)
-    elif len(lists.paths) > 1:
+    if len(lists.paths) > 1:
         names = ', '.join(map(os.path.basename, lists.paths))
         print(printable(f'note: the lists {names} are not one of training and one of validation images by their names, '
                         'and are not used; --split_train and --split_val take lists'))
     return config
 
 
-def with_lists_of_folder(config: ConversionConfig) -> ConversionConfig:
-    """Does what `with_lists` does where images and masks are folders of one in VOC's layout, whose lists fit them."""
+def with_lists_of_folder(config: ConversionConfig, pairs: List[Pair]) -> ConversionConfig:
+    """Does what `with_lists` does where images and masks are folders of one in VOC's layout, whose lists fit the pairs.
+
+    What --validation or --seed splits by chance stays so.
+    """
     folder = os.path.dirname(os.path.realpath(config.images))
-    if os.path.dirname(os.path.realpath(config.masks)) != folder:
+    if config.split_train or config.split_by_chance or os.path.dirname(os.path.realpath(config.masks)) != folder:
         return config
     lists = cvat_files.find_lists(folder, config.masks)
-    if lists.train and not all(cvat_files.all_have_masks(path, config.masks) for path in (lists.train, lists.val)):
-        print(printable(f'note: {lists.train} and {lists.val} name images without a mask, and are not used; '
-                        '--split_train and --split_val take lists'))
+    if not lists.train:
         return config
-    return with_lists(config, lists)
+    known = {pair.key.replace(os.sep, '/'): pair.key for pair in pairs}
+    keys = {path: _keys_of_list(path, known) for path in (lists.train, lists.val, lists.test) if path}
+    reason = ''
+    if (config.validation, config.seed) != (ConversionConfig.validation, ConversionConfig.seed):
+        reason = '--validation or --seed splits by chance'
+    elif not keys[lists.train] or not keys[lists.val] or keys[lists.train] & keys[lists.val]:
+        reason = 'they name what is no image with a mask, or an image twice'
+    if reason:
+        print(printable(f'note: {lists.train} and {lists.val} are not used, as {reason}'))
+        return config
+    disjoint = lists.test and keys[lists.test] and not keys[lists.test] & (keys[lists.train] | keys[lists.val])
+    return with_lists(config, lists if disjoint else lists._replace(test=None))
+
+
+def _keys_of_list(path, known):
+    """Returns the set of keys that a list of images names; empty where it cannot be read, or names another one."""
+    try:
+        found, _ = split_files.find_images(split_files.read_lines(path), known)
+    except (OSError, ValueError):
+        return set()
+    keys = {line.key for line in found}
+    return set() if None in keys else keys
 
 
 def check_new(out: str, config: ConversionConfig) -> None:
@@ -263,6 +284,8 @@ def choose_pairs(config: ConversionConfig, drawn: Optional[shape_files.Annotatio
     if repeated:
         print(printable(f'note: links make {len(repeated)} images the same file as another one, such as '
                         f'{repeated[0][0]} and {repeated[0][1]}: of such images in both splits, scores are too good'))
+    if not drawn:
+        config = with_lists_of_folder(config, pairs)
     if config.split_train:
         files = {'train': config.split_train, 'val': config.split_val}
         if config.split_test:
@@ -288,8 +311,8 @@ def choose_pairs(config: ConversionConfig, drawn: Optional[shape_files.Annotatio
         secret = image_pairs.find_secret(pairs, without_mask)
         if secret:
             print(printable(f'left out: {len(secret)} images in folders for testing, none of which has a mask, such as '
-                            f'{secret[0]}'))
-        without_mask = [key for key in without_mask if key not in set(secret)]
+                            f'{min(secret)}'))
+        without_mask = [key for key in without_mask if key not in secret]
     if without_mask and not config.skip_bad_images:
         of_suffix = f' (suffix {suffix})' if suffix else ''
         place = f'annotations in --annotations={config.annotations}' if drawn else (

@@ -263,12 +263,12 @@ def find_lists(folder: str, masks: str) -> SplitLists:
     found = {split: [path for path in lists if split_of(os.path.splitext(os.path.basename(path))[0]) == split]
              for split in ('train', 'val', 'test')}
     both = all(len(found[split]) == 1 for split in ('train', 'val'))
-    has_test = both and len(found['test']) == 1 and all_have_masks(found['test'][0], masks)
+    has_test = both and len(found['test']) == 1 and _all_have_masks(found['test'][0], masks)
     return SplitLists(lists, found['train'][0] if both else None, found['val'][0] if both else None,
                       found['test'][0] if has_test else None)
 
 
-def all_have_masks(path: str, masks: str) -> bool:
+def _all_have_masks(path, masks):
     """Checks whether a list of images can be read, names some, and each has a mask."""
     try:
         names = [text for _, text in read_lines(path)]

@@ -81,8 +81,8 @@ def find_pairs(image_dir: str, mask_dir: str, mask_suffix: Optional[str] = None,
 
     Args:
       image_dir, mask_dir: folders, sub-folders and links to others included. They may be the same folder, or one in
-        the other. In the same one, where no suffix is found, folders in it of IMAGE_FOLDERS and MASK_FOLDERS tell
-        images from masks, or that images alone are lossy.
+        the other. In the same one, where no suffix is found, folders in it of IMAGE_FOLDERS and MASK_FOLDERS, or
+        of MASK_FOLDER_ENDING, tell images from masks, or that images alone are lossy.
       mask_suffix: what ends the masks' names; None: the suffix of SUFFIXES that finds the most.
       image_suffix: what ends the images' names; files that lack it are no images.
 
@@ -101,8 +101,8 @@ def find_pairs(image_dir: str, mask_dir: str, mask_suffix: Optional[str] = None,
         images, masks, images_twice, masks_twice, of_masks = _tell_apart(image_dir, of_images)
         suffix, stems, matched = _match(images, masks, image_suffix, SUFFIXES)
     if not matched:
-        advice = (' In one folder for both it needs one, or folders called images and masks, or photos that are JPEG.'
-                  if same else '')
+        advice = (' In one folder for both it needs one, or folders called images and masks or train and train_masks, '
+                  'or photos that are JPEG.' if same else '')
         raise InputError(f'No image of --images={image_dir} ({_example(images, of_images)}) has a mask in '
                          f'--masks={mask_dir} ({_example(masks, of_masks)}). A mask has its image\'s name and '
                          f'sub-folder, and perhaps a suffix such as _mask; say which with --mask_suffix.{advice}')
@@ -170,8 +170,9 @@ def _tell_apart(folder, left_out):
     They lie in folders of it such as train/images and train/masks, or train and train_labels, or the images alone are
     lossy. left_out: of `list_pictures`.
 
-    Returns (images, masks, each of them {path in the folder, without that folder and extension: path}, {the same: text}
-    of the images that are of two files, the same of masks, what was left out).
+    Returns (images, masks, each of them {key: path}, the key being of the image, its path in the folder without
+    extension and a folder such as images; {the same: text} of the images that are of two files, the same of masks, what
+    was left out).
     """
     paths, _ = list_pictures(folder)
     parts = {path: tuple(os.path.relpath(os.path.splitext(path)[0], folder).split(os.sep)) for path in paths}
@@ -182,15 +183,18 @@ def _tell_apart(folder, left_out):
             sibling = inner[:place] + (MASK_FOLDER_ENDING.sub('', part),)
             if part.lower() in MASK_FOLDERS:
                 masks[path] = inner[:place] + inner[place + 1:]
-            elif sibling in folders and sibling != inner[:place + 1]:
+                break
+            if sibling in folders and sibling != inner[:place + 1]:
                 masks[path] = sibling + inner[place + 1:]
                 beside.add(sibling)
-    for path, inner in parts.items():
-        for place, part in enumerate(inner[:-1]):
-            if path not in masks and part.lower() in IMAGE_FOLDERS:
-                images[path] = inner[:place] + inner[place + 1:]
-            elif path not in masks and inner[:place + 1] in beside:
-                images[path] = inner
+                break
+    for path in set(paths) - set(masks):
+        inner = parts[path]
+        places = [place for place, part in enumerate(inner[:-1]) if part.lower() in IMAGE_FOLDERS]
+        if any(inner[:depth] in beside for depth in range(1, len(inner))):
+            images[path] = inner
+        elif places:
+            images[path] = inner[:places[0]] + inner[places[0] + 1:]
     images, masks = ({path: os.sep.join(key) for path, key in found.items()} for found in (images, masks))
     if not images or not masks:
         keys = {path: os.sep.join(inner) for path, inner in parts.items()}
@@ -315,14 +319,14 @@ def find_ready_splits(pairs: List[Pair], without_mask: List[str]) -> Optional[Re
     return None
 
 
-def find_secret(pairs: List[Pair], without_mask: List[str]) -> List[str]:
+def find_secret(pairs: List[Pair], without_mask: List[str]) -> Set[str]:
     """Returns keys, of images without a mask, in folders such as test beside others that have masks.
 
-    Benchmarks keep these masks secret. [] where one of such images has a mask.
+    Benchmarks keep these masks secret. Empty where one of such images has a mask.
     """
     def is_of_test(key):
         return 'test' in map(split_of, key.split(os.sep)[:-1])
-    return [] if any(is_of_test(pair.key) for pair in pairs) else list(filter(is_of_test, without_mask))
+    return set() if any(is_of_test(pair.key) for pair in pairs) else set(filter(is_of_test, without_mask))
 
 
 def leave_out_blank(pairs: List[Pair], without_mask: List[str],

@@ -84,8 +84,9 @@ class FilmWriter:
     @property
     def note_on_others(self) -> str:
         """Returns '', or in words which files of the film's frames are of an earlier prediction."""
-        others = [path for path in (os.path.join(self.folder, 'films', self.name, kind) for kind in ENDINGS
-                                    if kind not in self.kinds) if os.path.isdir(path)]
+        found, names = manifest.read(self.folder), [f'films/{self.name}/{kind}' for kind in ENDINGS]
+        others = [path for name, path in ((name, os.path.join(self.folder, name)) for name in names)
+                  if found.get(name) != self.origin and os.path.isdir(path)]
         said = f'note: {" and ".join(others)} are of an earlier prediction; delete them, or make them anew'
         return said if others else ''
 

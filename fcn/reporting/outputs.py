@@ -143,7 +143,9 @@ class PictureWriter:
         self._all_panels, self._ending = all_panels, OVERLAY_ENDINGS[overlay_format]
         self._journal = os.path.join(folder, '.pictures.jsonl')
         self._others: List[dict] = []  # entries of another origin
-        listed = [entry for entry in self._read_entries() if resume and self._has_files(entry)]
+        entries = self._read_entries()
+        self._checksums = {entry['name']: entry.get('checksum') for entry in entries}  # of images, by this origin
+        listed = [entry for entry in entries if resume and self._has_files(entry)]
         self._entries = {entry['name']: entry for entry in listed}  # in order; None: it is drawn, or was not finished
         self._places = {name: place for place, name in enumerate(self._entries)}
         self._panels, self._number = {entry['panel'] for entry in listed}, 0  # the first that may be free
@@ -292,9 +294,11 @@ class PictureWriter:
         if save_probabilities:
             with replacing(paths['probabilities']) as file:
                 np.savez_compressed(file, probabilities=predicted.probabilities.astype('float16'))
-        else:
-            remove(self._paths(name, probabilities=True)['probabilities'])  # of an earlier prediction
-        return self._entry(record, panel, annotation, prediction)
+        entry = self._entry(record, panel, annotation, prediction)
+        if not save_probabilities and entry['checksum'] != self._checksums.get(name):
+            with writing(self.folder):
+                remove(self._paths(name, probabilities=True)['probabilities'])  # of an earlier prediction
+        return entry
 
     def note(self, entry: dict) -> None:
         """Notes that a picture is drawn. Raises InputError."""
@@ -384,4 +388,4 @@ def _is_entry(entry: Any) -> bool:
     """Returns whether something of a list of pictures is what this program writes."""
     return isinstance(entry, dict) and all(isinstance(entry.get(key), kind) for key, kind in (
         ('name', str), ('panel', (str, type(None))), ('overlay', (str, type(None))), ('image', str), ('stamp', list),
-        ('classes', list))) and (entry['panel'] is None or bool(PANEL.match(entry['panel'])))
+        ('classes', list))) and (entry.get('panel') is None or bool(PANEL.match(entry['panel'])))

@@ -109,7 +109,9 @@ def test_label_maps_and_probabilities_of_each_frame(tmp_path):
         with np.load(str(tmp_path / 'films' / 'street' / 'probabilities' / ('frame_%06d.npz' % number))) as file:
             np.testing.assert_array_equal(file['probabilities'], predicted.probabilities)
     assert write(tmp_path, 6, ['labels', 'probabilities']).note_on_others == ''
-    assert 'street/probabilities are of an earlier prediction' in write(tmp_path, 6, ['labels']).note_on_others
+    assert write(tmp_path, 6, ['labels']).note_on_others == '', 'they are of this prediction'
+    other = write(tmp_path, 6, ['labels'], origin=dict(ORIGIN, how=dict(ORIGIN['how'], test_flip=True)))
+    assert 'street/probabilities are of an earlier prediction' in other.note_on_others
 
 
 @needs_ffmpeg

@@ -269,6 +269,10 @@ def test_no_probabilities_of_an_earlier_prediction_stay(folder):
         open(folder.results + '/probabilities/%s.npz' % name, 'wb').close()
     folder.photograph('a', 7)
     assert folder.visualize() == ['a'] and os.listdir(folder.results + '/probabilities') == ['b.npz']
+    folder.visualize(resume=False, overlay_format='jpeg')
+    assert os.listdir(folder.results + '/probabilities') == ['b.npz'], 'they are of this prediction'
+    folder.visualize(flip=True)
+    assert os.listdir(folder.results + '/probabilities') == []
 
 
 @pytest.mark.parametrize('mine', ['labels/a.png', 'overlays/x.jpg', 'pic_7.png'])
