@@ -572,9 +572,7 @@ def check_trained(config: Config, mode: Mode, run: RunConfig) -> None:
         return
     place, named = config.folders.checkpoint_place, named_checkpoint(config)
     taken = run_folder.list_checkpoints(place)
-    same = [os.path.abspath(path) for path in taken[-1:] + [place]]
-    is_other = named and os.path.abspath(re.sub(r'\.(index|data-\d+-of-\d+)$', '', named)) not in same
-    if taken and is_other and not run.began_with(named):
+    if taken and run.leaves_alone(named, taken[-1]):
         print(f'note: {place} holds a run, so that --checkpoint_path={named} is left alone; --train_dir names a folder '
               'or checkpoint to take')
     if not taken:

@@ -321,9 +321,16 @@ class RunConfig:
         """Returns whether there is a run, which keeps its classes and what they mean."""
         return bool(self.flags or self.class_names)
 
-    def began_with(self, checkpoint_path: str) -> bool:
-        """Returns whether these are the weights, as --checkpoint_path names them, that the run began from."""
-        return self.started_from is not None and os.path.abspath(checkpoint_path) == os.path.abspath(self.started_from)
+    def leaves_alone(self, checkpoint_path: Optional[str], taken: str) -> bool:
+        """Checks whether --checkpoint_path names other weights than `taken`, and than those that the run began from.
+
+        taken: prefix of a checkpoint in the run's folder, which goes before.
+        """
+        if not checkpoint_path:
+            return False
+        named = re.sub(r'\.(index|data-\d+-of-\d+)$', '', checkpoint_path)
+        known = [taken, os.path.dirname(taken)] + [self.started_from] * bool(self.started_from)
+        return os.path.abspath(named) not in map(os.path.abspath, known)
 
     def samples_before(self, step: int, batch_size: int) -> Tuple[int, List[List[int]]]:
         """Counts the images that the run has seen before the end of `step`, whatever its batches were.

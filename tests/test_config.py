@@ -93,6 +93,16 @@ def test_changed_data_are_said(now, said):
     assert RunConfig().changes_of(now, flags, 5) == [], 'it is not known'
 
 
+@pytest.mark.parametrize('named, left', [
+    (None, False), ('', False), ('logs/run', False), ('./logs/run/model.ckpt-9', False),
+    ('logs/run/model.ckpt-9.index', False), ('inception_v3.ckpt', False), ('logs/run/model.ckpt-7', True),
+    ('other.ckpt', True)])
+def test_weights_that_are_named_and_left_alone(named, left):
+    run = RunConfig(started_from=os.path.abspath('inception_v3.ckpt'))
+    assert run.leaves_alone(named, 'logs/run/model.ckpt-9') == left
+    assert RunConfig().leaves_alone('inception_v3.ckpt', 'logs/run/model.ckpt-9'), 'nobody knows what it began from'
+
+
 def test_predictions_depend_on_flags_whose_defaults_are_the_programs():
     from inception_FCN import FLAGS
     for name, (default, choices) in FLAGS_OF_PREDICTIONS.items():

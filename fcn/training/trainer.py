@@ -47,7 +47,7 @@ def find_start(config: Config, run: RunConfig, workers: Any, named: Optional[str
     def decide():
         newest = checkpoints.newest_intact(config.folders.logs_dir, set_aside=True)
         path = config.training.checkpoint_path
-        if newest and named and not run.began_with(named):
+        if newest and run.leaves_alone(named, newest):
             print(f'note: the run goes on from {newest}, and --checkpoint_path={named} is left alone; to begin from '
                   'that, name another --logs_dir')
         return [newest, checkpoints.find(path) if path and not newest else None]
